@@ -1,0 +1,74 @@
+//! Public identifiers: they name things in logs, pages and APIs and open nothing.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::random::{NoRandomness, Random};
+
+/// A user's number. Never reused, so that a log line of last year still names the same person.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UserId(pub i64);
+
+/// 128 random bits in hex: a request, a decision, a session's public name, a user's `sub`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PublicId([u8; 16]);
+
+/// The text is not 32 lower-case hex digits.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("'{0}' is not an id (32 lower-case hex digits)")]
+pub struct NotAnId(String);
+
+impl PublicId {
+    /// A new id.
+    ///
+    /// # Errors
+    /// When there is no randomness.
+    pub fn generate(random: &Random) -> Result<Self, NoRandomness> {
+        random.bytes().map(Self)
+    }
+}
+
+impl fmt::Display for UserId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Display for PublicId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = [0; 32];
+        match hex::encode_to_slice(self.0, &mut text) {
+            Ok(()) => f.write_str(std::str::from_utf8(&text).unwrap_or_default()),
+            Err(_) => Err(fmt::Error),
+        }
+    }
+}
+
+impl FromStr for PublicId {
+    type Err = NotAnId;
+
+    fn from_str(text: &str) -> Result<Self, NotAnId> {
+        let mut bytes = [0; 16];
+        let canonical = !text.bytes().any(|b| b.is_ascii_uppercase());
+        match hex::decode_to_slice(text, &mut bytes) {
+            Ok(()) if canonical => Ok(Self(bytes)),
+            _ => Err(NotAnId(text.chars().take(64).collect())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_survives_its_text_and_has_one_spelling() {
+        let id = PublicId::generate(&Random::seeded(3)).unwrap();
+        let text = id.to_string();
+        assert_eq!(text.len(), 32);
+        assert_eq!(text.parse::<PublicId>().unwrap(), id);
+        for bad in ["", "xyz", &text[1..], &text.to_uppercase()] {
+            assert!(bad.parse::<PublicId>().is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! Names that people choose, each with one canonical form to compare by.
+//!
+//! Usernames follow PRECIS `UsernameCaseMapped` (RFC 8265 section 3.3), so that `Bob`, `BOB` and full-width
+//! `Ｂｏｂ` are one account; e-mail addresses are folded; roles and permissions are plain ASCII words.
+
+use std::fmt;
+use std::str::FromStr;
+
+use precis_profiles::UsernameCaseMapped;
+use precis_profiles::precis_core::profile::PrecisFastInvocation;
+
+/// A username in its canonical form: case-mapped, width-mapped, NFC, without `@`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Username(String);
+
+/// An e-mail address: as it was written, and folded for comparison.
+#[derive(Clone, Debug)]
+pub struct Email {
+    written: String,
+    folded: String,
+}
+
+/// The name of a role: letters, digits, `_`, `-` and `.`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RoleName(Box<str>);
+
+/// `resource:action`, each of letters, digits, `_`, `-`, `.`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Permission(Box<str>);
+
+/// Why a text is not such a name. The input is carried by whoever reports it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    /// Nothing was given.
+    #[error("must not be empty")]
+    Empty,
+    /// More characters than a name may have.
+    #[error("must have at most {0} characters")]
+    TooLong(usize),
+    /// A username that could be read as an address.
+    #[error("a username holds no '@'")]
+    At,
+    /// Characters that RFC 8265 does not allow in usernames.
+    #[error("holds characters that are not allowed in usernames (RFC 8265)")]
+    Username,
+    /// Not an address that mail can be sent to.
+    #[error("is not an e-mail address")]
+    Email,
+    /// Not a role name.
+    #[error("role names are letters, digits, '_', '-' and '.'")]
+    Role,
+    /// Not a permission.
+    #[error("permissions are written 'resource:action' in letters, digits, '_', '-' and '.'")]
+    Permission,
+}
+
+const NAME_MAX: usize = 64;
+const EMAIL_MAX: usize = 254;
+
+impl Username {
+    /// The canonical form, which is also what is shown.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Username {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        let text = text.trim();
+        bounded(text, NAME_MAX)?;
+        if text.contains('@') || text.contains('\u{ff20}') {
+            return Err(NameError::At);
+        }
+        let mapped = UsernameCaseMapped::enforce(text).map_err(|_| NameError::Username)?;
+        // Case and width mapping may lengthen, and must be idempotent for two spellings to meet.
+        bounded(&mapped, NAME_MAX)?;
+        Ok(Self(mapped.into_owned()))
+    }
+}
+
+impl Email {
+    /// As the person wrote it: what mail is sent to and services are told.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.written
+    }
+
+    /// Lower case, the domain in ASCII: what is unique and compared.
+    #[must_use]
+    pub fn folded(&self) -> &str {
+        &self.folded
+    }
+}
+
+impl PartialEq for Email {
+    fn eq(&self, other: &Self) -> bool {
+        self.folded == other.folded
+    }
+}
+
+impl FromStr for Email {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        let written = text.trim();
+        bounded(written, EMAIL_MAX)?;
+        let (local, domain) = written.rsplit_once('@').ok_or(NameError::Email)?;
+        let odd = |c: char| c.is_whitespace() || c.is_control() || "@\"(),:;<>[]\\".contains(c);
+        if local.is_empty() || local.chars().count() > 64 || local.contains(odd) {
+            return Err(NameError::Email);
+        }
+        let host = url::Host::parse(domain).map_err(|_| NameError::Email)?;
+        let url::Host::Domain(host) = host else {
+            return Err(NameError::Email);
+        };
+        Ok(Self {
+            written: written.to_owned(),
+            folded: format!("{}@{}", local.to_lowercase(), host.trim_end_matches('.')),
+        })
+    }
+}
+
+impl RoleName {
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for RoleName {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        bounded(text, NAME_MAX)?;
+        word(text).then(|| Self(text.into())).ok_or(NameError::Role)
+    }
+}
+
+impl Permission {
+    /// `resource:action`.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Permission {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        bounded(text, 2 * NAME_MAX)?;
+        match text.split_once(':') {
+            Some((resource, action)) if word(resource) && word(action) => Ok(Self(text.into())),
+            _ => Err(NameError::Permission),
+        }
+    }
+}
+
+macro_rules! display_as_str {
+    ($($name:ty),*) => {$(
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+    )*};
+}
+display_as_str!(Username, Email, RoleName, Permission);
+
+fn bounded(text: &str, max: usize) -> Result<(), NameError> {
+    match text.chars().count() {
+        0 => Err(NameError::Empty),
+        n if n > max => Err(NameError::TooLong(max)),
+        _ => Ok(()),
+    }
+}
+
+fn word(text: &str) -> bool {
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_06_spellings_of_one_name_meet() {
+        for spelling in ["bob", "Bob", "BOB", " bob ", "Ｂｏｂ"] {
+            assert_eq!(
+                spelling.parse::<Username>().unwrap().as_str(),
+                "bob",
+                "{spelling:?}"
+            );
+        }
+        let cyrillic: Username = "b\u{043e}b".parse().unwrap();
+        assert_ne!(cyrillic.as_str(), "bob");
+        let (nfc, nfd): (Username, Username) =
+            ("zo\u{eb}".parse().unwrap(), "zoe\u{308}".parse().unwrap());
+        assert_eq!(nfc, nfd);
+        for bad in ["", "  ", "bob\0", "a b", "a@b", "a＠b", &"x".repeat(65)] {
+            assert!(bad.parse::<Username>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_19_addresses() {
+        let email: Email = "Bob.X+tag@Bücher.Example".parse().unwrap();
+        assert_eq!(email.as_str(), "Bob.X+tag@Bücher.Example");
+        assert_eq!(email.folded(), "bob.x+tag@xn--bcher-kva.example");
+        let long = format!("{}@x.test", "a".repeat(320));
+        for bad in [
+            "",
+            "a",
+            "@x",
+            "a@",
+            "a b@x",
+            "a@x\r\nBcc: b@y",
+            "a@x,b@y",
+            "\"a\"@x",
+            "a@[127.0.0.1]",
+            &long,
+        ] {
+            assert!(bad.parse::<Email>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn roles_and_permissions_are_told_apart() {
+        assert!("editor".parse::<RoleName>().is_ok());
+        assert!("orders:read".parse::<RoleName>().is_err());
+        assert!("orders:read".parse::<Permission>().is_ok());
+        for bad in ["orders", ":", "a:", ":b", "a:b:c", "a b:c", "a,b:c"] {
+            assert!(bad.parse::<Permission>().is_err(), "{bad:?}");
+        }
+    }
+}

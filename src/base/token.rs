@@ -1,0 +1,123 @@
+//! Bearer secrets that we hand out: 256 random bits, shown once, kept as a SHA-256 hash.
+//!
+//! A plain hash is enough because nobody can guess 256 bits; passwords are another matter and live in
+//! [`crate::crypto::password`].
+
+use std::fmt;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest, Sha256};
+
+use super::random::{NoRandomness, Random};
+use super::secret::Secret;
+
+/// A secret of 256 random bits, in base64url without padding (43 characters).
+#[derive(Clone, Debug)]
+pub struct Token(Secret<String>);
+
+/// What is kept of a [`Token`]: its SHA-256.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TokenHash([u8; 32]);
+
+/// The text is not one of our tokens: wrong length, alphabet or trailing bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a token of ours")]
+pub struct NotAToken;
+
+impl Token {
+    /// A new token.
+    ///
+    /// # Errors
+    /// When there is no randomness.
+    pub fn generate(random: &Random) -> Result<Self, NoRandomness> {
+        Ok(Self(Secret::new(
+            URL_SAFE_NO_PAD.encode(random.bytes::<32>()?),
+        )))
+    }
+
+    /// Reads what a client presented. Only the one canonical spelling is accepted, so that two different
+    /// texts never name the same secret.
+    ///
+    /// # Errors
+    /// When the text is not 43 characters of canonical base64url.
+    pub fn parse(text: &str) -> Result<Self, NotAToken> {
+        let mut bytes = [0; 32];
+        match URL_SAFE_NO_PAD.decode_slice(text, &mut bytes) {
+            Ok(32) => Ok(Self(Secret::new(text.to_owned()))),
+            _ => Err(NotAToken),
+        }
+    }
+
+    /// The text to hand to the client.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        self.0.expose()
+    }
+
+    /// What to store and look up.
+    #[must_use]
+    pub fn hash(&self) -> TokenHash {
+        TokenHash::of(self.expose().as_bytes())
+    }
+}
+
+impl TokenHash {
+    /// SHA-256 of `bytes`.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes).into())
+    }
+
+    /// A hash that was stored.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The 32 bytes.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for TokenHash {
+    /// The first four bytes tell two hashes apart in a log without being of use to a thief.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c, d, ..] = self.0;
+        write!(f, "TokenHash({}…)", hex::encode([a, b, c, d]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_survives_its_text() {
+        let token = Token::generate(&Random::seeded(1)).unwrap();
+        assert_eq!(token.expose().len(), 43);
+        assert_eq!(Token::parse(token.expose()).unwrap().hash(), token.hash());
+        assert_eq!(format!("{token:?}"), "Token(***)");
+    }
+
+    #[test]
+    fn j_20_only_the_canonical_spelling_is_read() {
+        let token = Token::generate(&Random::seeded(1)).unwrap();
+        let good = token.expose().to_owned();
+        let cases = [
+            String::new(),
+            good[..42].to_owned(),
+            format!("{good}A"),
+            format!("{good}="),
+            format!(" {good}"),
+            format!("{}+", &good[..42]),
+            // The last character carries two unused bits, which must be zero.
+            format!("{}B", "A".repeat(42)),
+        ];
+        for case in cases {
+            assert_eq!(Token::parse(&case).err(), Some(NotAToken), "{case:?}");
+        }
+    }
+}
