@@ -1,0 +1,91 @@
+//! The walk of a decision, told step by step: every rule from the top, why it did or did not speak.
+
+use std::sync::Arc;
+
+use super::decide::{Evidence, Reason, judge};
+use super::index::Policy;
+use super::rule::{Mismatch, Mode, Rule};
+use super::target::Target;
+
+/// What became of one rule on the way down.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// The rule.
+    pub rule: Arc<Rule>,
+    /// What it had to say.
+    pub outcome: Outcome,
+}
+
+/// What a rule had to say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Nothing: it speaks for other requests.
+    Skipped(Mismatch),
+    /// It only reports; this is what it would have said.
+    Reported(&'static str, Option<Reason>),
+    /// It decided.
+    Decided(&'static str, Option<Reason>),
+}
+
+/// Every rule down to the one that decides.
+#[must_use]
+pub fn explain(policy: &Policy, target: &Target, who: &Evidence) -> Vec<Step> {
+    let mut steps = Vec::new();
+    for rule in policy.rules() {
+        let outcome = outcome(rule, target, who);
+        let decided = matches!(outcome, Outcome::Decided(..));
+        steps.push(Step {
+            rule: Arc::clone(rule),
+            outcome,
+        });
+        if decided {
+            break;
+        }
+    }
+    steps
+}
+
+fn outcome(rule: &Arc<Rule>, target: &Target, who: &Evidence) -> Outcome {
+    if let Err(mismatch) = rule.speaks_for(target) {
+        return Outcome::Skipped(mismatch);
+    }
+    let (verdict, reason) = judge(rule, who);
+    match rule.mode {
+        Mode::Report => Outcome::Reported(verdict.as_str(), reason),
+        Mode::Enforce => Outcome::Decided(verdict.as_str(), reason),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::condition::Condition;
+    use crate::policy::decide::tests::{rule, target};
+
+    #[test]
+    fn the_walk_ends_at_the_rule_that_decides() {
+        let policy = Policy::new(vec![
+            rule("/other", Condition::Anyone),
+            Rule {
+                mode: Mode::Report,
+                ..rule("/a/**", Condition::Anyone)
+            },
+            rule("/a/**", Condition::SignedIn),
+            rule("/**", Condition::Anyone),
+        ]);
+        let who = Evidence {
+            ip: "10.1.1.1".parse().unwrap(),
+            proof: None,
+        };
+        let outcomes: Vec<_> = explain(&policy, &target("GET", "/a/b"), &who)
+            .into_iter()
+            .map(|s| s.outcome)
+            .collect();
+        let expected = [
+            Outcome::Skipped(Mismatch::Path),
+            Outcome::Reported("allow", None),
+            Outcome::Decided("login", Some(Reason::Anonymous)),
+        ];
+        assert_eq!(outcomes, expected);
+    }
+}

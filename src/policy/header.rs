@@ -1,0 +1,163 @@
+//! Header names that a client may not speak for us, and values that no service can misread.
+//!
+//! Services fold names: WSGI and PHP turn `X-Auth-User`, `X_Auth_User` and `x.auth.user` into one variable.
+//! So names are compared folded, and everything that resembles a header of ours is deleted.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+
+/// The names a client may not send, folded.
+#[derive(Clone, Debug)]
+pub struct Reserved {
+    names: HashSet<Box<str>>,
+}
+
+/// Families of names that gateways and proxies speak in; a service that trusts one must hear only us.
+const FAMILIES: [&str; 8] = [
+    "x-auth-",
+    "x-forwarded-",
+    "x-original-",
+    "x-envoy-",
+    "x-remote-",
+    "x-webauth-",
+    "remote-",
+    "x-portcullis-",
+];
+
+/// Single names of the same kind: client addresses, rewritten targets, method overrides, and `Proxy`, which
+/// CGI turns into a proxy setting (CVE-2016-5385).
+const NAMES: [&str; 16] = [
+    "forwarded",
+    "proxy",
+    "x-real-ip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "true-client-ip",
+    "cf-connecting-ip",
+    "fastly-client-ip",
+    "x-rewrite-url",
+    "x-request-id",
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
+    "x-forwarded",
+    "x-auth",
+    "x-remote-user",
+];
+
+impl Reserved {
+    /// The built-in names, and those that `identity:` sets.
+    #[must_use]
+    pub fn new<'a>(own: impl IntoIterator<Item = &'a str>) -> Self {
+        let own = own.into_iter().map(|name| fold(name).into());
+        Self {
+            names: NAMES.into_iter().map(Into::into).chain(own).collect(),
+        }
+    }
+
+    /// Whether a header of this name must be deleted before anything else is done.
+    #[must_use]
+    pub fn contains(&self, name: &str) -> bool {
+        let folded = fold(name);
+        FAMILIES.iter().any(|family| folded.starts_with(family)) || self.names.contains(&*folded)
+    }
+}
+
+/// Lower case, `_` and `.` as `-`, runs of `-` as one.
+#[must_use]
+pub fn fold(name: &str) -> Cow<'_, str> {
+    let plain = |pair: [u8; 2]| {
+        !(pair[0].is_ascii_uppercase() || matches!(pair[0], b'_' | b'.') || pair == *b"--")
+    };
+    let bytes = name.as_bytes();
+    let next = bytes.iter().skip(1).copied().chain([0]);
+    if bytes.iter().copied().zip(next).all(|(a, b)| plain([a, b])) {
+        return Cow::Borrowed(name);
+    }
+    let mut folded = String::with_capacity(name.len());
+    for character in name.chars() {
+        match character.to_ascii_lowercase() {
+            '_' | '.' | '-' if folded.ends_with('-') => {}
+            '_' | '.' => folded.push('-'),
+            other => folded.push(other),
+        }
+    }
+    Cow::Owned(folded)
+}
+
+/// One header value from items: joined by commas; `%`, `,`, controls and everything outside ASCII are
+/// percent-encoded within items, so that splitting at commas and decoding gives back exactly the items.
+#[must_use]
+pub fn join<'a>(items: impl IntoIterator<Item = &'a str>) -> String {
+    let mut value = String::new();
+    for (at, item) in items.into_iter().enumerate() {
+        if at > 0 {
+            value.push(',');
+        }
+        value.extend(percent_encoding::utf8_percent_encode(item, ITEM));
+    }
+    value
+}
+
+/// What is encoded within an item.
+const ITEM: &percent_encoding::AsciiSet = &percent_encoding::CONTROLS.add(b'%').add(b',');
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn h_02_every_spelling_is_reserved() {
+        let reserved = Reserved::new(["X-Team"]);
+        let ours = [
+            "x-auth-user",
+            "X_Auth_User",
+            "X.Auth.User",
+            "X-AUTH-USER",
+            "X-Auth_User",
+            "X--Auth-User",
+            "x-auth-anything",
+            "X_Forwarded_For",
+            "Forwarded",
+            "x-forwarded",
+            "Remote-User",
+            "remote_user",
+            "X-Original-URL",
+            "X-Rewrite-Url",
+            "X-HTTP-Method-Override",
+            "CF-Connecting-IP",
+            "Proxy",
+            "X-Team",
+            "x__team",
+        ];
+        ours.into_iter()
+            .for_each(|name| assert!(reserved.contains(name), "{name}"));
+        let theirs = [
+            "accept",
+            "x-authority",
+            "x-teams",
+            "authorization",
+            "cookie",
+            "x-requested-with",
+            "proxy-authorization",
+        ];
+        theirs
+            .into_iter()
+            .for_each(|name| assert!(!reserved.contains(name), "{name}"));
+    }
+
+    #[test]
+    fn h_09_values_cannot_be_misread() {
+        let cases: [(&[&str], &str); 6] = [
+            (&["alice"], "alice"),
+            (&["a,b", "c%d"], "a%2Cb,c%25d"),
+            (&["zoë"], "zo%C3%AB"),
+            (&["a\r\nX: y\0"], "a%0D%0AX: y%00"),
+            (&["", "x"], ",x"),
+            (&[], ""),
+        ];
+        for (items, value) in cases {
+            assert_eq!(join(items.iter().copied()), value);
+        }
+    }
+}

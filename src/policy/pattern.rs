@@ -1,0 +1,352 @@
+//! Path patterns of rules: literals, `*`, `:name` and `**`, each a whole segment.
+//!
+//! From the segments come the glob that matches and the containment check that finds shadowed rules. A
+//! wildcard inside a segment is refused: nobody can say at a glance what `/adm*` covers.
+
+use std::fmt;
+
+use globset::{GlobBuilder, GlobMatcher};
+
+use super::path::{self, CanonicalPath, PathFault};
+
+/// A parsed path pattern.
+#[derive(Clone, Debug)]
+pub struct Pattern {
+    written: Box<str>,
+    segments: Box<[Segment]>,
+    matcher: Matcher,
+}
+
+/// One segment of a pattern.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Segment {
+    /// This text, percent-decoded.
+    Literal(Box<str>),
+    /// `*` or `:name`: exactly one segment.
+    One,
+    /// `**`: any number of segments, none included.
+    Any,
+}
+
+/// Why a text is not a pattern.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PatternFault {
+    /// A literal part is not a path that could ever arrive.
+    #[error("can never match: {0}")]
+    Path(#[from] PathFault),
+    /// Holds `;` or `%2F`, which are refused before rules are read unless an upstream opts in.
+    #[error("holds ';' or an encoded slash")]
+    TwoReadings,
+    /// Dot or empty segments, which no judged path has.
+    #[error("can never match: paths are judged without '.', '..' and empty segments; write '{0}'")]
+    NotCanonical(String),
+    /// A wildcard inside a segment.
+    #[error(
+        "'*' stands for a whole segment, '**' for any number of them; '{0}' mixes it with text"
+    )]
+    PartOfSegment(String),
+    /// `:` without a name.
+    #[error("':' needs a name behind it")]
+    Unnamed,
+    /// The glob library refused it.
+    #[error("is too long or too complex")]
+    TooComplex,
+}
+
+/// Each `**` multiplies the ways in which two patterns can be compared; nobody reads more than this.
+const MAX_ANY: usize = 4;
+
+/// How a path is compared once the literal prefix has been followed.
+#[derive(Clone, Debug)]
+enum Matcher {
+    /// Literals only: nothing is left to compare.
+    Exact,
+    /// Literals and one `**` at the end: nothing is left to compare.
+    Subtree,
+    /// Anything else.
+    Glob(Box<GlobMatcher>),
+}
+
+impl Pattern {
+    /// Reads a pattern as it is written in `gateway.yaml`.
+    ///
+    /// # Errors
+    /// When it is no pattern, or one that no judged path could match.
+    pub fn parse(written: &str) -> Result<Self, PatternFault> {
+        let encoded = path::encode(written).replace("%25", "%");
+        let path = CanonicalPath::parse(encoded.as_bytes())?;
+        if path.marks() != path::Marks::default() {
+            return Err(PatternFault::TwoReadings);
+        }
+        let bare = |text: &str| text.trim_end_matches('/').matches('/').count();
+        if bare(path.as_str()) != bare(&encoded) {
+            return Err(PatternFault::NotCanonical(path.as_str().to_owned()));
+        }
+        let segments: Box<[Segment]> = path
+            .segments()
+            .map(Segment::parse)
+            .collect::<Result<_, _>>()?;
+        if segments.iter().filter(|s| **s == Segment::Any).count() > MAX_ANY {
+            return Err(PatternFault::TooComplex);
+        }
+        let matcher = Matcher::new(&segments)?;
+        Ok(Self {
+            written: written.into(),
+            segments,
+            matcher,
+        })
+    }
+
+    /// The pattern as it was written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.written
+    }
+
+    /// The literal segments it begins with, and whether more follows them.
+    #[must_use]
+    pub fn literal_prefix(&self) -> (Vec<&str>, Rest) {
+        let literal = |segment: &'_ Segment| match segment {
+            Segment::Literal(_) => true,
+            Segment::One | Segment::Any => false,
+        };
+        let prefix = self.segments.iter().take_while(|s| literal(s));
+        let prefix = prefix
+            .map(|s| {
+                if let Segment::Literal(text) = s {
+                    &**text
+                } else {
+                    ""
+                }
+            })
+            .collect();
+        let rest = match self.matcher {
+            Matcher::Exact => Rest::End,
+            Matcher::Subtree => Rest::Anything,
+            Matcher::Glob(_) => Rest::Glob,
+        };
+        (prefix, rest)
+    }
+
+    /// Whether the path matches.
+    #[must_use]
+    pub fn matches(&self, path: &CanonicalPath) -> bool {
+        match &self.matcher {
+            Matcher::Glob(glob) => glob.is_match(path.decoded()),
+            Matcher::Exact => path.segments().eq(self.literals()),
+            Matcher::Subtree => {
+                let mut segments = path.segments();
+                self.literals()
+                    .all(|literal| segments.next() == Some(literal))
+            }
+        }
+    }
+
+    /// Whether every path that `other` matches is matched by `self`. Sound, and complete but for chains of
+    /// several `**`.
+    #[must_use]
+    pub fn contains(&self, other: &Self) -> bool {
+        covers(&self.segments, &other.segments)
+    }
+
+    /// Whether some path may be matched by both.
+    #[must_use]
+    pub fn overlaps(&self, other: &Self) -> bool {
+        meets(&self.segments, &other.segments)
+    }
+
+    fn literals(&self) -> impl Iterator<Item = &str> {
+        self.segments.iter().filter_map(|segment| match segment {
+            Segment::Literal(text) => Some(&**text),
+            Segment::One | Segment::Any => None,
+        })
+    }
+}
+
+/// What follows a pattern's literal prefix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rest {
+    /// Nothing: the path must end here.
+    End,
+    /// `**`: the path may go on as it likes.
+    Anything,
+    /// Something that the glob must be asked about.
+    Glob,
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.written)
+    }
+}
+
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.segments == other.segments
+    }
+}
+
+impl Segment {
+    fn parse(text: &str) -> Result<Self, PatternFault> {
+        match text {
+            "*" => Ok(Self::One),
+            "**" => Ok(Self::Any),
+            ":" => Err(PatternFault::Unnamed),
+            name if name.starts_with(':') => Ok(Self::One),
+            mixed if mixed.contains('*') => Err(PatternFault::PartOfSegment(mixed.to_owned())),
+            literal => Ok(Self::Literal(literal.into())),
+        }
+    }
+}
+
+impl Matcher {
+    fn new(segments: &[Segment]) -> Result<Self, PatternFault> {
+        let first_wild = segments
+            .iter()
+            .position(|s| !matches!(s, Segment::Literal(_)));
+        match first_wild {
+            None => Ok(Self::Exact),
+            Some(at) if at + 1 == segments.len() && segments.last() == Some(&Segment::Any) => {
+                Ok(Self::Subtree)
+            }
+            Some(_) => Ok(Self::Glob(Box::new(compile(segments)?))),
+        }
+    }
+}
+
+/// One glob for the whole pattern. In globset `*` may match nothing, so one segment is `?*`; `**` between
+/// slashes matches any number of segments, and at the end it must also match none.
+fn compile(segments: &[Segment]) -> Result<GlobMatcher, PatternFault> {
+    let mut glob = String::new();
+    for (at, segment) in segments.iter().enumerate() {
+        let last = at + 1 == segments.len();
+        match segment {
+            Segment::Literal(text) => {
+                glob.push('/');
+                glob.push_str(&globset::escape(text));
+            }
+            Segment::One => glob.push_str("/?*"),
+            Segment::Any if last => glob.push_str("{,/**}"),
+            Segment::Any => glob.push_str("/**"),
+        }
+    }
+    let built = GlobBuilder::new(&glob)
+        .literal_separator(true)
+        .empty_alternates(true)
+        .backslash_escape(true)
+        .build();
+    built
+        .map(|glob| glob.compile_matcher())
+        .map_err(|_| PatternFault::TooComplex)
+}
+
+fn covers(outer: &[Segment], inner: &[Segment]) -> bool {
+    match (outer, inner) {
+        ([], []) => true,
+        ([Segment::Any, rest @ ..], _) => {
+            covers(rest, inner) || matches!(inner, [_, tail @ ..] if covers(outer, tail))
+        }
+        ([Segment::One, a @ ..], [Segment::One | Segment::Literal(_), b @ ..]) => covers(a, b),
+        ([Segment::Literal(x), a @ ..], [Segment::Literal(y), b @ ..]) => x == y && covers(a, b),
+        _ => false,
+    }
+}
+
+fn meets(left: &[Segment], right: &[Segment]) -> bool {
+    match (left, right) {
+        ([], []) => true,
+        ([Segment::Any, rest @ ..], other) => {
+            meets(rest, other) || matches!(other, [_, tail @ ..] if meets(left, tail))
+        }
+        (other, [Segment::Any, rest @ ..]) => {
+            meets(other, rest) || matches!(other, [_, tail @ ..] if meets(tail, right))
+        }
+        ([Segment::Literal(x), a @ ..], [Segment::Literal(y), b @ ..]) => x == y && meets(a, b),
+        ([_, a @ ..], [_, b @ ..]) => meets(a, b),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pattern(text: &str) -> Pattern {
+        Pattern::parse(text).unwrap_or_else(|fault| panic!("{text}: {fault}"))
+    }
+
+    #[test]
+    fn p_11_p_12_p_13_matching_on_segment_boundaries() {
+        let cases = [
+            ("/**", "/ /a /a/b /a/b/", ""),
+            (
+                "/admin",
+                "/admin /admin/",
+                "/ /admin/x /adminX /admin. /admin%20 /admin.json /Admin",
+            ),
+            ("/admin/", "/admin /admin/", "/admin/x"),
+            (
+                "/admin/**",
+                "/admin /admin/ /admin/x /admin/x/y/",
+                "/ /adminX /admin. /ADMIN",
+            ),
+            ("/a/*", "/a/b /a/b/", "/a /a/ /a/b/c"),
+            ("/a/:id/c", "/a/b/c /a/%20/c", "/a/c /a/b/b/c"),
+            ("/a/**/c", "/a/c /a/b/c /a/b/b/c/", "/a /a/b /ac"),
+            (
+                "/**/status",
+                "/status /x/status /x/y/status",
+                "/xstatus /status/x",
+            ),
+            ("/a/*/**", "/a/b /a/b/c", "/a /a/"),
+            (
+                "/café/{x}/[y]/:n",
+                "/caf%C3%A9/%7Bx%7D/%5By%5D/1",
+                "/cafe/%7Bx%7D/%5By%5D/1 /caf%C3%A9/x/y/1",
+            ),
+            ("/caf%C3%A9", "/caf%c3%a9", "/caf%C3%89"),
+        ];
+        for (text, yes, no) in cases {
+            let matches =
+                |raw: &str| pattern(text).matches(&CanonicalPath::parse(raw.as_bytes()).unwrap());
+            yes.split_whitespace()
+                .for_each(|raw| assert!(matches(raw), "{text} should match {raw}"));
+            no.split_whitespace()
+                .for_each(|raw| assert!(!matches(raw), "{text} should not match {raw}"));
+        }
+    }
+
+    #[test]
+    fn what_is_no_pattern() {
+        let bad = [
+            "", "admin", "/a/../b", "/a//b", "/./a", "/a;b", "/a%2Fb", "/a\\b", "/adm*", "/***",
+            "/a/:", "/%zz", "/%252e", "/a\0",
+        ];
+        for text in bad {
+            assert!(Pattern::parse(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn containment_and_overlap() {
+        let cases = [
+            ("/**", "/a/b", true, true),
+            ("/a/**", "/a", true, true),
+            ("/a/*", "/a/b", true, true),
+            ("/a/:x", "/a/*", true, true),
+            ("/a/b", "/a/*", false, true),
+            ("/a/*", "/a/**", false, true),
+            ("/a/**/c", "/a/b/c", true, true),
+            ("/a/**", "/a/**/c", true, true),
+            ("/a/**/c", "/a/**", false, true),
+            ("/a", "/b", false, false),
+            ("/*/x", "/a/*", false, true),
+            ("/a/*/c", "/a/b/d", false, false),
+        ];
+        for (outer, inner, contains, overlaps) in cases {
+            let (outer, inner) = (pattern(outer), pattern(inner));
+            assert_eq!(outer.contains(&inner), contains, "{outer} contains {inner}");
+            assert_eq!(outer.overlaps(&inner), overlaps, "{outer} overlaps {inner}");
+        }
+    }
+}
