@@ -1,0 +1,167 @@
+//! Cookies as we write and read them (RFC 6265bis): host-bound, and read only when there is no doubt.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use crate::base::token::Token;
+
+/// The names of our cookies, which depend on whether the site is `https`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CookieNames {
+    /// Holds the session.
+    pub session: &'static str,
+    /// Binds a browser to its login, before there is a session.
+    pub flow: &'static str,
+    secure: bool,
+}
+
+impl CookieNames {
+    /// With the `__Host-` prefix, which binds them to the host and to `Secure` (RFC 6265bis section 4.1.3.2).
+    pub const SECURE: Self = Self {
+        session: "__Host-portcullis",
+        flow: "__Host-portcullis-flow",
+        secure: true,
+    };
+    /// For `http` on a loopback address only.
+    pub const PLAIN: Self = Self {
+        session: "portcullis",
+        flow: "portcullis-flow",
+        secure: false,
+    };
+
+    /// The names for a site.
+    #[must_use]
+    pub const fn of(https: bool) -> Self {
+        if https { Self::SECURE } else { Self::PLAIN }
+    }
+
+    /// `Set-Cookie` for a value. Without `age` the cookie ends with the browser.
+    #[must_use]
+    pub fn set(&self, name: &str, value: &str, age: Option<Duration>) -> String {
+        // RFC 6265bis section 5.5 caps the age at 400 days.
+        let age = age.map(|age| age.min(Duration::from_secs(400 * 86_400)).as_secs());
+        let mut cookie = format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax");
+        if let Some(seconds) = age {
+            // Writing to a String cannot fail.
+            let _ = write!(cookie, "; Max-Age={seconds}");
+        }
+        if self.secure {
+            cookie.push_str("; Secure");
+        }
+        cookie
+    }
+
+    /// `Set-Cookie` that makes the browser forget one.
+    #[must_use]
+    pub fn clear(&self, name: &str) -> String {
+        self.set(name, "", Some(Duration::ZERO))
+    }
+
+    /// Whether a cookie pair of a request is one of ours, and not for a service to see.
+    #[must_use]
+    pub fn is_ours(name: &str) -> bool {
+        [Self::SECURE, Self::PLAIN]
+            .iter()
+            .any(|names| name == names.session || name == names.flow)
+    }
+}
+
+/// The token in the cookie of this name, if there is exactly one and it is one of ours. Two of the same name
+/// mean that somebody planted one, and nobody can say which.
+#[must_use]
+pub fn token(header: Option<&str>, name: &str) -> Option<Token> {
+    let mut found = pairs(header?).filter(|(key, _)| *key == name);
+    match (found.next(), found.next()) {
+        (Some((_, value)), None) => Token::parse(value).ok(),
+        _ => None,
+    }
+}
+
+/// The `Cookie` header without our own cookies, or nothing when nothing is left.
+#[must_use]
+pub fn without_ours(header: &str) -> Option<String> {
+    let theirs: Vec<&str> = header
+        .split(';')
+        .map(str::trim)
+        .filter(|pair| {
+            !pair.is_empty()
+                && !CookieNames::is_ours(pair.split('=').next().unwrap_or_default().trim())
+        })
+        .collect();
+    (!theirs.is_empty()).then(|| theirs.join("; "))
+}
+
+fn pairs(header: &str) -> impl Iterator<Item = (&str, &str)> {
+    header.split(';').map(|pair| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (name.trim(), value.trim())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::random::Random;
+
+    #[test]
+    fn c_05_c_13_attributes() {
+        let cookie =
+            CookieNames::SECURE.set("__Host-portcullis", &"x".repeat(43), Some(Duration::MAX));
+        assert_eq!(
+            cookie,
+            format!(
+                "__Host-portcullis={}; Path=/; HttpOnly; SameSite=Lax; Max-Age=34560000; Secure",
+                "x".repeat(43)
+            )
+        );
+        assert!(cookie.len() < 4096 && !cookie.contains("Domain"));
+        assert!(!CookieNames::PLAIN.clear("portcullis").contains("Secure"));
+    }
+
+    #[test]
+    fn c_03_c_04_c_12_only_one_of_the_right_name_counts() {
+        let good = Token::generate(&Random::seeded(1)).unwrap();
+        let text = good.expose();
+        let reads = [
+            format!("__Host-portcullis={text}"),
+            format!("a=b; __Host-portcullis={text}; c"),
+            format!(";;;  __Host-portcullis = {text} ;"),
+        ];
+        for header in reads {
+            let found = token(Some(&header), "__Host-portcullis").map(|token| token.hash());
+            assert_eq!(found, Some(good.hash()), "{header:?}");
+        }
+        let absent = [
+            String::new(),
+            ";".repeat(200),
+            format!("portcullis={text}"),
+            format!("__host-portcullis={text}"),
+            format!("__Host-portcullis={text}; __Host-portcullis={text}"),
+            format!("__Host-portcullis=; __Host-portcullis={text}"),
+            format!("__Host-portcullis=\"{text}\""),
+            format!("__Host-portcullis={}", "x".repeat(8192)),
+            "__Host-portcullis".to_owned(),
+        ];
+        for header in absent {
+            assert!(
+                token(Some(&header), "__Host-portcullis").is_none(),
+                "{header:?}"
+            );
+        }
+        assert!(token(None, "__Host-portcullis").is_none());
+    }
+
+    #[test]
+    fn h_15_services_do_not_see_our_cookies() {
+        let cases = [
+            ("__Host-portcullis=x", None),
+            ("portcullis=x; portcullis-flow=y", None),
+            ("a=b;portcullis=x;  c=d", Some("a=b; c=d")),
+            ("portcullisx=1", Some("portcullisx=1")),
+            ("", None),
+        ];
+        for (header, left) in cases {
+            assert_eq!(without_ours(header).as_deref(), left, "{header:?}");
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! Cryptography with every ingredient handed in: keys, randomness and the hour are arguments. Pure.
+
+pub mod cookie;
+pub mod csrf;
+pub mod jwt;
+pub mod key;
+pub mod password;

@@ -1,0 +1,203 @@
+//! Logging in with a password.
+//!
+//! Whoever guesses learns nothing: an account that does not exist, is disabled or has no password takes the
+//! same time and gives the same answer as a wrong password.
+
+use std::net::IpAddr;
+
+use crate::base::name::Username;
+use crate::base::net::Origin;
+use crate::base::random::Random;
+use crate::base::secret::Secret;
+use crate::base::time::Clock;
+use crate::base::token::Token;
+use crate::crypto::password::{self, Password};
+use crate::store::Store;
+use crate::store::users::User;
+
+use super::IdentityFault;
+use super::hashing::{Busy, Hashing};
+use super::session::{Begun, Sessions};
+use super::throttle::{Attempt, Subject, Throttle, Throttled};
+
+/// Everything a login needs. Clones share it.
+#[derive(Clone)]
+pub struct Logins {
+    store: Store,
+    sessions: Sessions,
+    throttle: Throttle,
+    hashing: Hashing,
+    clock: Clock,
+    random: Random,
+    settings: password::Settings,
+    /// What is hashed against when there is no account: made with the same parameters at start.
+    decoy: Secret<String>,
+}
+
+/// What somebody presents at the door.
+#[derive(Debug)]
+pub struct Credentials {
+    /// A username or e-mail address, as typed.
+    pub login: String,
+    /// The password, as typed.
+    pub password: Secret<String>,
+    /// Where the request comes from.
+    pub ip: IpAddr,
+    /// What the browser calls itself.
+    pub user_agent: String,
+    /// The session cookie that came along, if any; it ends with the login.
+    pub presented: Option<Token>,
+}
+
+/// A login that succeeded.
+#[derive(Debug)]
+pub struct Welcome {
+    /// The session that was begun.
+    pub session: Begun,
+    /// Who logged in.
+    pub user: User,
+}
+
+/// Why a login did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// No such account, disabled, or the wrong password: nobody is told which.
+    #[error("wrong name or password")]
+    Invalid,
+    /// Too many attempts.
+    #[error("too many attempts")]
+    Throttled(Throttled),
+    /// Too many others are logging in just now.
+    #[error(transparent)]
+    Busy(#[from] Busy),
+    /// Something failed.
+    #[error(transparent)]
+    Fault(#[from] IdentityFault),
+}
+
+impl Logins {
+    /// Prepares to let people in.
+    ///
+    /// # Errors
+    /// When no decoy hash can be made: the parameters are impossible or there is no randomness.
+    pub fn new(
+        store: Store,
+        sessions: Sessions,
+        hashing: Hashing,
+        clock: Clock,
+        random: Random,
+        settings: password::Settings,
+    ) -> Result<Self, password::HashFault> {
+        let decoy = Token::generate(&random)?;
+        let decoy = Password::typed(decoy.expose())
+            .map_err(|e| password::HashFault::Argon2(e.to_string()))?;
+        let decoy = decoy.hash(&settings, &random)?;
+        let throttle = Throttle::new(store.volatile.clone());
+        Ok(Self {
+            store,
+            sessions,
+            throttle,
+            hashing,
+            clock,
+            random,
+            settings,
+            decoy,
+        })
+    }
+
+    /// Checks a name and a password and begins a session.
+    ///
+    /// # Errors
+    /// The reason it was refused.
+    pub async fn with_password(&self, credentials: Credentials) -> Result<Welcome, Refusal> {
+        let now = self.clock.now();
+        let user = self
+            .store
+            .users
+            .by_login(&credentials.login)
+            .await
+            .map_err(IdentityFault::from)?;
+        let subject = subject(user.as_ref(), &credentials.login);
+        let attempt = self
+            .throttle
+            .admit(&subject, Origin::of(credentials.ip), now)
+            .await?
+            .map_err(Refusal::Throttled)?;
+        let Some(user) = self.verify(user, &credentials).await? else {
+            self.throttle.failed(&attempt, now).await?;
+            return Err(Refusal::Invalid);
+        };
+        self.admit(user, &attempt, credentials).await
+    }
+
+    async fn admit(
+        &self,
+        user: User,
+        attempt: &Attempt,
+        credentials: Credentials,
+    ) -> Result<Welcome, Refusal> {
+        self.throttle.succeeded(attempt).await?;
+        self.upgrade_hash(&user, credentials.password).await;
+        let Credentials {
+            ip,
+            user_agent,
+            presented,
+            ..
+        } = credentials;
+        let session = self
+            .sessions
+            .begin(user.id, ip, &user_agent, presented.as_ref())
+            .await?;
+        Ok(Welcome { session, user })
+    }
+
+    /// The user, if the password is theirs and they may come in. Always costs one hash.
+    async fn verify(
+        &self,
+        user: Option<User>,
+        credentials: &Credentials,
+    ) -> Result<Option<User>, Refusal> {
+        let stored = user.as_ref().and_then(|user| user.password_hash.clone());
+        let against = stored.clone().unwrap_or_else(|| self.decoy.clone());
+        let Ok(typed) = Password::typed(credentials.password.expose()) else {
+            return Ok(None);
+        };
+        let matches = self.hashing.run(move || typed.matches(&against)).await?;
+        Ok(user.filter(|user| matches && stored.is_some() && user.is_active))
+    }
+
+    /// Rehashes with today's parameters while the password is at hand. A failure costs nobody the login.
+    async fn upgrade_hash(&self, user: &User, password: Secret<String>) {
+        let Some(old) = user
+            .password_hash
+            .clone()
+            .filter(|hash| password::is_outdated(hash, &self.settings))
+        else {
+            return;
+        };
+        let (settings, random) = (self.settings, self.random.clone());
+        let hashed = self.hashing.run(move || {
+            Password::typed(password.expose())
+                .ok()?
+                .hash(&settings, &random)
+                .ok()
+        });
+        if let Ok(Some(new)) = hashed.await
+            && let Err(error) = self.store.users.upgrade_hash(user.id, &old, &new).await
+        {
+            tracing::warn!(%error, user = %user.id, "could not store an upgraded password hash");
+        }
+    }
+}
+
+/// Every spelling of one name counts against one account, and names that nobody has are told apart by the
+/// same canonical form.
+fn subject(user: Option<&User>, login: &str) -> Subject {
+    match user {
+        Some(user) => Subject::Known(user.id),
+        None => Subject::Unknown(match login.parse::<Username>() {
+            Ok(name) => name.to_string(),
+            Err(_) => login.trim().to_lowercase().chars().take(256).collect(),
+        }),
+    }
+}

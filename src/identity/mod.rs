@@ -1,0 +1,37 @@
+//! Who are you: logging in, staying logged in, and the account check that every door shares.
+
+pub mod account;
+pub mod hashing;
+pub mod login;
+pub mod session;
+pub mod settings;
+pub mod throttle;
+
+/// Something failed while finding out who asks. Never taken for "nobody".
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum IdentityFault {
+    /// The store did not answer, or answered nonsense.
+    #[error("store: {0}")]
+    Store(String),
+    /// There is no randomness.
+    #[error("{0}")]
+    Random(String),
+}
+
+impl From<crate::store::error::DbError> for IdentityFault {
+    fn from(error: crate::store::error::DbError) -> Self {
+        Self::Store(error.to_string())
+    }
+}
+
+impl From<crate::store::volatile::VolatileError> for IdentityFault {
+    fn from(error: crate::store::volatile::VolatileError) -> Self {
+        Self::Store(error.to_string())
+    }
+}
+
+impl From<crate::base::random::NoRandomness> for IdentityFault {
+    fn from(error: crate::base::random::NoRandomness) -> Self {
+        Self::Random(error.to_string())
+    }
+}

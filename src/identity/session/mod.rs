@@ -1,0 +1,376 @@
+//! Sessions: server-side, named to the browser by 256 random bits, kept as a hash.
+//!
+//! The hot path reads a small in-process cache and does no IO. What keeps the cache honest: everything that
+//! ends a session in this process takes it out and cancels its live requests; a write by another process
+//! empties it within a second; and no entry outlives [`CACHE_TTL`] in any case. A session that was ended
+//! between being read and being cached is not cached: readers remember the epoch they began in.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
+
+use quick_cache::sync::Cache;
+use tokio_util::sync::CancellationToken;
+
+use crate::base::id::{PublicId, UserId};
+use crate::base::identity::Identity;
+use crate::base::random::Random;
+use crate::base::time::{Clock, Timestamp};
+use crate::base::token::{Token, TokenHash};
+use crate::store::Store;
+use crate::store::volatile::{Key, Kind, NewEntry};
+
+use super::settings::SessionSettings;
+use super::{IdentityFault, account};
+
+mod record;
+
+use record::Record;
+pub use record::SessionInfo;
+
+/// Longest time an answer is given from the cache without asking the store again.
+pub const CACHE_TTL: Duration = Duration::from_secs(30);
+
+/// Sessions kept in the cache; at some 400 bytes each, 40 MB at most.
+const CACHE_ENTRIES: usize = 100_000;
+
+/// "Last seen" is written at most this often.
+const TOUCH_EVERY: Duration = Duration::from_secs(60);
+
+/// Everything about sessions. Clones share the cache.
+#[derive(Clone)]
+pub struct Sessions(Arc<Inner>);
+
+struct Inner {
+    store: Store,
+    clock: Clock,
+    random: Random,
+    settings: arc_swap::ArcSwap<SessionSettings>,
+    cache: Cache<TokenHash, Arc<Live>>,
+    /// Rises with everything that may make a cached answer wrong.
+    epoch: AtomicU64,
+}
+
+/// A session that is alive, and the identity behind it.
+#[derive(Debug)]
+pub struct Live {
+    /// Its public name.
+    pub sid: PublicId,
+    /// Whoever logged in.
+    pub identity: Arc<Identity>,
+    /// Cancelled when the session ends; live requests end with it.
+    pub ended: CancellationToken,
+    cached_until: Timestamp,
+    expires_at: AtomicI64,
+    touched_at: AtomicI64,
+}
+
+/// A session that has just begun.
+#[derive(Debug)]
+pub struct Begun {
+    /// What goes into the cookie.
+    pub token: Token,
+    /// Its public name.
+    pub sid: PublicId,
+    /// When it ends at the latest.
+    pub expires_at: Timestamp,
+}
+
+impl Sessions {
+    /// Sessions kept in this store.
+    #[must_use]
+    pub fn new(store: Store, clock: Clock, random: Random, settings: SessionSettings) -> Self {
+        Self(Arc::new(Inner {
+            store,
+            clock,
+            random,
+            settings: arc_swap::ArcSwap::from_pointee(settings),
+            cache: Cache::new(CACHE_ENTRIES),
+            epoch: AtomicU64::new(0),
+        }))
+    }
+
+    /// Takes new settings after a reload; sessions that live keep the absolute end they were given.
+    pub fn configure(&self, settings: SessionSettings) {
+        self.0.settings.store(Arc::new(settings));
+    }
+
+    /// Begins a session, and ends the one whose cookie came with the login, if any: a session that was
+    /// planted before the login never becomes the user's (fixation).
+    ///
+    /// # Errors
+    /// When the store does not answer or there is no randomness.
+    pub async fn begin(
+        &self,
+        user: UserId,
+        ip: IpAddr,
+        user_agent: &str,
+        replaces: Option<&Token>,
+    ) -> Result<Begun, IdentityFault> {
+        if let Some(old) = replaces {
+            self.end(old).await?;
+        }
+        let inner = &self.0;
+        let settings = inner.settings.load();
+        let now = inner.clock.now();
+        let token = Token::generate(&inner.random)?;
+        let sid = PublicId::generate(&inner.random)?;
+        let record = Record {
+            sid: sid.to_string(),
+            created_at: now.millis(),
+            seen_at: now.millis(),
+            ip: ip.to_canonical().to_string(),
+            user_agent: user_agent
+                .chars()
+                .filter(|c| !c.is_control())
+                .take(256)
+                .collect(),
+        };
+        let entry = NewEntry {
+            key: Key::from(token.hash()),
+            value: record.encode()?,
+            owner: Some(user.0),
+            expires_at: now.plus(settings.idle.min(settings.max)),
+        };
+        let cap = settings.per_user.unwrap_or(u32::MAX);
+        let evicted = inner
+            .store
+            .volatile
+            .create_capped(Kind::Session, entry, cap, now)
+            .await?;
+        let evicted =
+            evicted.ok_or_else(|| IdentityFault::Random("a session id came up twice".into()))?;
+        self.forget(&evicted);
+        Ok(Begun {
+            token,
+            sid,
+            expires_at: now.plus(settings.max),
+        })
+    }
+
+    /// The live session behind a cookie. A dead or unknown one is none.
+    ///
+    /// # Errors
+    /// When the store does not answer: that is never "nobody".
+    pub async fn find(&self, token: &Token) -> Result<Option<Arc<Live>>, IdentityFault> {
+        let hash = token.hash();
+        let now = self.0.clock.now();
+        let live = match self.0.cache.get(&hash).filter(|live| live.is_fresh(now)) {
+            Some(live) => Some(live),
+            None => self.load(hash, now).await?,
+        };
+        if let Some(live) = &live {
+            self.touch(hash, live, now);
+        }
+        Ok(live)
+    }
+
+    /// Ends the session behind a cookie; whether there was one.
+    ///
+    /// # Errors
+    /// When the store does not answer; the session is then not known to be dead.
+    pub async fn end(&self, token: &Token) -> Result<bool, IdentityFault> {
+        let key = Key::from(token.hash());
+        let existed = self.0.store.volatile.delete(Kind::Session, &key).await?;
+        self.forget(&[key]);
+        Ok(existed)
+    }
+
+    /// Ends the session of this public name; whether there was one.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn end_sid(&self, sid: &str) -> Result<bool, IdentityFault> {
+        for (key, info) in self.all().await? {
+            if info.sid == sid {
+                let existed = self.0.store.volatile.delete(Kind::Session, &key).await?;
+                self.forget(&[key]);
+                return Ok(existed);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Every live session, by key.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn all(&self) -> Result<Vec<(Key, SessionInfo)>, IdentityFault> {
+        const PAGE: u32 = 1_000;
+        let now = self.0.clock.now();
+        let (mut found, mut after) = (Vec::new(), None);
+        loop {
+            let page = self
+                .0
+                .store
+                .volatile
+                .scan(Kind::Session, after.as_ref(), PAGE, now)
+                .await?;
+            let Some(last) = page.last().map(|entry| entry.key) else {
+                return Ok(found);
+            };
+            found.extend(
+                page.iter()
+                    .filter_map(|entry| Some((entry.key, SessionInfo::of(entry)?))),
+            );
+            after = Some(last);
+        }
+    }
+
+    /// Drops every cached answer, as when another process wrote to the store, and ends live requests whose
+    /// session is no more.
+    ///
+    /// # Errors
+    /// When the store does not answer; nothing is cached then, so nothing stale is believed.
+    pub async fn revalidate(&self) -> Result<(), IdentityFault> {
+        self.0.epoch.fetch_add(1, Ordering::AcqRel);
+        let cached: Vec<(TokenHash, Arc<Live>)> = self.0.cache.iter().collect();
+        self.0.cache.clear();
+        for (hash, live) in cached {
+            // Ours is one reference; any other is a request in flight.
+            if Arc::strong_count(&live) > 1 && self.load(hash, self.0.clock.now()).await?.is_none()
+            {
+                live.ended.cancel();
+            }
+        }
+        Ok(())
+    }
+
+    /// How many sessions are alive.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn count(&self) -> Result<u64, IdentityFault> {
+        Ok(self
+            .0
+            .store
+            .volatile
+            .live(Kind::Session, self.0.clock.now())
+            .await?)
+    }
+
+    async fn load(
+        &self,
+        hash: TokenHash,
+        now: Timestamp,
+    ) -> Result<Option<Arc<Live>>, IdentityFault> {
+        let inner = &self.0;
+        let epoch = inner.epoch.load(Ordering::Acquire);
+        let Some(entry) = inner
+            .store
+            .volatile
+            .get(Kind::Session, &Key::from(hash), now)
+            .await?
+        else {
+            return Ok(None);
+        };
+        let (Some(owner), Some(record)) = (entry.owner, Record::decode(&entry)) else {
+            return Ok(None);
+        };
+        // Checked against today's settings as well, so that a shortened maximum bites at once.
+        let born = Timestamp::from_millis(record.created_at);
+        let Ok(sid) = record.sid.parse() else {
+            return Ok(None);
+        };
+        if born.plus(inner.settings.load().max) <= now {
+            return Ok(None);
+        }
+        let Some(identity) = account::check(&inner.store, UserId(owner)).await? else {
+            return Ok(None);
+        };
+        let live = Arc::new(Live {
+            sid,
+            identity: Arc::new(identity),
+            ended: CancellationToken::new(),
+            cached_until: now.plus(CACHE_TTL),
+            expires_at: AtomicI64::new(entry.expires_at.millis()),
+            touched_at: AtomicI64::new(record.seen_at),
+        });
+        inner.cache.insert(hash, Arc::clone(&live));
+        if inner.epoch.load(Ordering::Acquire) != epoch {
+            // Something ended meanwhile, perhaps this one. The answer was right when it was read; it is not
+            // kept.
+            inner.cache.remove(&hash);
+        }
+        Ok(Some(live))
+    }
+
+    /// Writes "last seen" behind the request, at most once a minute, and never brings a dead session back:
+    /// the write is a compare-and-set on the row as it was read.
+    fn touch(&self, hash: TokenHash, live: &Arc<Live>, now: Timestamp) {
+        let settings = self.0.settings.load();
+        let seen = live.touched_at.load(Ordering::Acquire);
+        let due = Timestamp::from_millis(seen).plus(TOUCH_EVERY.min(settings.idle / 4));
+        if now < due
+            || live
+                .touched_at
+                .compare_exchange(seen, now.millis(), Ordering::AcqRel, Ordering::Acquire)
+                .is_err()
+        {
+            return;
+        }
+        let (sessions, live) = (self.clone(), Arc::clone(live));
+        tokio::spawn(async move {
+            if let Err(fault) = sessions.write_seen(hash, &live, now).await {
+                tracing::warn!(%fault, sid = %live.sid, "could not note when a session was last seen");
+            }
+        });
+    }
+
+    async fn write_seen(
+        &self,
+        hash: TokenHash,
+        live: &Live,
+        now: Timestamp,
+    ) -> Result<(), IdentityFault> {
+        let (key, volatile) = (Key::from(hash), &self.0.store.volatile);
+        let Some(entry) = volatile.get(Kind::Session, &key, now).await? else {
+            self.forget(&[key]);
+            return Ok(());
+        };
+        let Some(mut record) = Record::decode(&entry) else {
+            return Ok(());
+        };
+        let settings = self.0.settings.load();
+        let end = Timestamp::from_millis(record.created_at).plus(settings.max);
+        let expires_at = now.plus(settings.idle).min(end);
+        record.seen_at = now.millis();
+        let written = volatile
+            .replace(
+                Kind::Session,
+                &key,
+                entry.version,
+                record.encode()?,
+                expires_at,
+                now,
+            )
+            .await?;
+        if written.is_some() {
+            live.expires_at
+                .store(expires_at.millis(), Ordering::Release);
+        }
+        // Not written: another node was quicker, or the session ended; the next look at the store tells.
+        Ok(())
+    }
+
+    fn forget(&self, keys: &[Key]) {
+        self.0.epoch.fetch_add(1, Ordering::AcqRel);
+        for key in keys {
+            if let Some((_, live)) = self.0.cache.remove(&TokenHash::from_bytes(*key.as_bytes())) {
+                live.ended.cancel();
+            }
+        }
+    }
+}
+
+impl Live {
+    fn is_fresh(&self, now: Timestamp) -> bool {
+        now < self.cached_until
+            && now.millis() < self.expires_at.load(Ordering::Acquire)
+            && !self.ended.is_cancelled()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,286 @@
+//! How often somebody may try to log in.
+//!
+//! Four budgets, counted where the sessions are kept, so that nodes share them and restarts do not forget:
+//! an account from one origin (guessing), an origin over all accounts (spraying), an account from all
+//! origins (a botnet), and everybody. An attempt is counted before the password is looked at, so that
+//! parallel attempts cannot slip past the limit together. An origin that has used up its own budget does
+//! not touch the account's: nobody locks the owner out from one place.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::base::id::UserId;
+use crate::base::net::Origin;
+use crate::base::time::Timestamp;
+use crate::store::volatile::{Key, Kind, Tally, Volatile};
+
+use super::IdentityFault;
+
+/// Attempts for one account from one origin.
+const PAIR: Budget = Budget {
+    name: b"pair",
+    attempts: 20,
+    window: Duration::from_secs(15 * 60),
+};
+/// Failures of one origin over all accounts.
+const ORIGIN: Budget = Budget {
+    name: b"origin",
+    attempts: 200,
+    window: Duration::from_secs(15 * 60),
+};
+/// Failures for one account from all origins. NIST SP 800-63B-4 section 3.2.2 asks for 100 or
+/// fewer in a row; the window makes it a rate.
+const ACCOUNT: Budget = Budget {
+    name: b"account",
+    attempts: 100,
+    window: Duration::from_secs(60 * 60),
+};
+/// Failures of everybody: about what two cores can hash.
+const EVERYBODY: Budget = Budget {
+    name: b"everybody",
+    attempts: 6_000,
+    window: Duration::from_secs(60),
+};
+
+/// Counts attempts to log in.
+#[derive(Clone)]
+pub struct Throttle {
+    volatile: Arc<dyn Volatile>,
+}
+
+/// Which account an attempt is for. Every spelling of a name leads to the same one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// An account that exists.
+    Known(UserId),
+    /// A name that nobody has, folded: throttled just the same, so that nothing is learned from it.
+    Unknown(String),
+}
+
+/// Too many attempts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Throttled {
+    /// Which budget is used up; for metrics, never for the client.
+    pub budget: &'static str,
+    /// When it is worth trying again.
+    pub until: Timestamp,
+}
+
+/// An attempt that was let through and is counted.
+#[derive(Debug)]
+pub struct Attempt {
+    subject: Vec<u8>,
+    origin: String,
+}
+
+struct Budget {
+    name: &'static [u8],
+    attempts: u64,
+    window: Duration,
+}
+
+impl Throttle {
+    /// Counts in this store.
+    #[must_use]
+    pub fn new(volatile: Arc<dyn Volatile>) -> Self {
+        Self { volatile }
+    }
+
+    /// Counts an attempt and says whether it may go on.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn admit(
+        &self,
+        subject: &Subject,
+        origin: Origin,
+        now: Timestamp,
+    ) -> Result<Result<Attempt, Throttled>, IdentityFault> {
+        let attempt = Attempt {
+            subject: subject.bytes(),
+            origin: origin.to_string(),
+        };
+        for (budget, parts) in attempt.failures() {
+            let used = self
+                .volatile
+                .peek(Kind::Throttle, &budget.key(&parts), now)
+                .await?;
+            if let Some(refused) = used.and_then(|tally| budget.refuse(tally, 0)) {
+                return Ok(Err(refused));
+            }
+        }
+        let tally = self
+            .volatile
+            .count(Kind::Throttle, &attempt.pair(), PAIR.window, now)
+            .await?;
+        Ok(PAIR.refuse(tally, 1).map_or(Ok(attempt), Err))
+    }
+
+    /// The password was wrong: the wider budgets pay, too.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn failed(&self, attempt: &Attempt, now: Timestamp) -> Result<(), IdentityFault> {
+        for (budget, parts) in attempt.failures() {
+            self.volatile
+                .count(Kind::Throttle, &budget.key(&parts), budget.window, now)
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// The password was right: earlier typing errors from here are forgiven.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn succeeded(&self, attempt: &Attempt) -> Result<(), IdentityFault> {
+        self.volatile.reset(Kind::Throttle, &attempt.pair()).await?;
+        Ok(())
+    }
+}
+
+impl Attempt {
+    fn pair(&self) -> Key {
+        PAIR.key(&[&self.subject, self.origin.as_bytes()])
+    }
+
+    fn failures(&self) -> [(&'static Budget, Vec<&[u8]>); 3] {
+        [
+            (&ORIGIN, vec![self.origin.as_bytes()]),
+            (&ACCOUNT, vec![&self.subject]),
+            (&EVERYBODY, vec![]),
+        ]
+    }
+}
+
+impl Budget {
+    fn key(&self, parts: &[&[u8]]) -> Key {
+        let mut all: Vec<&[u8]> = vec![b"login", self.name];
+        all.extend(parts);
+        Key::of(&all)
+    }
+
+    /// `counted` is 1 when the tally already holds the attempt in question.
+    fn refuse(&self, tally: Tally, counted: u64) -> Option<Throttled> {
+        let name = std::str::from_utf8(self.name).unwrap_or_default();
+        (tally.count + 1 - counted > self.attempts).then_some(Throttled {
+            budget: name,
+            until: tally.ends_at,
+        })
+    }
+}
+
+impl Subject {
+    fn bytes(&self) -> Vec<u8> {
+        match self {
+            Self::Known(id) => format!("id:{id}").into_bytes(),
+            Self::Unknown(name) => format!("name:{name}").into_bytes(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::volatile::memory::Memory;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_000_000);
+
+    fn throttle() -> Throttle {
+        Throttle::new(Arc::new(Memory::default()))
+    }
+
+    fn origin(last: u32) -> Origin {
+        Origin::of(std::net::Ipv4Addr::from_bits(0x0a00_0000 + last).into())
+    }
+
+    async fn wrong(
+        throttle: &Throttle,
+        subject: &Subject,
+        from: Origin,
+        now: Timestamp,
+    ) -> Option<&'static str> {
+        match throttle.admit(subject, from, now).await.unwrap() {
+            Ok(attempt) => {
+                throttle.failed(&attempt, now).await.unwrap();
+                None
+            }
+            Err(refused) => Some(refused.budget),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_01_one_origin_is_throttled_and_the_owner_is_not_locked_out() {
+        let throttle = throttle();
+        let bob = Subject::Known(UserId(7));
+        for attempt in 0..1_000 {
+            let refused = wrong(&throttle, &bob, origin(1), NOW).await;
+            assert_eq!(
+                refused.is_some(),
+                attempt >= PAIR.attempts,
+                "attempt {attempt}"
+            );
+        }
+        assert!(throttle.admit(&bob, origin(2), NOW).await.unwrap().is_ok());
+        assert!(
+            throttle
+                .admit(&bob, origin(1), NOW.plus(PAIR.window))
+                .await
+                .unwrap()
+                .is_ok()
+        );
+    }
+
+    #[tokio::test]
+    async fn a_02_spraying_and_botnets_have_budgets_of_their_own() {
+        let throttle = throttle();
+        let mut refused = 0;
+        for account in 0..1_000 {
+            refused += u64::from(
+                wrong(&throttle, &Subject::Known(UserId(account)), origin(1), NOW)
+                    .await
+                    .is_some(),
+            );
+        }
+        assert_eq!(refused, 1_000 - ORIGIN.attempts);
+        let bob = Subject::Known(UserId(5_000));
+        let mut refused = 0;
+        for address in 10..1_010 {
+            refused += u64::from(wrong(&throttle, &bob, origin(address), NOW).await.is_some());
+        }
+        assert_eq!(refused, 1_000 - ACCOUNT.attempts);
+    }
+
+    #[tokio::test]
+    async fn a_04_parallel_attempts_do_not_slip_past_the_limit() {
+        let throttle = throttle();
+        let bob = Subject::Known(UserId(7));
+        let attempts = (0..50).map(|_| throttle.admit(&bob, origin(1), NOW));
+        let admitted = futures_util::future::join_all(attempts)
+            .await
+            .into_iter()
+            .filter(|a| a.as_ref().unwrap().is_ok());
+        assert_eq!(admitted.count() as u64, PAIR.attempts);
+    }
+
+    #[tokio::test]
+    async fn a_05_a_06_success_forgives_and_unknown_names_count_alike() {
+        let throttle = throttle();
+        let nobody = Subject::Unknown("nobody".into());
+        for _ in 0..PAIR.attempts {
+            assert!(wrong(&throttle, &nobody, origin(1), NOW).await.is_none());
+        }
+        assert_eq!(
+            wrong(&throttle, &nobody, origin(1), NOW).await,
+            Some("pair")
+        );
+        let bob = Subject::Known(UserId(7));
+        for _ in 0..5 {
+            let attempt = throttle.admit(&bob, origin(2), NOW).await.unwrap().unwrap();
+            throttle.succeeded(&attempt).await.unwrap();
+        }
+        for _ in 0..PAIR.attempts {
+            assert!(wrong(&throttle, &bob, origin(2), NOW).await.is_none());
+        }
+    }
+}

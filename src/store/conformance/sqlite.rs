@@ -1,0 +1,212 @@
+//! What is SQLite's alone: the file, its neighbours, and other processes.
+
+use std::time::Duration;
+
+use rusqlite::Connection;
+use tokio::time::{Instant, timeout};
+
+use super::{Opened, at, made, new_user, open, sqlite_file, superuser, together};
+use crate::store::error::DbError;
+use crate::store::statement::Statement;
+use crate::store::users::UserChange;
+use crate::store::{Db, DbUrl, MigrateError, Settings, Store, VolatileKind};
+
+fn path(opened: &Opened) -> &std::path::Path {
+    match &opened.url {
+        DbUrl::SqliteFile(path) => path,
+        DbUrl::SqliteMemory => panic!("not a file"),
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn g_19_the_file_is_ours_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let opened = sqlite_file().await;
+    let mode = |path: &std::path::Path| path.metadata().unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(path(&opened).parent().unwrap()), 0o700);
+    assert_eq!(mode(path(&opened)), 0o600);
+    for side in ["portcullis.db-wal", "portcullis.db-shm"] {
+        assert_eq!(mode(&path(&opened).with_file_name(side)), 0o600, "{side}");
+    }
+}
+
+#[tokio::test]
+async fn every_connection_is_set_up() {
+    let opened = sqlite_file().await;
+    let pragmas = [
+        (
+            "synchronous",
+            "SELECT synchronous AS value FROM pragma_synchronous",
+            2,
+        ),
+        (
+            "foreign_keys",
+            "SELECT foreign_keys AS value FROM pragma_foreign_keys",
+            1,
+        ),
+        (
+            "trusted_schema",
+            "SELECT trusted_schema AS value FROM pragma_trusted_schema",
+            0,
+        ),
+        (
+            "busy_timeout",
+            "SELECT timeout AS value FROM pragma_busy_timeout",
+            5000,
+        ),
+    ];
+    for (pragma, sql, value) in pragmas {
+        for statement in [Statement::read("test", sql), Statement::write("test", sql)] {
+            let row = opened.db.one(statement.with([])).await.unwrap().unwrap();
+            assert_eq!(row.get::<i64>("value"), Ok(value), "{pragma}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_processes_write_is_noticed_within_a_second_and_ours_is_not() {
+    let opened = sqlite_file().await;
+    let other = open(&opened.url).await;
+    let mut changes = opened.db.changes();
+    changes.mark_unchanged();
+    let user = made(&opened, &new_user("alice")).await;
+    let write_for_a_while = async || {
+        let until = Instant::now() + Duration::from_millis(700);
+        while Instant::now() < until {
+            opened.users.set_active(user.id, true, at(1)).await.unwrap();
+        }
+    };
+    write_for_a_while().await;
+    assert!(
+        !changes.has_changed().unwrap(),
+        "our own writes are no news"
+    );
+    other.users.set_active(user.id, false, at(2)).await.unwrap();
+    timeout(Duration::from_secs(1), changes.changed())
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(
+        !opened
+            .users
+            .by_id(user.id)
+            .await
+            .unwrap()
+            .unwrap()
+            .is_active
+    );
+    write_for_a_while().await;
+    assert!(!changes.has_changed().unwrap(), "news is told once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r_14_migrations_started_twice_happen_once() {
+    let folder = tempfile::tempdir().unwrap();
+    for round in 0..5 {
+        let url = DbUrl::SqliteFile(folder.path().join(format!("{round}.db")));
+        let settings = Settings {
+            url,
+            volatile: VolatileKind::Store,
+        };
+        let stores = together(8, |_| {
+            let settings = settings.clone();
+            async move {
+                Store::open(&settings, at(0), None)
+                    .await
+                    .map(|store| store.db)
+            }
+        })
+        .await;
+        for db in stores {
+            let count = Statement::read("test", "SELECT COUNT(*) AS migrations FROM migrations");
+            let row = db.unwrap().one(count.with([])).await.unwrap().unwrap();
+            assert_eq!(row.get::<i64>("migrations"), Ok(2));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_superuser_falls_to_one_process_only() {
+    let opened = sqlite_file().await;
+    let other = open(&opened.url).await;
+    let demote = UserChange {
+        is_superuser: Some(false),
+        ..UserChange::default()
+    };
+    let mut left = made(&opened, &superuser("first")).await.id;
+    for round in 0..30 {
+        let heir = made(&opened, &superuser(&format!("heir{round}"))).await.id;
+        let (one, two) = tokio::join!(
+            opened.users.update(heir, &demote, at(1)),
+            other.users.update(left, &demote, at(1))
+        );
+        assert!(one.is_ok() != two.is_ok(), "{one:?} {two:?}");
+        left = if one.is_ok() { left } else { heir };
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn g_09_a_lock_held_elsewhere_is_an_error_and_passes() {
+    let opened = sqlite_file().await;
+    let user = made(&opened, &new_user("alice")).await;
+    let holder = Connection::open(path(&opened)).unwrap();
+    holder.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let write = opened.users.set_active(user.id, false, at(1));
+    let write = timeout(Duration::from_secs(10), write);
+    let read = opened.users.by_id(user.id);
+    let (write, read) = tokio::join!(write, read);
+    assert!(read.unwrap().unwrap().is_active, "reading goes on");
+    let said = write.unwrap().unwrap_err();
+    assert!(
+        matches!(
+            said,
+            crate::store::users::UserError::Db(DbError::Unavailable(_))
+        ),
+        "{said:?}"
+    );
+    holder.execute_batch("ROLLBACK").unwrap();
+    assert!(
+        !opened
+            .users
+            .set_active(user.id, false, at(1))
+            .await
+            .unwrap()
+            .is_active
+    );
+}
+
+#[tokio::test]
+async fn what_is_no_database_is_said_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("x.db");
+    std::fs::write(
+        &file,
+        "this is a text and not a database, however long you look at it",
+    )
+    .unwrap();
+    let said = Db::open(&DbUrl::SqliteFile(file), None).await.err();
+    assert!(matches!(said, Some(DbError::Corrupt(_))), "{said:?}");
+    let said = Db::open(&DbUrl::SqliteFile(folder.path().to_owned()), None)
+        .await
+        .err();
+    assert!(matches!(said, Some(DbError::Unavailable(_))), "{said:?}");
+}
+
+#[tokio::test]
+async fn g_12_a_newer_database_is_refused() {
+    let opened = sqlite_file().await;
+    let newer =
+        "INSERT INTO migrations (version, name, checksum, applied_at) VALUES (99, 'x', 'x', 0)";
+    opened
+        .db
+        .execute(Statement::write("test", newer).with([]))
+        .await
+        .unwrap();
+    let settings = Settings {
+        url: opened.url.clone(),
+        volatile: VolatileKind::Store,
+    };
+    let said = Store::open(&settings, at(0), None).await.err();
+    assert_eq!(said, Some(MigrateError::Newer(99)));
+}

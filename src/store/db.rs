@@ -1,0 +1,277 @@
+//! One handle for every database: runs statements, batches and transactions, and times them.
+//!
+//! Nothing above this file knows which database it talks to. [`Engine`] is a closed enum: a further database
+//! is a further arm here, and no caller changes. What the arms promise:
+//!
+//! * a [`Call`] that writes is durable once it has answered;
+//! * dropping a future never leaves half a write: a call or batch runs whole or not at all (which of the two,
+//!   the one who dropped it cannot know), a transaction that was not committed is rolled back;
+//! * nothing waits for ever: a lost thread, a lock held by another process or a full queue is
+//!   [`DbError::Unavailable`].
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::error::DbError;
+use super::sqlite::{self, Sqlite};
+use super::statement::{Answer, Call, Row, Statement};
+use super::url::DbUrl;
+
+/// Told the name of each operation and how long it took, waiting included.
+pub type Observer = Arc<dyn Fn(&'static str, Duration) + Send + Sync>;
+
+/// The database. Cloning it shares it.
+#[derive(Clone)]
+pub struct Db {
+    engine: Engine,
+    observer: Option<Observer>,
+}
+
+#[derive(Clone)]
+enum Engine {
+    Sqlite(Sqlite),
+}
+
+/// A transaction that alone may write until it is committed or dropped.
+///
+/// While one is held, write through it only: a write past it waits for it to end. One that is left idle for
+/// five seconds is rolled back, and everything asked of it afterwards fails.
+pub struct Tx {
+    engine: TxEngine,
+    observer: Option<Observer>,
+    /// PostgreSQL refuses everything after a failed statement; so do we everywhere, or callers would come to
+    /// rely on SQLite's leniency.
+    failed: bool,
+}
+
+enum TxEngine {
+    Sqlite(sqlite::Tx),
+}
+
+/// What the migrations fill in, since the databases have no common word for it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Dialect {
+    /// A primary key that the database numbers itself and never reuses.
+    pub(crate) id: &'static str,
+}
+
+const PING_READ: Statement = Statement::read("ping.read", "SELECT CAST(1 AS BIGINT) AS one");
+const PING_WRITE: Statement = Statement::write("ping.write", "SELECT CAST(1 AS BIGINT) AS one");
+
+impl Db {
+    /// Opens the database, making the file (mode 0600) and its folder (0700) if they are not there. Nothing is
+    /// migrated: see [`super::migrate::apply`].
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub async fn open(url: &DbUrl, observer: Option<Observer>) -> Result<Self, DbError> {
+        let engine = Engine::Sqlite(Sqlite::open(url).await?);
+        Ok(Self { engine, observer })
+    }
+
+    /// Runs a statement and says how many rows it changed.
+    ///
+    /// # Errors
+    /// What the database said.
+    pub async fn execute(&self, call: Call) -> Result<u64, DbError> {
+        Ok(self.run(call).await?.changed)
+    }
+
+    /// Runs a statement that gives at most one row.
+    ///
+    /// # Errors
+    /// What the database said; [`DbError::Statement`] when there are several rows.
+    pub async fn one(&self, call: Call) -> Result<Option<Row>, DbError> {
+        let name = call.statement.name;
+        self.run(call).await?.one(name)
+    }
+
+    /// Runs a statement and gives all its rows.
+    ///
+    /// # Errors
+    /// What the database said.
+    pub async fn all(&self, call: Call) -> Result<Vec<Row>, DbError> {
+        Ok(self.run(call).await?.rows)
+    }
+
+    /// Runs `calls` in one transaction, in order, and gives the answer of each. If one fails, none counts.
+    ///
+    /// Prefer this to [`Db::begin`] where no statement depends on an answer before it: the writer is held for
+    /// as long as the database needs, not for as long as the caller takes to be scheduled.
+    ///
+    /// # Errors
+    /// What the database said of the first call that failed.
+    pub async fn batch(
+        &self,
+        name: &'static str,
+        calls: Vec<Call>,
+    ) -> Result<Vec<Answer>, DbError> {
+        self.timed(name, async {
+            match &self.engine {
+                Engine::Sqlite(sqlite) => sqlite.write(calls).await,
+            }
+        })
+        .await
+    }
+
+    /// Begins a transaction, waiting for the one before it to end.
+    ///
+    /// # Errors
+    /// When the lock cannot be had in time.
+    pub async fn begin(&self) -> Result<Tx, DbError> {
+        let engine = match &self.engine {
+            Engine::Sqlite(sqlite) => TxEngine::Sqlite(sqlite.begin().await?),
+        };
+        Ok(Tx {
+            engine,
+            observer: self.observer.clone(),
+            failed: false,
+        })
+    }
+
+    /// Begins a transaction that no other process's overlaps, not even on a database without tables to lock.
+    ///
+    /// In SQLite every transaction is so; PostgreSQL takes an advisory lock.
+    ///
+    /// # Errors
+    /// When the lock cannot be had in time.
+    pub async fn begin_alone(&self) -> Result<Tx, DbError> {
+        self.begin().await
+    }
+
+    /// Whether both the reading and the writing side answer.
+    ///
+    /// # Errors
+    /// When one of them does not.
+    pub async fn ping(&self) -> Result<(), DbError> {
+        self.run(PING_READ.with([])).await?;
+        self.run(PING_WRITE.with([])).await.map(drop)
+    }
+
+    /// A number that moves, within a second, whenever somebody else than this `Db` has written: another process,
+    /// such as the command line. What was cached from the database is then to be forgotten.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        match &self.engine {
+            Engine::Sqlite(sqlite) => sqlite.changes(),
+        }
+    }
+
+    /// What the migrations are filled in with.
+    pub(crate) fn dialect(&self) -> Dialect {
+        match &self.engine {
+            Engine::Sqlite(_) => Dialect {
+                id: "INTEGER PRIMARY KEY AUTOINCREMENT",
+            },
+        }
+    }
+
+    async fn run(&self, call: Call) -> Result<Answer, DbError> {
+        self.timed(call.statement.name, async {
+            match &self.engine {
+                Engine::Sqlite(sqlite) => sqlite.run(call).await,
+            }
+        })
+        .await
+    }
+
+    async fn timed<T>(&self, name: &'static str, work: impl Future<Output = T>) -> T {
+        timed(self.observer.as_ref(), name, work).await
+    }
+}
+
+impl Tx {
+    /// Runs a statement and says how many rows it changed.
+    ///
+    /// # Errors
+    /// What the database said; the transaction is then lost.
+    pub async fn execute(&mut self, call: Call) -> Result<u64, DbError> {
+        Ok(self.run(call).await?.changed)
+    }
+
+    /// Runs a statement that gives at most one row.
+    ///
+    /// # Errors
+    /// As [`Tx::execute`], and [`DbError::Statement`] when there are several rows.
+    pub async fn one(&mut self, call: Call) -> Result<Option<Row>, DbError> {
+        let name = call.statement.name;
+        self.run(call).await?.one(name)
+    }
+
+    /// Runs a statement and gives all its rows.
+    ///
+    /// # Errors
+    /// As [`Tx::execute`].
+    pub async fn all(&mut self, call: Call) -> Result<Vec<Row>, DbError> {
+        Ok(self.run(call).await?.rows)
+    }
+
+    /// Runs several statements that take no values and give no rows: a migration.
+    ///
+    /// # Errors
+    /// As [`Tx::execute`].
+    pub(crate) async fn script(&mut self, name: &'static str, sql: String) -> Result<(), DbError> {
+        self.usable(name)?;
+        let answer = match &mut self.engine {
+            TxEngine::Sqlite(tx) => tx.script(name, sql).await,
+        };
+        self.noted(answer)
+    }
+
+    /// Makes everything done so far count.
+    ///
+    /// # Errors
+    /// When the database refuses, or a statement had failed before: then nothing counts.
+    pub async fn commit(self) -> Result<(), DbError> {
+        self.usable("commit")?;
+        timed(self.observer.as_ref(), "commit", async {
+            match self.engine {
+                TxEngine::Sqlite(tx) => tx.commit().await,
+            }
+        })
+        .await
+    }
+
+    async fn run(&mut self, call: Call) -> Result<Answer, DbError> {
+        let name = call.statement.name;
+        self.usable(name)?;
+        let answer = timed(self.observer.as_ref(), name, async {
+            match &mut self.engine {
+                TxEngine::Sqlite(tx) => tx.run(call).await,
+            }
+        })
+        .await;
+        self.noted(answer)
+    }
+
+    fn usable(&self, name: &'static str) -> Result<(), DbError> {
+        if self.failed {
+            return Err(DbError::statement(
+                name,
+                "an earlier statement of the transaction failed",
+            ));
+        }
+        Ok(())
+    }
+
+    fn noted<T>(&mut self, answer: Result<T, DbError>) -> Result<T, DbError> {
+        self.failed |= answer.is_err();
+        answer
+    }
+}
+
+async fn timed<T>(
+    observer: Option<&Observer>,
+    name: &'static str,
+    work: impl Future<Output = T>,
+) -> T {
+    let began = Instant::now();
+    let done = work.await;
+    if let Some(observer) = observer {
+        observer(name, began.elapsed());
+    }
+    done
+}

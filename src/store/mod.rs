@@ -1,0 +1,150 @@
+//! Everything that is kept: users and roles for good, and under [`volatile`] whatever has an expiry.
+//!
+//! The way down: [`users`], [`roles`] and [`volatile`] hold the statements, each next to its only caller;
+//! [`db`] runs them on whichever database was opened, and is the only one to know which; [`migrate`] makes the
+//! tables. Everything is async, and a future may be dropped at any time. Time comes from the caller, always.
+//!
+//! Nothing here hashes a password, knows what a session is, or decides anything.
+
+pub mod db;
+pub mod error;
+pub mod keys;
+mod lock;
+pub mod migrate;
+pub mod roles;
+mod sqlite;
+pub mod statement;
+pub mod url;
+pub mod users;
+pub mod volatile;
+
+#[cfg(test)]
+mod conformance;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::base::id::UserId;
+use crate::base::name::{Permission, RoleName};
+use crate::base::random::Random;
+use crate::base::time::Timestamp;
+
+pub use self::db::{Db, Observer};
+pub use self::error::DbError;
+pub use self::migrate::MigrateError;
+use self::keys::Keys;
+use self::roles::{Closure, Roles};
+pub use self::url::{DbUrl, DbUrlError};
+use self::users::{User, UserError, Users};
+use self::volatile::{Memory, Sql, Volatile, VolatileError};
+
+/// What to open.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Which database.
+    pub url: DbUrl,
+    /// Where sessions, codes and counters are.
+    pub volatile: VolatileKind,
+}
+
+/// Where sessions, codes and counters are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum VolatileKind {
+    /// In the database: they survive a restart, and the command line sees them.
+    #[default]
+    Store,
+    /// In this process: gone with it, and unseen by every other.
+    Memory,
+}
+
+/// Everything that is kept. Cloning it shares it.
+#[derive(Clone)]
+pub struct Store {
+    /// The database itself, to be asked whether it answers and whether others have written.
+    pub db: Db,
+    /// The users.
+    pub users: Users,
+    /// The roles.
+    pub roles: Roles,
+    /// Keys that every node shares, sealed.
+    pub keys: Keys,
+    /// Whatever has an expiry.
+    pub volatile: Arc<dyn Volatile>,
+}
+
+/// A user and what they hold.
+#[derive(Clone, Debug)]
+pub struct Account {
+    /// The user.
+    pub user: User,
+    /// Every role, inherited ones included.
+    pub roles: BTreeSet<RoleName>,
+    /// Every permission of those roles.
+    pub permissions: BTreeSet<Permission>,
+}
+
+/// Why a user could not be deleted with all that was theirs.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum DeleteError {
+    /// The user was not deleted.
+    #[error(transparent)]
+    User(#[from] UserError),
+    /// The user is gone, so nothing of theirs opens anything; some of it was left for the sweep.
+    #[error("the user is deleted, but what was theirs is not: {0}")]
+    Volatile(#[from] VolatileError),
+}
+
+impl Store {
+    /// Opens the database, brings its tables up to date, and readies what stands on it. The roles of the file
+    /// come with [`Roles::mirror`].
+    ///
+    /// # Errors
+    /// When the database cannot be opened, or is not one this version may change.
+    pub async fn open(
+        settings: &Settings,
+        now: Timestamp,
+        observer: Option<Observer>,
+    ) -> Result<Self, MigrateError> {
+        let db = Db::open(&settings.url, observer).await?;
+        migrate::apply(&db, now).await?;
+        let volatile: Arc<dyn Volatile> = match settings.volatile {
+            VolatileKind::Store => Arc::new(Sql::new(db.clone(), Random::System)),
+            VolatileKind::Memory => Arc::new(Memory::default()),
+        };
+        Ok(Self {
+            users: Users::new(db.clone()),
+            roles: Roles::new(db.clone()),
+            keys: Keys::new(db.clone()),
+            db,
+            volatile,
+        })
+    }
+
+    /// A user and everything they hold.
+    ///
+    /// # Errors
+    /// What the database said.
+    pub async fn account(&self, id: UserId) -> Result<Option<Account>, DbError> {
+        // In this order: roles that are newer than the generation are read again in time, whereas older ones
+        // would pass for those of the newer generation.
+        let Some(user) = self.users.by_id(id).await? else {
+            return Ok(None);
+        };
+        let Closure { roles, permissions } = self.roles.closure_of(id).await?;
+        Ok(Some(Account {
+            user,
+            roles,
+            permissions,
+        }))
+    }
+
+    /// Deletes a user, their role assignments, and everything volatile that was theirs.
+    ///
+    /// # Errors
+    /// When there is no such user, or it is the last active superuser.
+    pub async fn delete_user(&self, id: UserId) -> Result<User, DeleteError> {
+        let user = self.users.delete(id).await?;
+        self.volatile.forget(id.0).await?;
+        Ok(user)
+    }
+}

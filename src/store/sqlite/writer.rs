@@ -1,0 +1,261 @@
+//! The one thread that writes. Jobs that wait together are committed together; a transaction has it alone.
+//!
+//! It also looks, a few times a second, whether another process has written. The look must be on this very
+//! connection: `PRAGMA data_version` moves for everybody's commits but its own connection's.
+
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
+
+use rusqlite::Connection;
+use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
+use tokio::time::Instant;
+
+use super::run::{fault, run};
+use super::{Reply, Work, answered, connect};
+use crate::store::error::DbError;
+use crate::store::statement::{Answer, Call};
+use crate::store::url::DbUrl;
+
+/// How long a transaction may be left without a statement before it is rolled back.
+pub(super) const IDLE: Duration = Duration::from_secs(5);
+/// How often to look for the writes of others. A revocation must reach us within a second.
+const LOOK: Duration = Duration::from_millis(200);
+/// How many jobs share a commit at most, so that the first need not wait long for the last.
+const GROUP: usize = 64;
+
+/// What the thread is asked for.
+pub(super) enum Job {
+    Work(Work),
+    Begin(Begin),
+}
+
+/// A transaction that wants to begin.
+pub(super) struct Begin {
+    pub(super) steps: mpsc::Receiver<Step>,
+    pub(super) reply: Reply<()>,
+    pub(super) _place: OwnedSemaphorePermit,
+}
+
+/// What is asked inside a transaction.
+pub(super) enum Step {
+    Run(Call, Reply<Answer>),
+    Script(&'static str, String, Reply<()>),
+    Commit(Reply<()>),
+}
+
+struct Writer {
+    connection: Connection,
+    jobs: mpsc::Receiver<Job>,
+    seen: i64,
+    look_at: Instant,
+    changes: watch::Sender<u64>,
+}
+
+/// Starts the writer.
+pub(super) async fn start(
+    url: DbUrl,
+) -> Result<(mpsc::Sender<Job>, watch::Receiver<u64>), DbError> {
+    let (sender, jobs) = mpsc::channel();
+    let (changes, watcher) = watch::channel(0);
+    let (opened, answer) = oneshot::channel();
+    thread::Builder::new()
+        .name("store-writer".to_owned())
+        .spawn(move || match Writer::open(&url, jobs, changes) {
+            Ok(mut writer) => {
+                drop(opened.send(Ok(())));
+                writer.serve();
+            }
+            Err(e) => drop(opened.send(Err(e))),
+        })
+        .map_err(|e| DbError::unavailable(e.to_string()))?;
+    answered(answer).await?;
+    Ok((sender, watcher))
+}
+
+impl Writer {
+    fn open(
+        url: &DbUrl,
+        jobs: mpsc::Receiver<Job>,
+        changes: watch::Sender<u64>,
+    ) -> Result<Self, DbError> {
+        let connection = match url {
+            DbUrl::SqliteFile(path) => connect::writer(path)?,
+            DbUrl::SqliteMemory => connect::memory()?,
+        };
+        let seen = data_version(&connection)?;
+        Ok(Self {
+            connection,
+            jobs,
+            seen,
+            look_at: Instant::now() + LOOK,
+            changes,
+        })
+    }
+
+    fn serve(&mut self) {
+        loop {
+            match self.jobs.recv_timeout(LOOK) {
+                Ok(job) => self.take(job),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            self.look();
+        }
+    }
+
+    /// Takes a job and those that wait behind it, up to the next transaction.
+    fn take(&mut self, first: Job) {
+        let mut group = Vec::new();
+        let mut next = Some(first);
+        while let Some(job) = next {
+            match job {
+                Job::Work(work) => group.push(work),
+                Job::Begin(begin) => {
+                    self.group(group);
+                    return self.transaction(begin);
+                }
+            }
+            next = if group.len() < GROUP {
+                self.jobs.try_recv().ok()
+            } else {
+                None
+            };
+        }
+        self.group(group);
+    }
+
+    /// Runs the jobs in one transaction and answers once it is committed. A job that fails is undone alone;
+    /// when the whole is lost, everybody is told so.
+    fn group(&self, group: Vec<Work>) {
+        if group.is_empty() {
+            return;
+        }
+        let mut answers: Vec<_> = match self.sql("BEGIN IMMEDIATE") {
+            Ok(()) => group.iter().map(|work| self.work(&work.calls)).collect(),
+            Err(e) => vec![Err(e); group.len()],
+        };
+        if let Err(lost) = self.finish(&answers) {
+            answers
+                .iter_mut()
+                .filter(|answer| answer.is_ok())
+                .for_each(|answer| *answer = Err(lost.clone()));
+        }
+        for (work, answer) in group.into_iter().zip(answers) {
+            drop(work.reply.send(answer));
+        }
+    }
+
+    /// One job: all of its calls, or none.
+    fn work(&self, calls: &[Call]) -> Result<Vec<Answer>, DbError> {
+        if self.connection.is_autocommit() {
+            // A job before this one has cost the group its transaction: what ran now would count alone.
+            return Err(DbError::unavailable("the transaction was lost"));
+        }
+        if let [call] = calls {
+            // A single statement that fails undoes itself.
+            return run(&self.connection, call).map(|answer| vec![answer]);
+        }
+        self.sql("SAVEPOINT job")?;
+        let answers = calls
+            .iter()
+            .map(|call| run(&self.connection, call))
+            .collect::<Result<_, _>>();
+        if !self.connection.is_autocommit() {
+            if answers.is_err() {
+                self.sql("ROLLBACK TO job")?;
+            }
+            self.sql("RELEASE job")?;
+        }
+        answers
+    }
+
+    /// Commits, unless there is nothing to: either `BEGIN` failed, or SQLite has rolled all of it back, as it
+    /// does when the disk is full.
+    fn finish(&self, answers: &[Result<Vec<Answer>, DbError>]) -> Result<(), DbError> {
+        if self.connection.is_autocommit() {
+            let cause = answers.iter().find_map(|answer| answer.as_ref().err());
+            return Err(cause
+                .cloned()
+                .unwrap_or_else(|| DbError::unavailable("the transaction was lost")));
+        }
+        self.sql("COMMIT").inspect_err(|_| self.roll_back())
+    }
+
+    fn transaction(&self, begin: Begin) {
+        if begin.reply.is_closed() {
+            return;
+        }
+        let answer = self.sql("BEGIN IMMEDIATE");
+        let failed = answer.is_err();
+        // A caller who has left meanwhile has dropped the other end of `steps`: the loop ends at once.
+        drop(begin.reply.send(answer));
+        if !failed {
+            self.steps(&begin.steps);
+            self.roll_back();
+        }
+    }
+
+    /// Listens to the transaction until it commits, is dropped, or falls asleep.
+    fn steps(&self, steps: &mpsc::Receiver<Step>) {
+        while let Ok(step) = steps.recv_timeout(IDLE) {
+            match step {
+                Step::Run(call, reply) => drop(reply.send(run(&self.connection, &call))),
+                Step::Script(name, sql, reply) => {
+                    drop(
+                        reply.send(
+                            self.connection
+                                .execute_batch(&sql)
+                                .map_err(|e| fault(name, &e)),
+                        ),
+                    );
+                }
+                Step::Commit(reply) => {
+                    let committed = self.sql("COMMIT").inspect_err(|_| self.roll_back());
+                    drop(reply.send(committed));
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Rolls back what is still open; nothing is, after a commit.
+    fn roll_back(&self) {
+        if !self.connection.is_autocommit()
+            && let Err(e) = self.sql("ROLLBACK")
+        {
+            tracing::error!(error = %e, "a transaction could not be rolled back");
+        }
+    }
+
+    fn sql(&self, sql: &'static str) -> Result<(), DbError> {
+        let mut statement = self
+            .connection
+            .prepare_cached(sql)
+            .map_err(|e| fault(sql, &e))?;
+        statement.execute([]).map(drop).map_err(|e| fault(sql, &e))
+    }
+
+    /// Tells everybody when another process has written. When that cannot be known, it may have.
+    fn look(&mut self) {
+        if Instant::now() < self.look_at {
+            return;
+        }
+        self.look_at = Instant::now() + LOOK;
+        let version = data_version(&self.connection);
+        if version != Ok(self.seen) {
+            self.seen = version.unwrap_or(self.seen);
+            self.changes
+                .send_modify(|count| *count = count.wrapping_add(1));
+        }
+    }
+}
+
+fn data_version(connection: &Connection) -> Result<i64, DbError> {
+    let mut statement = connection
+        .prepare_cached("PRAGMA data_version")
+        .map_err(|e| fault("look", &e))?;
+    statement
+        .query_row([], |row| row.get(0))
+        .map_err(|e| fault("look", &e))
+}

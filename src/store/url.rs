@@ -1,0 +1,117 @@
+//! `store:` as it is written: which database, and where.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// Which database to open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DbUrl {
+    /// `sqlite:PATH`: a file.
+    SqliteFile(PathBuf),
+    /// `sqlite::memory:`: gone with the process; for tests.
+    SqliteMemory,
+}
+
+/// The text names no database that can be opened. Only the scheme is repeated: the rest may hold a password.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DbUrlError {
+    /// PostgreSQL.
+    #[error("'{0}:' is not supported yet; write 'sqlite:PATH'")]
+    NotYet(String),
+    /// Neither of the databases there are.
+    #[error("'{0}' is not a database; write 'sqlite:PATH'")]
+    Unknown(String),
+    /// `sqlite:` and nothing behind it.
+    #[error("'sqlite:' needs the path of a file")]
+    NoPath,
+}
+
+impl DbUrl {
+    /// Reads `sqlite:PATH` or `sqlite::memory:`.
+    ///
+    /// # Errors
+    /// [`DbUrlError`] for everything else.
+    pub fn parse(text: &str) -> Result<Self, DbUrlError> {
+        let (scheme, rest) = text.split_once(':').unwrap_or((text, ""));
+        match (scheme, rest) {
+            ("sqlite", "") => Err(DbUrlError::NoPath),
+            ("sqlite", ":memory:") => Ok(Self::SqliteMemory),
+            ("sqlite", path) => Ok(Self::SqliteFile(path.into())),
+            ("postgres" | "postgresql", _) => Err(DbUrlError::NotYet(scheme.to_owned())),
+            _ => Err(DbUrlError::Unknown(scheme.chars().take(32).collect())),
+        }
+    }
+
+    /// The same database with a relative path taken from `folder`.
+    #[must_use]
+    pub fn relative_to(self, folder: &Path) -> Self {
+        match self {
+            Self::SqliteFile(path) => Self::SqliteFile(folder.join(path)),
+            Self::SqliteMemory => Self::SqliteMemory,
+        }
+    }
+}
+
+impl std::str::FromStr for DbUrl {
+    type Err = DbUrlError;
+
+    fn from_str(text: &str) -> Result<Self, DbUrlError> {
+        Self::parse(text)
+    }
+}
+
+impl fmt::Display for DbUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::SqliteFile(path) => write!(f, "sqlite:{}", path.display()),
+            Self::SqliteMemory => f.write_str("sqlite::memory:"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_it_prints() {
+        for text in [
+            "sqlite:data/x.db",
+            "sqlite:/var/lib/x.db",
+            "sqlite::memory:",
+        ] {
+            assert_eq!(DbUrl::parse(text).unwrap().to_string(), text);
+        }
+        let url = DbUrl::parse("sqlite:data/x.db").unwrap();
+        assert_eq!(
+            url.relative_to(Path::new("/etc/gw")).to_string(),
+            "sqlite:/etc/gw/data/x.db"
+        );
+    }
+
+    #[test]
+    fn refusals_do_not_repeat_a_password() {
+        let cases = [
+            (
+                "postgres://u:secret@h/db",
+                "'postgres:' is not supported yet; write 'sqlite:PATH'",
+            ),
+            (
+                "postgresql://u:secret@h/db",
+                "'postgresql:' is not supported yet; write 'sqlite:PATH'",
+            ),
+            (
+                "mysql://u:secret@h/db",
+                "'mysql' is not a database; write 'sqlite:PATH'",
+            ),
+            (
+                "data/x.db",
+                "'data/x.db' is not a database; write 'sqlite:PATH'",
+            ),
+            ("sqlite:", "'sqlite:' needs the path of a file"),
+        ];
+        for (text, said) in cases {
+            assert_eq!(DbUrl::parse(text).unwrap_err().to_string(), said);
+        }
+    }
+}

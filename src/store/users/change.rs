@@ -1,0 +1,195 @@
+//! Changing users, and the guard that keeps the last active superuser.
+//!
+//! The guard is a condition inside the statement that changes the row, and the statement stands behind
+//! [`lock::superusers`] in one batch. In SQLite the condition alone would do, since there is one writer. In
+//! PostgreSQL two superusers who demote each other change different rows, and each statement would see the
+//! other's row unchanged: there the lock makes the second wait until the first has committed.
+
+use crate::base::id::UserId;
+use crate::base::name::{Email, Username};
+use crate::base::secret::Secret;
+use crate::base::time::Timestamp;
+
+use super::taken::Taken;
+use super::{User, UserChange, UserError, Users, columns};
+use crate::store::error::DbError;
+use crate::store::lock;
+use crate::store::statement::{Answer, Call, Statement};
+
+/// True of a row that may stop being an active superuser: it is none, or there is another.
+macro_rules! not_the_last {
+    () => {
+        "(NOT (is_superuser AND is_active) OR EXISTS (
+             SELECT other.id FROM users other WHERE other.id <> $1 AND other.is_superuser AND other.is_active))"
+    };
+}
+
+impl Users {
+    /// Changes a user. Raises the generation.
+    ///
+    /// # Errors
+    /// When there is no such user, a name is taken, or it would leave no active superuser.
+    pub async fn update(
+        &self,
+        id: UserId,
+        change: &UserChange,
+        now: Timestamp,
+    ) -> Result<User, UserError> {
+        match self
+            .guarded("user.update", id, change_of(id, change, now))
+            .await
+        {
+            Err(UserError::Db(DbError::Conflict)) => {
+                let email = change.email.as_ref().and_then(Option::as_ref);
+                let taken = Taken {
+                    username: change.username.as_ref(),
+                    email,
+                    by_other_than: Some(id),
+                };
+                Err(taken.told(&self.db.all(taken.call()).await?))
+            }
+            done => done,
+        }
+    }
+
+    /// Enables or disables a user. Raises the generation.
+    ///
+    /// # Errors
+    /// As [`Users::update`].
+    pub async fn set_active(
+        &self,
+        id: UserId,
+        active: bool,
+        now: Timestamp,
+    ) -> Result<User, UserError> {
+        self.update(
+            id,
+            &UserChange {
+                is_active: Some(active),
+                ..UserChange::default()
+            },
+            now,
+        )
+        .await
+    }
+
+    /// Gives a user another password. Raises the generation.
+    ///
+    /// # Errors
+    /// When there is no such user.
+    pub async fn set_password(
+        &self,
+        id: UserId,
+        hash: &Secret<String>,
+        must_change: bool,
+        now: Timestamp,
+    ) -> Result<User, UserError> {
+        const SET_PASSWORD: Statement = Statement::write(
+            "user.set_password",
+            concat!(
+                "UPDATE users SET password_hash = $2, must_change_password = $3,
+                                  generation = generation + 1, updated_at = $4
+                 WHERE id = $1 RETURNING ",
+                columns!()
+            ),
+        );
+        let call = SET_PASSWORD.with([id.into(), hash.into(), must_change.into(), now.into()]);
+        let row = self.db.one(call).await?.ok_or(UserError::Missing(id))?;
+        Ok(User::read(&row)?)
+    }
+
+    /// Replaces the hash of an unchanged password by a better one; says whether the old one was still there.
+    /// Nothing that was derived from the account becomes stale.
+    ///
+    /// # Errors
+    /// What the database said.
+    pub async fn upgrade_hash(
+        &self,
+        id: UserId,
+        old: &Secret<String>,
+        new: &Secret<String>,
+    ) -> Result<bool, DbError> {
+        const UPGRADE: Statement = Statement::write(
+            "user.upgrade_hash",
+            "UPDATE users SET password_hash = $3 WHERE id = $1 AND password_hash = $2",
+        );
+        Ok(self
+            .db
+            .execute(UPGRADE.with([id.into(), old.into(), new.into()]))
+            .await?
+            == 1)
+    }
+
+    /// Deletes a user's row and role assignments, and gives the row back.
+    ///
+    /// # Errors
+    /// When there is no such user, or it is the last active superuser.
+    pub(in crate::store) async fn delete(&self, id: UserId) -> Result<User, UserError> {
+        const DELETE: Statement = Statement::write(
+            "user.delete",
+            concat!(
+                "DELETE FROM users WHERE id = $1 AND ",
+                not_the_last!(),
+                " RETURNING ",
+                columns!()
+            ),
+        );
+        self.guarded("user.delete", id, DELETE.with([id.into()]))
+            .await
+    }
+
+    /// Runs a guarded statement behind the lock, and when it did nothing, says why.
+    async fn guarded(&self, name: &'static str, id: UserId, call: Call) -> Result<User, UserError> {
+        const EXISTS: Statement =
+            Statement::read("user.exists", "SELECT id FROM users WHERE id = $1");
+        let calls = vec![lock::superusers(), EXISTS.with([id.into()]), call];
+        let answers: [Answer; 3] = self
+            .db
+            .batch(name, calls)
+            .await?
+            .try_into()
+            .map_err(|_| DbError::statement(name, "three answers were expected"))?;
+        let [_, before, after] = answers;
+        match (before.rows.is_empty(), after.one(name)?) {
+            (_, Some(row)) => Ok(User::read(&row)?),
+            (true, None) => Err(UserError::Missing(id)),
+            (false, None) => Err(UserError::LastSuperuser(id)),
+        }
+    }
+}
+
+fn change_of(id: UserId, change: &UserChange, now: Timestamp) -> Call {
+    const UPDATE: Statement = Statement::write(
+        "user.update",
+        concat!(
+            "UPDATE users SET
+                 username = COALESCE($2, username),
+                 email = CASE WHEN $3 THEN $4 ELSE email END,
+                 email_folded = CASE WHEN $3 THEN $5 ELSE email_folded END,
+                 is_active = COALESCE($6, is_active),
+                 is_superuser = COALESCE($7, is_superuser),
+                 is_verified = COALESCE($8, is_verified),
+                 must_change_password = COALESCE($9, must_change_password),
+                 generation = generation + 1,
+                 updated_at = $10
+             WHERE id = $1
+               AND ((COALESCE($6, is_active) AND COALESCE($7, is_superuser)) OR ",
+            not_the_last!(),
+            ") RETURNING ",
+            columns!()
+        ),
+    );
+    let email = change.email.as_ref().and_then(Option::as_ref);
+    UPDATE.with([
+        id.into(),
+        change.username.as_ref().map(Username::as_str).into(),
+        change.email.is_some().into(),
+        email.map(Email::as_str).into(),
+        email.map(Email::folded).into(),
+        change.is_active.into(),
+        change.is_superuser.into(),
+        change.is_verified.into(),
+        change.must_change_password.into(),
+        now.into(),
+    ])
+}

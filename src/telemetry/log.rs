@@ -1,0 +1,30 @@
+//! The log: to standard error, for people or as JSON lines, filtered by `PORTCULLIS_LOG`.
+
+use tracing_subscriber::EnvFilter;
+
+use super::settings::Format;
+
+/// Starts logging. `filter` has the syntax of `tracing`'s directives, such as `info,pingora=warn`; a filter
+/// that cannot be read falls back to the default and is complained about.
+pub fn start(format: Format, filter: Option<&str>) {
+    const DEFAULT: &str = "info,pingora=warn,pingora_core=warn,pingora_proxy=off";
+    let parsed = filter.map(EnvFilter::try_new);
+    let complaint = matches!(parsed, Some(Err(_)));
+    let filter = parsed
+        .and_then(Result::ok)
+        .unwrap_or_else(|| EnvFilter::new(DEFAULT));
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    let started = match format {
+        Format::Text => lines.with_target(false).with_ansi(false).try_init(),
+        Format::Json => lines
+            .json()
+            .flatten_event(true)
+            .with_current_span(false)
+            .try_init(),
+    };
+    if started.is_ok() && complaint {
+        tracing::warn!("PORTCULLIS_LOG cannot be read as a filter; using '{DEFAULT}'");
+    }
+}

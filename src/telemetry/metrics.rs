@@ -1,0 +1,209 @@
+//! Prometheus metrics. Labels come from closed sets (rule, verdict, reason, upstream), never from a request.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus::{
+    Encoder, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts,
+    Registry, TextEncoder,
+};
+
+/// Every metric of the gateway. Clones share the counters.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    registry: Registry,
+    /// Requests by rule, verdict and status class.
+    pub requests: IntCounterVec,
+    /// Whole request, by upstream.
+    pub request_duration: HistogramVec,
+    /// Our own share of it.
+    pub gate_duration: Histogram,
+    /// Denials by rule and reason.
+    pub denials: IntCounterVec,
+    /// Requests refused before any rule was read, by reason.
+    pub refusals: IntCounterVec,
+    /// What reporting rules would have said.
+    pub report_only: IntCounterVec,
+    /// Logins by method and result.
+    pub logins: IntCounterVec,
+    /// Logins refused by a budget, by which.
+    pub lockouts: IntCounterVec,
+    /// Live sessions, as last counted.
+    pub sessions_active: IntGauge,
+    /// Passwords waiting to be hashed.
+    pub password_queue: IntGauge,
+    /// Reloads by result.
+    pub config_reloads: IntCounterVec,
+    /// When the configuration in force was loaded.
+    pub config_last_success: Gauge,
+    /// Time spent in the store, by operation.
+    pub store_duration: HistogramVec,
+    /// Open connections.
+    pub connections: IntGauge,
+    /// Connections closed before they became a request, by reason.
+    pub connections_refused: IntCounterVec,
+}
+
+/// Metrics could not be registered: two of one name, which is a mistake in this file.
+#[derive(Debug, thiserror::Error)]
+#[error("metrics: {0}")]
+pub struct MetricsFault(#[from] prometheus::Error);
+
+/// From 10 µs to 10 s: our own share lies at the lower end, upstreams at the upper.
+const BUCKETS: [f64; 13] = [
+    0.000_01, 0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.001, 0.005, 0.025, 0.1, 0.5, 1.0, 2.5, 10.0,
+];
+
+impl Metrics {
+    /// Registers every metric.
+    ///
+    /// # Errors
+    /// Only if two have one name.
+    pub fn new() -> Result<Self, MetricsFault> {
+        let registry = Registry::new();
+        let metrics = Self {
+            requests: counters(
+                "requests_total",
+                "Requests by rule, verdict and status.",
+                &["rule", "verdict", "status"],
+            )?,
+            request_duration: histograms(
+                "request_duration_seconds",
+                "Whole requests, by upstream.",
+                "upstream",
+            )?,
+            gate_duration: Histogram::with_opts(
+                HistogramOpts::new(
+                    "portcullis_gate_duration_seconds",
+                    "The gateway's own share of a request.",
+                )
+                .buckets(BUCKETS.to_vec()),
+            )?,
+            denials: counters(
+                "denials_total",
+                "Denials by rule and reason.",
+                &["rule", "reason"],
+            )?,
+            refusals: counters(
+                "refusals_total",
+                "Requests refused before any rule was read.",
+                &["reason"],
+            )?,
+            report_only: counters(
+                "report_only_total",
+                "What reporting rules would have said.",
+                &["rule", "would"],
+            )?,
+            logins: counters(
+                "logins_total",
+                "Logins by method and result.",
+                &["method", "result"],
+            )?,
+            lockouts: counters("lockouts_total", "Logins refused by a budget.", &["kind"])?,
+            sessions_active: IntGauge::new("portcullis_sessions_active", "Live sessions.")?,
+            password_queue: IntGauge::new(
+                "portcullis_password_queue",
+                "Passwords waiting to be hashed.",
+            )?,
+            config_reloads: counters("config_reloads_total", "Reloads by result.", &["result"])?,
+            config_last_success: Gauge::new(
+                "portcullis_config_last_reload_success_timestamp_seconds",
+                "When the configuration in force was loaded.",
+            )?,
+            store_duration: histograms(
+                "store_duration_seconds",
+                "Time spent in the store.",
+                "operation",
+            )?,
+            connections: IntGauge::new("portcullis_connections", "Open connections.")?,
+            connections_refused: counters(
+                "connections_refused_total",
+                "Connections closed early.",
+                &["reason"],
+            )?,
+            registry,
+        };
+        metrics.register()?;
+        Ok(metrics)
+    }
+
+    fn register(&self) -> Result<(), prometheus::Error> {
+        let build = counters("build_info", "The version that runs.", &["version"])?;
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).inc();
+        let process = prometheus::process_collector::ProcessCollector::for_self();
+        let all: [Box<dyn prometheus::core::Collector>; 17] = [
+            Box::new(self.requests.clone()),
+            Box::new(self.request_duration.clone()),
+            Box::new(self.gate_duration.clone()),
+            Box::new(self.denials.clone()),
+            Box::new(self.refusals.clone()),
+            Box::new(self.report_only.clone()),
+            Box::new(self.logins.clone()),
+            Box::new(self.lockouts.clone()),
+            Box::new(self.sessions_active.clone()),
+            Box::new(self.password_queue.clone()),
+            Box::new(self.config_reloads.clone()),
+            Box::new(self.config_last_success.clone()),
+            Box::new(self.store_duration.clone()),
+            Box::new(self.connections.clone()),
+            Box::new(self.connections_refused.clone()),
+            Box::new(build),
+            Box::new(process),
+        ];
+        all.into_iter()
+            .try_for_each(|metric| self.registry.register(metric))
+    }
+
+    /// Everything in the text exposition format.
+    ///
+    /// # Errors
+    /// When a metric cannot be encoded.
+    pub fn render(&self) -> Result<Vec<u8>, MetricsFault> {
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
+        Ok(text)
+    }
+
+    /// Notes how long a store operation took; what the store is handed to call.
+    #[must_use]
+    pub fn store_observer(&self) -> Arc<dyn Fn(&'static str, Duration) + Send + Sync> {
+        let histogram = self.store_duration.clone();
+        Arc::new(move |operation, took| {
+            histogram
+                .with_label_values(&[operation])
+                .observe(took.as_secs_f64())
+        })
+    }
+}
+
+fn counters(name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, prometheus::Error> {
+    IntCounterVec::new(Opts::new(format!("portcullis_{name}"), help), labels)
+}
+
+fn histograms(name: &str, help: &str, label: &str) -> Result<HistogramVec, prometheus::Error> {
+    HistogramVec::new(
+        HistogramOpts::new(format!("portcullis_{name}"), help).buckets(BUCKETS.to_vec()),
+        &[label],
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_registers_and_renders() {
+        let metrics = Metrics::new().unwrap();
+        metrics
+            .requests
+            .with_label_values(&["GET /", "allow", "200"])
+            .inc();
+        let text = String::from_utf8(metrics.render().unwrap()).unwrap();
+        assert!(
+            text.contains(
+                r#"portcullis_requests_total{rule="GET /",status="200",verdict="allow"} 1"#
+            )
+        );
+        assert!(text.contains("portcullis_build_info") && text.contains("process_"));
+    }
+}

@@ -1,0 +1,6 @@
+//! What operators see: metrics, the access line, the log.
+
+pub mod access;
+pub mod log;
+pub mod metrics;
+pub mod settings;
