@@ -1,0 +1,95 @@
+//! The admin port: `/metrics`, `/healthz`, `/readyz`, and nothing else. Never on a public listener.
+
+use async_trait::async_trait;
+use http::{Method, Response, header};
+use pingora::apps::http_app::ServeHttp;
+use pingora::protocols::http::ServerSession;
+
+use crate::identity::hashing::Hashing;
+use crate::identity::session::Sessions;
+use crate::store::Store;
+use crate::telemetry::metrics::Metrics;
+
+use super::drain::Drain;
+
+/// What the admin port knows.
+pub struct Admin {
+    /// What it shows.
+    pub metrics: Metrics,
+    /// What must answer for the gateway to be ready.
+    pub store: Store,
+    /// Counted when metrics are asked for.
+    pub sessions: Sessions,
+    /// Counted when metrics are asked for.
+    pub hashing: Hashing,
+    /// A gateway that is going down is not ready.
+    pub drain: Drain,
+}
+
+impl Admin {
+    async fn metrics(&self) -> Response<Vec<u8>> {
+        self.metrics
+            .password_queue
+            .set(i64::try_from(self.hashing.waiting()).unwrap_or(i64::MAX));
+        match self.sessions.count().await {
+            Ok(count) => self
+                .metrics
+                .sessions_active
+                .set(i64::try_from(count).unwrap_or(i64::MAX)),
+            Err(fault) => tracing::warn!(%fault, "could not count sessions"),
+        }
+        match self.metrics.render() {
+            Ok(text) => answer(200, "text/plain; version=0.0.4; charset=utf-8", text),
+            Err(fault) => {
+                tracing::error!(%fault, "could not render metrics");
+                answer(500, "text/plain", b"metrics failed\n".to_vec())
+            }
+        }
+    }
+
+    async fn ready(&self) -> Response<Vec<u8>> {
+        let text = match self.store.db.ping().await {
+            _ if self.drain.is_draining() => "draining\n",
+            Ok(()) => return answer(200, "text/plain", b"ready\n".to_vec()),
+            Err(error) => {
+                tracing::warn!(%error, "not ready: the store does not answer");
+                "the store does not answer\n"
+            }
+        };
+        answer(503, "text/plain", text.into())
+    }
+}
+
+#[async_trait]
+impl ServeHttp for Admin {
+    async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
+        let request = session.req_header();
+        if !matches!(request.method, Method::GET | Method::HEAD) {
+            session.set_keepalive(None);
+            return answer(405, "text/plain", b"GET only\n".to_vec());
+        }
+        let head = request.method == Method::HEAD;
+        let mut response = match request.uri.path() {
+            "/metrics" => self.metrics().await,
+            "/healthz" => answer(200, "text/plain", b"ok\n".to_vec()),
+            "/readyz" => self.ready().await,
+            _ => answer(404, "text/plain", b"not found\n".to_vec()),
+        };
+        if head {
+            response.body_mut().clear();
+        }
+        response
+    }
+}
+
+fn answer(status: u16, kind: &'static str, body: Vec<u8>) -> Response<Vec<u8>> {
+    let mut response = Response::new(body);
+    if let Ok(status) = http::StatusCode::from_u16(status) {
+        *response.status_mut() = status;
+    }
+    let length = response.body().len();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static(kind));
+    headers.insert(header::CONTENT_LENGTH, length.into());
+    response
+}

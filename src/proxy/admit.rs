@@ -1,0 +1,159 @@
+//! Admission: from a parsed request to one canonical target, or a refusal.
+
+use pingora::http::RequestHeader;
+
+use crate::base::net::Host;
+use crate::base::site::Site;
+use crate::policy::target::{Target, TargetFault};
+
+use super::client::Client;
+use super::connection::ConnState;
+use super::running::Running;
+use super::wire::head::HeadFault;
+
+/// A request that has one reading and belongs to a site of ours.
+#[derive(Debug)]
+pub struct Admitted {
+    /// What it asks for.
+    pub target: Target,
+    /// Whether its site is `https`, on which the names of cookies depend.
+    pub https_site: bool,
+}
+
+/// Why a request is not admitted.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    /// Refused as bytes, before it was parsed.
+    #[error(transparent)]
+    Head(#[from] HeadFault),
+    /// The request line.
+    #[error(transparent)]
+    Target(#[from] TargetFault),
+    /// A host that this gateway does not serve, or one that the connection's certificate is not for.
+    #[error("this host is not served here")]
+    Misdirected,
+    /// `OPTIONS *`: about the server as a whole, and answered by it.
+    #[error("no content")]
+    ServerOptions,
+    /// A site that is `https`, asked in the clear: where to go instead, if it is safe to send someone there.
+    #[error("this site is served over https only")]
+    Insecure(Option<String>),
+}
+
+impl Refused {
+    /// The status that answers it.
+    #[must_use]
+    pub const fn status(&self) -> u16 {
+        match self {
+            Self::Head(fault) => fault.status(),
+            Self::Target(TargetFault::MethodRefused) => 405,
+            Self::Target(TargetFault::MethodUnknown) => 501,
+            Self::Target(_) => 400,
+            Self::Misdirected => 421,
+            Self::ServerOptions => 204,
+            Self::Insecure(Some(_)) => 308,
+            Self::Insecure(None) => 403,
+        }
+    }
+
+    /// The word for metrics.
+    #[must_use]
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Head(HeadFault::Method(_))
+            | Self::Target(TargetFault::MethodRefused | TargetFault::MethodUnknown) => "method",
+            Self::Head(
+                HeadFault::TooLarge | HeadFault::TooManyFields | HeadFault::TargetTooLong,
+            ) => "size",
+            Self::Head(HeadFault::Host) => "host",
+            Self::Head(_) => "syntax",
+            Self::Target(_) => "path",
+            Self::Misdirected => "misdirected",
+            Self::ServerOptions => "server_options",
+            Self::Insecure(_) => "insecure",
+        }
+    }
+}
+
+/// Admits a request. HTTP/1 was checked as bytes already; what is checked again here is what HTTP/2 brings.
+///
+/// # Errors
+/// Why it is refused.
+pub fn admit(
+    request: &RequestHeader,
+    connection: &ConnState,
+    client: &Client,
+    running: &Running,
+) -> Result<Admitted, Refused> {
+    if let Some(fault) = connection.refusal() {
+        return Err(fault.into());
+    }
+    let limits = &running.limits;
+    if request.raw_path().len() > limits.target {
+        return Err(HeadFault::TargetTooLong.into());
+    }
+    if request.headers.len() > limits.fields {
+        return Err(HeadFault::TooManyFields.into());
+    }
+    let host = effective_host(request)?;
+    let site = running
+        .snapshot
+        .site_of(&host)
+        .ok_or(Refused::Misdirected)?;
+    if !certificate_fits(connection, &host, running) {
+        return Err(Refused::Misdirected);
+    }
+    if request.raw_path() == b"*" && request.method == "OPTIONS" {
+        return Err(Refused::ServerOptions);
+    }
+    let target = Target::parse(request.method.as_str(), host, request.raw_path())?;
+    if site.https && !client.https {
+        return Err(Refused::Insecure(secure_address(site, &target)));
+    }
+    Ok(Admitted {
+        target,
+        https_site: site.https,
+    })
+}
+
+/// The one host of a request: `:authority` in HTTP/2, `Host` in HTTP/1. Both, when they agree.
+fn effective_host(request: &RequestHeader) -> Result<Host, HeadFault> {
+    let mut lines = request.headers.get_all(http::header::HOST).iter();
+    let line = lines
+        .next()
+        .map(|value| value.to_str().map_err(|_| HeadFault::Host))
+        .transpose()?;
+    if lines.next().is_some() {
+        return Err(HeadFault::Host);
+    }
+    let parse = |text: &str| Host::parse_authority(text).map_err(|_| HeadFault::Host);
+    let authority = request
+        .uri
+        .authority()
+        .map(|authority| parse(authority.as_str()))
+        .transpose()?;
+    let line = line.map(parse).transpose()?;
+    match (authority, line) {
+        (Some(authority), Some(line)) if authority != line => Err(HeadFault::Host),
+        (Some((host, _)), _) | (None, Some((host, _))) => Ok(host),
+        (None, None) => Err(HeadFault::Host),
+    }
+}
+
+/// On one TLS connection only hosts are served that its certificate is for, or that it was opened for.
+fn certificate_fits(connection: &ConnState, host: &Host, running: &Running) -> bool {
+    let Some(asked) = &connection.server_name else {
+        return true;
+    };
+    asked.parse::<Host>().is_ok_and(|asked| asked == *host)
+        || running
+            .certificate
+            .as_ref()
+            .is_some_and(|certificate| certificate.covers(host.as_str()))
+}
+
+/// Only what is safe to repeat is sent elsewhere; anything else has already told its secrets in the clear.
+fn secure_address(site: &Site, target: &Target) -> Option<String> {
+    let safe = matches!(target.method().as_str(), "GET" | "HEAD");
+    safe.then(|| format!("{}{}", site.origin, target.origin_form()))
+}

@@ -1,0 +1,208 @@
+//! Answers that the gateway gives itself, and the one place where the proxy's refusals become a status.
+
+use bytes::Bytes;
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::{Method, StatusCode};
+use pingora::http::ResponseHeader;
+use pingora::proxy::Session;
+use serde_json::json;
+
+use super::headers;
+
+/// A whole answer.
+#[derive(Debug)]
+pub struct Answer {
+    status: StatusCode,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    body: Bytes,
+}
+
+/// Whether a browser is going somewhere, and would show what it gets.
+///
+/// `Sec-Fetch-Mode` says so; without it, a `GET` that accepts HTML.
+#[must_use]
+pub fn is_navigation(method: &Method, headers: &HeaderMap) -> bool {
+    match headers.get("sec-fetch-mode") {
+        Some(mode) => mode == "navigate",
+        None => {
+            let accepts = headers.get_all(header::ACCEPT);
+            let html = accepts
+                .iter()
+                .any(|value| value.to_str().is_ok_and(|text| text.contains("text/html")));
+            html && (method == Method::GET || method == Method::HEAD)
+        }
+    }
+}
+
+impl Answer {
+    /// An empty answer.
+    #[must_use]
+    pub fn empty(status: u16) -> Self {
+        Self {
+            status: status_of(status),
+            headers: Vec::new(),
+            body: Bytes::new(),
+        }
+    }
+
+    /// A refusal: a page for somebody who looks at it, JSON for everything else. Says nothing about the
+    /// inside.
+    #[must_use]
+    pub fn refusal(status: u16, code: &str, detail: &str, navigation: bool) -> Self {
+        let status = status_of(status);
+        let (kind, body) = if navigation {
+            ("text/html; charset=utf-8", page(status, detail))
+        } else {
+            (
+                "application/json",
+                json!({ "detail": detail, "code": code }).to_string(),
+            )
+        };
+        Self {
+            status,
+            headers: Vec::new(),
+            body: Bytes::from(body),
+        }
+        .with(header::CONTENT_TYPE, kind)
+        .with(
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'none'; frame-ancestors 'none'; base-uri 'none'",
+        )
+        .with(header::X_CONTENT_TYPE_OPTIONS, "nosniff")
+        .with(header::REFERRER_POLICY, "no-referrer")
+    }
+
+    /// A redirect.
+    #[must_use]
+    pub fn redirect(status: u16, location: &str) -> Self {
+        Self::empty(status).with(header::LOCATION, location)
+    }
+
+    /// An answer that one of our own pages made.
+    #[must_use]
+    pub fn of(parts: &http::response::Parts, body: Bytes) -> Self {
+        let headers = parts
+            .headers
+            .iter()
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
+        Self {
+            status: parts.status,
+            headers,
+            body,
+        }
+    }
+
+    /// With one more header. A value that is no header value is left out.
+    #[must_use]
+    pub fn with(mut self, name: HeaderName, value: &str) -> Self {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            self.headers.push((name, value));
+        }
+        self
+    }
+
+    /// Sends it. On HTTP/1 the connection is kept only when the request was read to its end: what is left
+    /// of a body must never be taken for a request.
+    ///
+    /// # Errors
+    /// When the client is gone.
+    pub async fn send(self, session: &mut Session, id: &str) -> pingora::Result<()> {
+        if !session.is_body_done() {
+            session.set_keepalive(None);
+        }
+        let bodiless = matches!(self.status.as_u16(), 204 | 304);
+        let mut head = ResponseHeader::build(self.status, Some(self.headers.len() + 4))?;
+        for (name, value) in self.headers {
+            if name != header::CONTENT_LENGTH && name != header::TRANSFER_ENCODING {
+                head.append_header(name, value)?;
+            }
+        }
+        if !bodiless {
+            head.insert_header(header::CONTENT_LENGTH, self.body.len())?;
+        }
+        if !head.headers.contains_key(header::CACHE_CONTROL) {
+            head.insert_header(header::CACHE_CONTROL, "no-store")?;
+        }
+        head.insert_header(headers::REQUEST_ID, id)?;
+        let silent =
+            bodiless || self.body.is_empty() || session.req_header().method == Method::HEAD;
+        session
+            .write_response_header(Box::new(head), silent)
+            .await?;
+        if !silent {
+            session.write_response_body(Some(self.body), true).await
+        } else if session.is_http2() {
+            session.write_response_body(None, true).await
+        } else {
+            Ok(())
+        }
+    }
+}
+
+fn status_of(status: u16) -> StatusCode {
+    StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+fn page(status: StatusCode, detail: &str) -> String {
+    let title = status.canonical_reason().unwrap_or("Error");
+    let detail: String = detail
+        .chars()
+        .map(|c| {
+            if matches!(c, '<' | '>' | '&' | '"' | '\'') {
+                '·'
+            } else {
+                c
+            }
+        })
+        .collect();
+    format!(
+        "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <meta name=\"color-scheme\" content=\"light dark\">\n<title>{title}</title>\n\
+         <main>\n<h1>{title}</h1>\n<p>{detail}</p>\n</main>\n</html>\n"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn navigations_are_told_from_programs() {
+        let cases: [(&str, &[(&str, &str)], bool); 7] = [
+            ("GET", &[("accept", "text/html,*/*")], true),
+            ("HEAD", &[("accept", "text/html")], true),
+            ("POST", &[("accept", "text/html")], false),
+            ("GET", &[("accept", "*/*")], false),
+            ("GET", &[], false),
+            ("POST", &[("sec-fetch-mode", "navigate")], true),
+            (
+                "GET",
+                &[("accept", "text/html"), ("sec-fetch-mode", "cors")],
+                false,
+            ),
+        ];
+        for (method, lines, navigation) in cases {
+            let headers: HeaderMap = lines
+                .iter()
+                .map(|(n, v)| {
+                    (
+                        HeaderName::from_bytes(n.as_bytes()).unwrap(),
+                        v.parse().unwrap(),
+                    )
+                })
+                .collect();
+            assert_eq!(
+                is_navigation(&method.parse().unwrap(), &headers),
+                navigation,
+                "{method} {lines:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn x_02_a_page_never_echoes_markup() {
+        assert!(!page(StatusCode::BAD_REQUEST, "<script>").contains("<script"));
+    }
+}

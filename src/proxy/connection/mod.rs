@@ -1,0 +1,303 @@
+//! One connection: its bytes are guarded before Pingora parses them.
+//!
+//! The guard holds a request head back until it is whole and sound, lets the body through as long as its
+//! framing is, and holds the next request back until this one is answered. A head that is refused is
+//! replaced by a harmless one, with the fault noted on the connection, so that the refusal is answered,
+//! counted and logged like every other request; see [`super::gateway`].
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, BytesMut};
+use pingora::protocols::{ALPN, Stream};
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+mod stream;
+
+use crate::proxy::settings::Limits;
+use crate::proxy::wire::body::Body;
+use crate::proxy::wire::h2::Frames;
+use crate::proxy::wire::head::{HeadFault, Scanner, check};
+
+/// What the filters may know of the connection that a request came on.
+#[derive(Debug)]
+pub struct ConnState {
+    /// The other end of the socket.
+    pub peer: SocketAddr,
+    /// Whether the socket speaks TLS.
+    pub tls: bool,
+    /// The name the client asked for in the TLS handshake.
+    pub server_name: Option<Box<str>>,
+    refusal: Mutex<Option<HeadFault>>,
+    /// Set when a request begins, so that the guard lets its head through.
+    next: AtomicBool,
+}
+
+/// A stream whose bytes are checked on the way in.
+pub struct Guard {
+    /// Gone only while the guard is being dropped.
+    inner: Option<Stream>,
+    state: Arc<ConnState>,
+    limits: Limits,
+    /// Read from the socket and not yet handed on.
+    inbox: BytesMut,
+    /// How much of the inbox has been approved.
+    approved: usize,
+    phase: Phase,
+    deadline: Option<Pin<Box<Sleep>>>,
+}
+
+enum Phase {
+    Head(Scanner),
+    Body(Body),
+    /// The request is whole; the next one waits for the answer to this one.
+    Answering,
+    /// A refused head was replaced; whatever else arrives is not read.
+    Refused,
+    H2(Frames),
+}
+
+/// What stands in for a refused head. It is answered before anything looks at it.
+const STAND_IN: &[u8] = b"GET / HTTP/1.1\r\nHost: refused.invalid\r\nConnection: close\r\n\r\n";
+
+impl ConnState {
+    /// A connection from `peer`.
+    #[must_use]
+    pub fn new(peer: SocketAddr, tls: bool, server_name: Option<Box<str>>) -> Arc<Self> {
+        Arc::new(Self {
+            peer,
+            tls,
+            server_name,
+            refusal: Mutex::default(),
+            next: AtomicBool::new(false),
+        })
+    }
+
+    /// The fault for which the head of the current request was refused.
+    #[must_use]
+    pub fn refusal(&self) -> Option<HeadFault> {
+        *self.refusal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A request begins: the guard may let a head through.
+    pub fn begin_request(&self) {
+        self.next.store(true, Ordering::Release);
+    }
+
+    fn refuse(&self, fault: HeadFault) {
+        *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault);
+    }
+}
+
+impl Guard {
+    /// Guards a stream. `h2` says that TLS agreed on HTTP/2.
+    #[must_use]
+    pub fn new(inner: Stream, state: Arc<ConnState>, limits: Limits) -> Self {
+        let h2 = matches!(inner.selected_alpn_proto(), Some(ALPN::H2));
+        let phase = if h2 {
+            Phase::H2(Frames::new())
+        } else {
+            Phase::Head(Scanner::default())
+        };
+        let mut guard = Self {
+            inner: Some(inner),
+            state,
+            limits,
+            inbox: BytesMut::new(),
+            approved: 0,
+            phase,
+            deadline: None,
+        };
+        if h2 {
+            guard.arm();
+        }
+        guard
+    }
+
+    fn arm(&mut self) {
+        if self.deadline.is_none() {
+            self.deadline = Some(Box::pin(sleep_until(
+                Instant::now() + self.limits.head_timeout,
+            )));
+        }
+    }
+
+    fn check_deadline(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        let over = self
+            .deadline
+            .as_mut()
+            .is_some_and(|deadline| deadline.as_mut().poll(cx).is_ready());
+        if over {
+            Err(io::ErrorKind::TimedOut.into())
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Reads from the socket into the inbox; how many bytes, where none is the end.
+    fn fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        self.inbox.reserve(4096);
+        let mut room = [0; 4096];
+        let mut buffer = ReadBuf::new(&mut room);
+        ready!(inner(&mut self.inner)?.poll_read(cx, &mut buffer))?;
+        self.inbox.extend_from_slice(buffer.filled());
+        Poll::Ready(Ok(buffer.filled().len()))
+    }
+
+    fn hand_over(&mut self, buffer: &mut ReadBuf<'_>) {
+        let length = self.approved.min(buffer.remaining());
+        buffer.put_slice(self.inbox.get(..length).unwrap_or_default());
+        self.inbox.advance(length);
+        self.approved -= length;
+    }
+
+    /// Waits for a whole head and approves it.
+    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Progress>> {
+        loop {
+            if !self.inbox.is_empty() {
+                self.arm();
+            }
+            self.check_deadline(cx)?;
+            let Phase::Head(scanner) = &mut self.phase else {
+                return Poll::Ready(Ok(Progress::Again));
+            };
+            match scanner.advance(&self.inbox) {
+                Ok(Some(length)) => return Poll::Ready(Ok(self.approve_head(length))),
+                Ok(None) if self.inbox.len() > self.limits.head => {
+                    return Poll::Ready(Ok(self.replace_head(oversize(&self.inbox, &self.limits))));
+                }
+                Ok(None) => {}
+                Err(fault) => return Poll::Ready(Ok(self.replace_head(fault))),
+            }
+            if ready!(self.fill(cx))? == 0 {
+                return Poll::Ready(Ok(Progress::End));
+            }
+        }
+    }
+
+    fn approve_head(&mut self, length: usize) -> Progress {
+        let head = self.inbox.get(..length).unwrap_or_default();
+        match check(head, &self.limits) {
+            Err(fault) => self.replace_head(fault),
+            Ok(framing) => {
+                self.deadline = None;
+                self.state.next.store(false, Ordering::Release);
+                self.approved = length;
+                let body = Body::new(framing);
+                self.phase = if body.is_done() {
+                    Phase::Answering
+                } else {
+                    Phase::Body(body)
+                };
+                Progress::Again
+            }
+        }
+    }
+
+    fn replace_head(&mut self, fault: HeadFault) -> Progress {
+        self.deadline = None;
+        self.state.refuse(fault);
+        self.inbox.clear();
+        self.inbox.extend_from_slice(STAND_IN);
+        self.approved = STAND_IN.len();
+        self.phase = Phase::Refused;
+        Progress::Again
+    }
+
+    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Progress>> {
+        if self.state.next.load(Ordering::Acquire) {
+            // Somebody is about to read the rest of a body as a request.
+            return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+        }
+        if self.inbox.is_empty() && ready!(self.fill(cx))? == 0 {
+            return Poll::Ready(Ok(Progress::End));
+        }
+        let Phase::Body(body) = &mut self.phase else {
+            return Poll::Ready(Ok(Progress::Again));
+        };
+        let used = body
+            .advance(&self.inbox)
+            .map_err(|fault| io::Error::new(io::ErrorKind::InvalidData, fault))?;
+        self.approved = used;
+        if body.is_done() {
+            self.phase = Phase::Answering;
+        }
+        Poll::Ready(Ok(Progress::Again))
+    }
+
+    /// Between the end of a request and the end of its answer: listens for the client's leaving only.
+    fn poll_answering(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Progress>> {
+        if self.state.next.swap(false, Ordering::AcqRel) {
+            self.phase = Phase::Head(Scanner::default());
+            return Poll::Ready(Ok(Progress::Again));
+        }
+        if self.inbox.len() > self.limits.head {
+            return Poll::Pending;
+        }
+        match ready!(self.fill(cx))? {
+            0 if self.inbox.is_empty() => Poll::Ready(Ok(Progress::End)),
+            // Pipelined requests are answered also to a client that has closed its half.
+            0 => Poll::Pending,
+            _ => self.poll_answering(cx),
+        }
+    }
+
+    fn poll_h2(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.check_deadline(cx)?;
+        if !self.inbox.is_empty() {
+            self.approved = self.inbox.len();
+            let (inbox, before) = (self.inbox.clone(), buffer.filled().len());
+            self.hand_over(buffer);
+            let handed = buffer.filled().len() - before;
+            self.follow(inbox.get(..handed).unwrap_or_default());
+            return Poll::Ready(Ok(()));
+        }
+        let before = buffer.filled().len();
+        ready!(inner(&mut self.inner)?.poll_read(cx, buffer))?;
+        let new = buffer.filled().get(before..).unwrap_or_default().to_vec();
+        self.follow(&new);
+        Poll::Ready(Ok(()))
+    }
+
+    fn follow(&mut self, bytes: &[u8]) {
+        let Phase::H2(frames) = &mut self.phase else {
+            return;
+        };
+        if frames.advance(bytes) {
+            self.deadline = None;
+        }
+        if !frames.at_rest() {
+            self.arm();
+        }
+    }
+}
+
+enum Progress {
+    Again,
+    End,
+}
+
+/// What is wrong with a head that has no end within the limit.
+fn oversize(head: &[u8], limits: &Limits) -> HeadFault {
+    let first_line = head
+        .iter()
+        .take(limits.target + 64)
+        .any(|&byte| byte == b'\n');
+    if first_line {
+        HeadFault::TooLarge
+    } else {
+        HeadFault::TargetTooLong
+    }
+}
+
+fn inner(stream: &mut Option<Stream>) -> io::Result<Pin<&mut Stream>> {
+    stream
+        .as_mut()
+        .map(Pin::new)
+        .ok_or_else(|| io::ErrorKind::NotConnected.into())
+}

@@ -1,0 +1,211 @@
+//! The guard as the stream that Pingora reads: reading goes through the phases, all else to the socket.
+
+use std::fmt;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use async_trait::async_trait;
+use pingora::http::ResponseHeader;
+use pingora::protocols::raw_connect::ProxyDigest;
+use pingora::protocols::tls::SslDigest;
+use pingora::protocols::{
+    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl,
+    Stream, TimingDigest, UniqueID, UniqueIDType,
+};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::time::{Duration, timeout};
+
+use super::{Guard, Phase, Progress, inner};
+use crate::proxy::wire::h2::Frames;
+
+const H2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// How long a new connection may stay silent.
+const SILENCE: Duration = Duration::from_secs(60);
+
+impl AsyncRead for Guard {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        loop {
+            if self.approved > 0 {
+                self.hand_over(buffer);
+                return Poll::Ready(Ok(()));
+            }
+            let progress = match self.phase {
+                Phase::H2(_) => return self.poll_h2(cx, buffer),
+                Phase::Refused => return Poll::Pending,
+                Phase::Head(_) => ready!(self.poll_head(cx))?,
+                Phase::Body(_) => ready!(self.poll_body(cx))?,
+                Phase::Answering => ready!(self.poll_answering(cx))?,
+            };
+            if let Progress::End = progress {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+}
+
+impl AsyncWrite for Guard {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        inner(&mut self.inner)?.poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        inner(&mut self.inner)?.poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        inner(&mut self.inner)?.poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        inner(&mut self.inner)?.poll_write_vectored(cx, pieces)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner
+            .as_ref()
+            .is_some_and(AsyncWrite::is_write_vectored)
+    }
+}
+
+impl Drop for Guard {
+    /// A socket that is closed with unread bytes is reset, and the reset may overtake the answer. So a
+    /// connection that ends within a request is drained for a moment first.
+    fn drop(&mut self) {
+        let unread = matches!(self.phase, Phase::Refused | Phase::Body(_));
+        if let (true, Some(stream), Ok(runtime)) = (
+            unread,
+            self.inner.take(),
+            tokio::runtime::Handle::try_current(),
+        ) {
+            runtime.spawn(linger(stream));
+        }
+    }
+}
+
+async fn linger(mut stream: Stream) {
+    const LONGEST: Duration = Duration::from_secs(1);
+    const MOST: u64 = 1 << 20;
+    // Errors only mean that there is nobody left to wait for.
+    let drained = async {
+        let _ = stream.shutdown().await;
+        tokio::io::copy(&mut stream.take(MOST), &mut tokio::io::sink()).await
+    };
+    let _ = timeout(LONGEST, drained).await;
+}
+
+#[async_trait]
+impl Shutdown for Guard {
+    async fn shutdown(&mut self) {
+        if let Some(stream) = &mut self.inner {
+            Shutdown::shutdown(stream.as_mut()).await;
+        }
+    }
+}
+
+#[async_trait]
+impl Peek for Guard {
+    /// Looks for the HTTP/2 preface on a plain connection. Bytes that cannot become one end the wait at
+    /// once, and the whole wait is bounded, which Pingora's own is not.
+    async fn try_peek(&mut self, wanted: &mut [u8]) -> io::Result<bool> {
+        let sniff = std::future::poll_fn(|cx| {
+            loop {
+                let prefix = H2_PREFACE.len().min(self.inbox.len());
+                let possible = self.inbox.get(..prefix) == H2_PREFACE.get(..prefix);
+                if !possible || prefix == H2_PREFACE.len() {
+                    return Poll::Ready(Ok(possible));
+                }
+                if prefix > 0 {
+                    self.arm();
+                }
+                self.check_deadline(cx)?;
+                if ready!(self.fill(cx))? == 0 {
+                    return Poll::Ready(Err(io::Error::from(io::ErrorKind::UnexpectedEof)));
+                }
+            }
+        });
+        let found = timeout(SILENCE, sniff)
+            .await
+            .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+        if found {
+            self.phase = Phase::H2(Frames::new());
+            let length = wanted.len().min(H2_PREFACE.len());
+            wanted
+                .iter_mut()
+                .zip(H2_PREFACE)
+                .take(length)
+                .for_each(|(to, from)| *to = *from);
+        }
+        Ok(true)
+    }
+}
+
+impl UniqueID for Guard {
+    fn id(&self) -> UniqueIDType {
+        self.inner.as_ref().map_or(-1, |stream| stream.id())
+    }
+}
+
+impl Ssl for Guard {
+    fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
+        self.inner
+            .as_ref()
+            .and_then(|stream| stream.get_ssl_digest())
+    }
+
+    fn selected_alpn_proto(&self) -> Option<ALPN> {
+        self.inner
+            .as_ref()
+            .and_then(|stream| stream.selected_alpn_proto())
+    }
+}
+
+impl GetTimingDigest for Guard {
+    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
+        self.inner
+            .as_ref()
+            .map(|stream| stream.get_timing_digest())
+            .unwrap_or_default()
+    }
+}
+
+impl GetProxyDigest for Guard {
+    /// Carries the connection's state to the filters: it is the one digest with room for a value of ours.
+    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
+        let response = ResponseHeader::build(200, Some(0)).ok()?;
+        Some(Arc::new(ProxyDigest::new(
+            Box::new(response),
+            Some(Box::new(Arc::clone(&self.state))),
+        )))
+    }
+}
+
+impl GetSocketDigest for Guard {
+    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
+        self.inner
+            .as_ref()
+            .and_then(|stream| stream.get_socket_digest())
+    }
+}
+
+impl fmt::Debug for Guard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Guard")
+            .field("state", &self.state)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,219 @@
+//! What is known of one request, from its first byte until it is logged.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::base::id::PublicId;
+use crate::gate::inject::Injected;
+use crate::identity::session::Live;
+use crate::policy::decide::Permit;
+use crate::policy::target::Target;
+use crate::telemetry::access::Access;
+use crate::telemetry::metrics::Metrics;
+
+use super::client::Client;
+use super::drain::Busy;
+use super::running::Running;
+use super::upstream::Pool;
+
+/// The state of one request. A request that is cut short is logged when this is dropped.
+pub struct Context {
+    metrics: Metrics,
+    started: Instant,
+    logged: bool,
+    /// Holds the gateway up while it drains.
+    pub busy: Option<Busy>,
+    /// `X-Request-Id`.
+    pub id: Option<PublicId>,
+    /// What is in force for this request.
+    pub running: Option<Arc<Running>>,
+    /// Who sent it.
+    pub client: Option<Client>,
+    /// What it asks for.
+    pub target: Option<Target>,
+    /// The session it rests on.
+    pub session: Option<Arc<Live>>,
+    /// What the upstream is told about the user.
+    pub injected: Option<Arc<Injected>>,
+    /// Where it goes.
+    pub pool: Option<Arc<Pool>>,
+    /// How it was judged.
+    pub outcome: Outcome,
+    /// Bytes of body the client may still send.
+    pub body_left: Option<u64>,
+    /// How often a connection to the upstream was tried.
+    pub tries: usize,
+    permit: Option<Permit>,
+}
+
+/// How a request was judged, in words for the log and for metrics.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The rule that decided, or a word for why none was asked.
+    pub rule: Arc<str>,
+    /// What was decided.
+    pub verdict: &'static str,
+    /// Why not.
+    pub reason: &'static str,
+}
+
+impl Context {
+    /// At the start of a request.
+    #[must_use]
+    pub fn new(metrics: Metrics) -> Self {
+        Self {
+            metrics,
+            started: Instant::now(),
+            logged: true,
+            busy: None,
+            id: None,
+            running: None,
+            client: None,
+            target: None,
+            session: None,
+            injected: None,
+            pool: None,
+            outcome: Outcome {
+                rule: "-".into(),
+                verdict: "-",
+                reason: "-",
+            },
+            body_left: None,
+            tries: 0,
+            permit: None,
+        }
+    }
+
+    /// A request has been read: from here on it is logged, whatever becomes of it.
+    pub fn begin(&mut self, id: PublicId, busy: Busy) {
+        self.started = Instant::now();
+        self.logged = false;
+        self.id = Some(id);
+        self.busy = Some(busy);
+    }
+
+    /// The right to forward this request, once it has been granted.
+    #[must_use]
+    pub const fn permit(&self) -> Option<&Permit> {
+        self.permit.as_ref()
+    }
+
+    /// Takes the permit that the judgement granted.
+    pub fn grant(&mut self, permit: Permit) {
+        self.permit = Some(permit);
+    }
+
+    /// Time since the request was read.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// The request id as text; zeros before there is one.
+    #[must_use]
+    pub fn id_text(&self) -> String {
+        self.id.map(|id| id.to_string()).unwrap_or_default()
+    }
+
+    /// Counts and logs the request, once. `method` is the one that came, known or not.
+    pub fn log(&mut self, method: &str, status: u16, bytes: usize) {
+        if std::mem::replace(&mut self.logged, true) {
+            return;
+        }
+        let took = self.elapsed();
+        let Outcome {
+            rule,
+            verdict,
+            reason,
+        } = &self.outcome;
+        self.metrics
+            .requests
+            .with_label_values(&[&**rule, verdict, status_label(status)])
+            .inc();
+        if let Some(pool) = &self.pool {
+            self.metrics
+                .request_duration
+                .with_label_values(&[&*pool.name])
+                .observe(took.as_secs_f64());
+        }
+        if tracing::enabled!(target: "access", tracing::Level::INFO) {
+            let id = self.id_text();
+            let access = Access {
+                id: &id,
+                ip: self.client.as_ref().map(|client| client.ip),
+                method,
+                host: self
+                    .target
+                    .as_ref()
+                    .map_or("-", |target| target.host().as_str()),
+                path: self
+                    .target
+                    .as_ref()
+                    .map_or("-", |target| target.path().as_str()),
+                status,
+                rule,
+                verdict,
+                reason,
+                user: self
+                    .session
+                    .as_ref()
+                    .map(|live| live.identity.name.as_str()),
+                upstream: self.pool.as_ref().map_or("-", |pool| &*pool.name),
+                bytes,
+                took,
+            };
+            access.write();
+        }
+    }
+}
+
+impl Drop for Context {
+    fn drop(&mut self) {
+        // Only a request that was cut (its session ended, its connection was lost) comes here unlogged.
+        if !self.logged {
+            self.outcome.reason = "cut";
+            self.log("-", 0, 0);
+        }
+    }
+}
+
+/// Status codes as labels, without making a string of the usual ones.
+fn status_label(status: u16) -> &'static str {
+    match status {
+        0 => "none",
+        200 => "200",
+        201 => "201",
+        202 => "202",
+        204 => "204",
+        206 => "206",
+        301 => "301",
+        302 => "302",
+        303 => "303",
+        304 => "304",
+        307 => "307",
+        308 => "308",
+        400 => "400",
+        401 => "401",
+        403 => "403",
+        404 => "404",
+        405 => "405",
+        413 => "413",
+        414 => "414",
+        421 => "421",
+        422 => "422",
+        429 => "429",
+        431 => "431",
+        500 => "500",
+        501 => "501",
+        502 => "502",
+        503 => "503",
+        504 => "504",
+        100..=199 => "1xx",
+        200..=299 => "2xx",
+        300..=399 => "3xx",
+        400..=499 => "4xx",
+        _ => "5xx",
+    }
+}

@@ -1,0 +1,366 @@
+//! What Pingora calls for each request: admit, own pages, judge, forward, answer, log.
+//!
+//! Fails closed at every step: without a connection state, a snapshot or a permit nothing is forwarded.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use async_trait::async_trait;
+use bytes::Bytes;
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::proxy::{FailToProxy, ProxyHttp, Session};
+use pingora::upstreams::peer::HttpPeer;
+use pingora::{Error, ErrorType};
+
+use crate::base::id::PublicId;
+use crate::base::random::Random;
+use crate::base::time::Clock;
+use crate::crypto::cookie::{self, CookieNames};
+use crate::gate::judge::{Gate, JudgeFault, Presented};
+use crate::gate::snapshot::Owner;
+use crate::gate::visitor::Visitor;
+use crate::telemetry::metrics::Metrics;
+
+use super::admit::{Admitted, Refused, admit};
+use super::answer::{Answer, is_navigation};
+use super::bridge::{self, Pages};
+use super::client::Client;
+use super::context::Context;
+use super::drain::Drain;
+use super::forward::{finish_request, status_of};
+use super::headers;
+use super::request::state_of;
+use super::running::Running;
+
+/// Everything the proxy needs, handed to it by `app`.
+pub struct Shell {
+    /// What is in force; replaced whole by a reload.
+    pub running: Arc<ArcSwap<Running>>,
+    /// The engine.
+    pub gate: Gate,
+    /// Our own pages and API.
+    pub pages: Pages,
+    /// The upstream `builtin:echo`.
+    pub echo: Pages,
+    /// Where things are counted.
+    pub metrics: Metrics,
+    /// The time.
+    pub clock: Clock,
+    /// The dice.
+    pub random: Random,
+    /// Whether the gateway is going down.
+    pub drain: Drain,
+}
+
+/// The proxy's logic, as Pingora wants it.
+pub struct Gateway(pub Shell);
+
+impl Gateway {
+    /// Answers a request that goes no further.
+    pub(super) async fn answer(
+        &self,
+        session: &mut Session,
+        ctx: &Context,
+        answer: Answer,
+    ) -> pingora::Result<bool> {
+        answer.send(session, &ctx.id_text()).await?;
+        Ok(true)
+    }
+
+    async fn refuse(
+        &self,
+        session: &mut Session,
+        ctx: &mut Context,
+        refused: &Refused,
+    ) -> pingora::Result<bool> {
+        self.0
+            .metrics
+            .refusals
+            .with_label_values(&[refused.reason()])
+            .inc();
+        ctx.outcome.verdict = "refuse";
+        ctx.outcome.reason = refused.reason();
+        // Whatever follows on this connection was written by somebody who sent this.
+        session.set_keepalive(None);
+        let answer = match refused {
+            Refused::ServerOptions => Answer::empty(204),
+            Refused::Insecure(Some(location)) => Answer::redirect(308, location),
+            other => {
+                let navigation =
+                    is_navigation(&session.req_header().method, &session.req_header().headers);
+                Answer::refusal(
+                    other.status(),
+                    "REQUEST_REFUSED",
+                    &other.to_string(),
+                    navigation,
+                )
+            }
+        };
+        self.answer(session, ctx, answer).await
+    }
+
+    /// Everything up to a permit. `Ok(true)` when the request has been answered.
+    async fn handle(&self, session: &mut Session, ctx: &mut Context) -> pingora::Result<bool> {
+        let connection = state_of(&session.downstream_session);
+        let connection = connection
+            .ok_or_else(|| Error::explain(ErrorType::InternalError, "no connection state"))?;
+        let running = self.0.running.load_full();
+        ctx.running = Some(Arc::clone(&running));
+        headers::join_cookies(session.req_header_mut());
+        let client = Client::of(
+            &connection,
+            &session.req_header().headers,
+            &running.snapshot.trusted_proxies,
+        );
+        ctx.client = Some(client.clone());
+        let admitted = match admit(session.req_header(), &connection, &client, &running) {
+            Ok(admitted) => admitted,
+            Err(refused) => return self.refuse(session, ctx, &refused).await,
+        };
+        ctx.target = Some(admitted.target.clone());
+        match running.snapshot.owner(admitted.target.path().as_str()) {
+            Owner::Gateway => {
+                self.own_page(session, ctx, &running, &client, &admitted)
+                    .await
+            }
+            Owner::Upstream => self.judge(session, ctx, &running, &client, &admitted).await,
+        }
+    }
+
+    async fn own_page(
+        &self,
+        session: &mut Session,
+        ctx: &mut Context,
+        running: &Running,
+        client: &Client,
+        admitted: &Admitted,
+    ) -> pingora::Result<bool> {
+        ctx.outcome.rule = "own".into();
+        ctx.outcome.verdict = "own";
+        let marks = admitted.target.path().marks();
+        if marks.encoded_slash || marks.matrix {
+            return self.two_readings(session, ctx).await;
+        }
+        let visitor = Visitor {
+            ip: client.ip,
+            cookies: CookieNames::of(admitted.https_site),
+            request: ctx
+                .id
+                .ok_or_else(|| Error::explain(ErrorType::InternalError, "no request id"))?,
+            snapshot: Arc::clone(&running.snapshot),
+        };
+        let answer = match bridge::ask(
+            session,
+            &admitted.target.origin_form(),
+            visitor,
+            &self.0.pages,
+        )
+        .await
+        {
+            Ok(answer) => answer,
+            Err(fault) => {
+                session.set_keepalive(None);
+                Answer::refusal(fault.status(), "REQUEST_REFUSED", &fault.to_string(), false)
+            }
+        };
+        self.answer(session, ctx, answer).await
+    }
+
+    async fn judge(
+        &self,
+        session: &mut Session,
+        ctx: &mut Context,
+        running: &Running,
+        client: &Client,
+        admitted: &Admitted,
+    ) -> pingora::Result<bool> {
+        let names = CookieNames::of(admitted.https_site);
+        let token = cookie::token(
+            headers::cookies(&session.req_header().headers),
+            names.session,
+        );
+        let presented = Presented {
+            ip: client.ip,
+            session: token,
+        };
+        let judged = self
+            .0
+            .gate
+            .judge(&running.snapshot, &admitted.target, &presented)
+            .await;
+        headers::strip(session.req_header_mut(), &running.snapshot.reserved);
+        self.0
+            .metrics
+            .gate_duration
+            .observe(ctx.elapsed().as_secs_f64());
+        match judged {
+            Ok(judged) => self.obey(session, ctx, running, judged).await,
+            Err(JudgeFault::Path(_)) => self.two_readings(session, ctx).await,
+            Err(JudgeFault::Identity(fault)) => {
+                tracing::error!(%fault, id = ctx.id_text(), "cannot tell who asks");
+                ctx.outcome.verdict = "error";
+                ctx.outcome.reason = "store";
+                let answer = Answer::refusal(
+                    503,
+                    "UNAVAILABLE",
+                    "The gateway cannot check who you are just now.",
+                    false,
+                );
+                self.answer(session, ctx, answer.with(http::header::RETRY_AFTER, "5"))
+                    .await
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl ProxyHttp for Gateway {
+    type CTX = Context;
+
+    fn new_ctx(&self) -> Context {
+        Context::new(self.0.metrics.clone())
+    }
+
+    /// No modules: nothing of ours is compressed or rewritten behind our back.
+    fn init_downstream_modules(&self, _modules: &mut pingora::modules::http::HttpModules) {}
+
+    async fn request_filter(
+        &self,
+        session: &mut Session,
+        ctx: &mut Context,
+    ) -> pingora::Result<bool> {
+        let id = PublicId::generate(&self.0.random);
+        let id =
+            id.map_err(|fault| Error::because(ErrorType::InternalError, "request id", fault))?;
+        ctx.begin(id, self.0.drain.admitted());
+        if self.0.drain.is_draining() {
+            session.set_keepalive(None);
+        }
+        self.handle(session, ctx).await
+    }
+
+    async fn upstream_peer(
+        &self,
+        _session: &mut Session,
+        ctx: &mut Context,
+    ) -> pingora::Result<Box<HttpPeer>> {
+        let permit = ctx
+            .permit()
+            .ok_or_else(|| Error::explain(ErrorType::InternalError, "no permit"))?;
+        let pool = ctx
+            .pool
+            .as_ref()
+            .filter(|pool| pool.name == *permit.upstream());
+        let pool = pool.ok_or_else(|| {
+            Error::explain(
+                ErrorType::InternalError,
+                "the permit is for another upstream",
+            )
+        })?;
+        let peer = pool.next().await;
+        ctx.tries += 1;
+        peer.map(Box::new).ok_or_else(|| {
+            Error::explain(ErrorType::ConnectNoRoute, "no server is known").into_up()
+        })
+    }
+
+    async fn upstream_request_filter(
+        &self,
+        _session: &mut Session,
+        request: &mut RequestHeader,
+        ctx: &mut Context,
+    ) -> pingora::Result<()> {
+        finish_request(request, ctx)
+    }
+
+    async fn request_body_filter(
+        &self,
+        session: &mut Session,
+        body: &mut Option<Bytes>,
+        _end: bool,
+        ctx: &mut Context,
+    ) -> pingora::Result<()> {
+        let length = body.as_ref().map_or(0, Bytes::len) as u64;
+        if let Some(left) = &mut ctx.body_left {
+            match left.checked_sub(length) {
+                Some(rest) => *left = rest,
+                None => {
+                    session.set_keepalive(None);
+                    ctx.outcome.reason = "body";
+                    return Err(Error::new(ErrorType::HTTPStatus(413)));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn response_filter(
+        &self,
+        _session: &mut Session,
+        response: &mut ResponseHeader,
+        ctx: &mut Context,
+    ) -> pingora::Result<()> {
+        headers::strip_answer(response);
+        response.insert_header(headers::REQUEST_ID, ctx.id_text())
+    }
+
+    /// Another server may be tried: nothing of the request has been sent yet.
+    fn fail_to_connect(
+        &self,
+        _session: &mut Session,
+        _peer: &HttpPeer,
+        ctx: &mut Context,
+        mut error: Box<Error>,
+    ) -> Box<Error> {
+        error.set_retry(ctx.pool.as_ref().is_some_and(|pool| ctx.tries < pool.len()));
+        error
+    }
+
+    async fn fail_to_proxy(
+        &self,
+        session: &mut Session,
+        error: &Error,
+        ctx: &mut Context,
+    ) -> FailToProxy {
+        let status = status_of(error);
+        tracing::warn!(id = ctx.id_text(), %error, status, upstream = ctx.pool.as_ref().map(|pool| &*pool.name), "a request failed");
+        if let (Some(status), None) = (status, session.response_written()) {
+            let navigation =
+                is_navigation(&session.req_header().method, &session.req_header().headers);
+            let (code, detail) = match status {
+                413 => ("BODY_TOO_LARGE", "The request body is too large."),
+                504 => ("UPSTREAM_TIMEOUT", "The service did not answer in time."),
+                502 => (
+                    "UPSTREAM_UNREACHABLE",
+                    "The service cannot be reached just now.",
+                ),
+                400..=499 => ("REQUEST_REFUSED", "The request could not be read."),
+                _ => ("INTERNAL", "Something went wrong."),
+            };
+            session.set_keepalive(None);
+            let sent = Answer::refusal(status, code, detail, navigation)
+                .send(session, &ctx.id_text())
+                .await;
+            if let Err(error) = sent {
+                tracing::debug!(%error, "the client was gone before it could be told");
+            }
+        }
+        FailToProxy {
+            error_code: status.unwrap_or(0),
+            can_reuse_downstream: false,
+        }
+    }
+
+    async fn logging(&self, session: &mut Session, _error: Option<&Error>, ctx: &mut Context) {
+        let status = session
+            .response_written()
+            .map_or(0, |head| head.status.as_u16());
+        let bytes = session.body_bytes_sent();
+        ctx.log(session.req_header().method.as_str(), status, bytes);
+    }
+
+    /// Failures are logged in `fail_to_proxy`, once.
+    fn suppress_error_log(&self, _session: &Session, _ctx: &Context, _error: &Error) -> bool {
+        true
+    }
+}

@@ -1,0 +1,202 @@
+//! Headers on the way through: what is deleted before anything is judged, what the upstream is told, and
+//! what it may not tell the client.
+
+use http::HeaderName;
+use http::header::{self, HeaderMap, HeaderValue};
+use pingora::http::{RequestHeader, ResponseHeader};
+
+use crate::crypto::cookie::{self, CookieNames};
+use crate::policy::header::Reserved;
+
+/// The request id, towards both sides.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The decision's id, on a denial.
+pub const DECISION: HeaderName = HeaderName::from_static("x-auth-decision");
+
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
+
+/// What the upstream is told about the way of a request.
+#[derive(Debug)]
+pub struct Forwarded<'a> {
+    /// The client and the trusted proxies behind it.
+    pub chain: &'a str,
+    /// Whether the client spoke TLS.
+    pub https: bool,
+    /// The host that was asked, canonical.
+    pub host: &'a str,
+    /// The request id.
+    pub id: &'a str,
+}
+
+/// Makes one header of what HTTP/2 clients send in crumbs (RFC 9113 section 8.2.3). A crumb that is not text
+/// makes the whole header unreadable, and so absent.
+pub fn join_cookies(request: &mut RequestHeader) {
+    let mut crumbs = request.headers.get_all(header::COOKIE).into_iter();
+    if crumbs.next().is_none() || crumbs.next().is_none() {
+        return;
+    }
+    let all: Vec<&[u8]> = request
+        .headers
+        .get_all(header::COOKIE)
+        .into_iter()
+        .map(HeaderValue::as_bytes)
+        .collect();
+    match HeaderValue::from_bytes(&all.join(&b"; "[..])) {
+        // The name is a constant and the value checked, so that inserting cannot fail.
+        Ok(joined) => drop(request.insert_header(header::COOKIE, joined)),
+        Err(_) => drop(request.remove_header(&header::COOKIE)),
+    }
+}
+
+/// The readable `Cookie` header.
+#[must_use]
+pub fn cookies(headers: &HeaderMap) -> Option<&str> {
+    headers.get(header::COOKIE)?.to_str().ok()
+}
+
+/// Deletes what a client may not say: every spelling of every reserved name, our own cookies, and whatever
+/// would change protocols.
+pub fn strip(request: &mut RequestHeader, reserved: &Reserved) {
+    let theirs = request
+        .headers
+        .keys()
+        .filter(|name| reserved.contains(name.as_str()));
+    let theirs: Vec<HeaderName> = theirs.cloned().collect();
+    for name in theirs
+        .iter()
+        .chain(&[header::UPGRADE, HTTP2_SETTINGS, header::TE])
+    {
+        request.remove_header(name);
+    }
+    let Some(value) = request.headers.get(header::COOKIE) else {
+        return;
+    };
+    let left = match value.to_str() {
+        Ok(text) if !mentions_ours(text) => return,
+        Ok(text) => cookie::without_ours(text),
+        // Not readable as text: who knows what a lenient service would find in it.
+        Err(_) => None,
+    };
+    match left.and_then(|left| HeaderValue::from_str(&left).ok()) {
+        Some(left) => drop(request.insert_header(header::COOKIE, left)),
+        None => drop(request.remove_header(&header::COOKIE)),
+    }
+}
+
+fn mentions_ours(cookies: &str) -> bool {
+    cookies.contains("portcullis")
+}
+
+/// Sets what the upstream is told about the request's way. Runs for each try.
+///
+/// # Errors
+/// When a value is no header value.
+pub fn tell_way(
+    request: &mut RequestHeader,
+    way: &Forwarded<'_>,
+) -> Result<(), http::header::InvalidHeaderValue> {
+    let values = [
+        (FORWARDED_FOR, way.chain),
+        (FORWARDED_PROTO, if way.https { "https" } else { "http" }),
+        (FORWARDED_HOST, way.host),
+        (REQUEST_ID, way.id),
+    ];
+    for (name, value) in values {
+        set(request, name, HeaderValue::from_str(value)?);
+    }
+    Ok(())
+}
+
+/// Sets one header, whatever was there.
+pub fn set(request: &mut RequestHeader, name: HeaderName, value: HeaderValue) {
+    // Pingora's signature allows for names that are not parsed yet; these are.
+    drop(request.insert_header(name, value));
+}
+
+/// Deletes cookies of our name from an upstream's answer: sessions are ours to set.
+pub fn strip_answer(response: &mut ResponseHeader) {
+    let ours = |value: &HeaderValue| {
+        let name = value
+            .as_bytes()
+            .split(|&byte| byte == b'=')
+            .next()
+            .unwrap_or_default();
+        std::str::from_utf8(name.trim_ascii()).is_ok_and(CookieNames::is_ours)
+    };
+    let all = response.headers.get_all(header::SET_COOKIE);
+    if !all.iter().any(ours) {
+        return;
+    }
+    let kept: Vec<HeaderValue> = all.iter().filter(|value| !ours(value)).cloned().collect();
+    response.remove_header(&header::SET_COOKIE);
+    for value in kept {
+        drop(response.append_header(header::SET_COOKIE, value));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(lines: &[(&'static str, &str)]) -> RequestHeader {
+        let mut request = RequestHeader::build("GET", b"/", None).unwrap();
+        for (name, value) in lines {
+            request.append_header(*name, *value).unwrap();
+        }
+        request
+    }
+
+    #[test]
+    fn s_21_crumbs_become_one_line() {
+        let mut joined = request(&[("cookie", "a=1"), ("cookie", "sid=2"), ("cookie", "c=3")]);
+        join_cookies(&mut joined);
+        assert_eq!(
+            joined.headers.get_all("cookie").iter().collect::<Vec<_>>(),
+            ["a=1; sid=2; c=3"]
+        );
+    }
+
+    #[test]
+    fn h_01_h_15_what_is_ours_does_not_pass() {
+        let mut stripped = request(&[
+            ("X-Auth-User", "root"),
+            ("x_auth_user", "root"),
+            ("X-Forwarded-For", "1.2.3.4"),
+            ("Cookie", "a=1; __Host-portcullis=x; portcullis-flow=y"),
+            ("Upgrade", "h2c"),
+            ("Accept", "*/*"),
+        ]);
+        strip(&mut stripped, &Reserved::new([]));
+        let left: Vec<_> = stripped
+            .headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.to_str().unwrap()))
+            .collect();
+        assert_eq!(left, [("cookie", "a=1"), ("accept", "*/*")]);
+    }
+
+    #[test]
+    fn an_upstream_does_not_set_our_cookie() {
+        let mut answer = ResponseHeader::build(200, None).unwrap();
+        for cookie in [
+            "a=1",
+            "__Host-portcullis=x; Path=/",
+            " portcullis =y",
+            "portcullis2=z",
+        ] {
+            answer.append_header("set-cookie", cookie).unwrap();
+        }
+        strip_answer(&mut answer);
+        assert_eq!(
+            answer
+                .headers
+                .get_all("set-cookie")
+                .iter()
+                .collect::<Vec<_>>(),
+            ["a=1", "portcullis2=z"]
+        );
+    }
+}

@@ -1,0 +1,257 @@
+//! Listeners: our own accept loop, so that handshakes have a deadline, addresses a limit, and ports are
+//! known before the first request.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use async_trait::async_trait;
+use pingora::listeners::tls::Acceptor;
+use pingora::protocols::l4::stream::Stream as L4Stream;
+use pingora::protocols::{GetSocketDigest, SocketDigest, Stream};
+use pingora::server::{ListenFds, ShutdownWatch};
+use pingora::services::Service;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+
+use crate::base::net::Origin;
+use crate::telemetry::metrics::Metrics;
+
+use super::connection::{ConnState, Guard};
+use super::drain::Drain;
+use super::request::Connections;
+use super::running::Running;
+use super::tls::with_server_name;
+
+/// How long a TLS handshake may take.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// A bound port and what happens to connections to it.
+pub struct Listener<C> {
+    name: String,
+    socket: Option<std::net::TcpListener>,
+    threads: Option<usize>,
+    shared: Arc<Shared<C>>,
+}
+
+struct Shared<C> {
+    connections: Arc<C>,
+    acceptor: Option<Acceptor>,
+    running: Arc<ArcSwap<Running>>,
+    origins: Arc<Origins>,
+    drain: Drain,
+    metrics: Metrics,
+}
+
+/// How many connections each origin has open.
+#[derive(Debug, Default)]
+pub struct Origins(Mutex<HashMap<Origin, usize>>);
+
+/// One open connection of an origin, until it is dropped.
+struct Seat {
+    origins: Arc<Origins>,
+    origin: Origin,
+}
+
+/// What every public listener shares.
+#[derive(Clone)]
+pub struct House {
+    /// What is in force, and with it the limits for clients.
+    pub running: Arc<ArcSwap<Running>>,
+    /// Connections by origin, over all listeners.
+    pub origins: Arc<Origins>,
+    /// Whether the gateway is going down.
+    pub drain: Drain,
+    /// Where connections are counted.
+    pub metrics: Metrics,
+}
+
+/// Binds a port.
+///
+/// # Errors
+/// When the address is taken or not ours.
+pub fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let socket = std::net::TcpListener::bind(address)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
+impl<C: Connections> Listener<C> {
+    /// A listener on a bound socket; with an acceptor it speaks TLS.
+    #[must_use]
+    pub fn new(
+        name: &str,
+        socket: std::net::TcpListener,
+        connections: Arc<C>,
+        acceptor: Option<Acceptor>,
+        house: House,
+    ) -> Self {
+        let House {
+            running,
+            origins,
+            drain,
+            metrics,
+        } = house;
+        let shared = Arc::new(Shared {
+            connections,
+            acceptor,
+            running,
+            origins,
+            drain,
+            metrics,
+        });
+        Self {
+            name: name.to_owned(),
+            socket: Some(socket),
+            threads: None,
+            shared,
+        }
+    }
+
+    /// Gives it so many threads instead of the gateway's usual number.
+    pub fn set_threads(&mut self, threads: usize) {
+        self.threads = Some(threads);
+    }
+}
+
+#[async_trait]
+impl<C: Connections> Service for Listener<C> {
+    async fn start_service(
+        &mut self,
+        _fds: Option<ListenFds>,
+        mut shutdown: ShutdownWatch,
+        _listeners_per_fd: usize,
+    ) {
+        let Some(Ok(listener)) = self.socket.take().map(TcpListener::from_std) else {
+            tracing::error!(listener = self.name, "the socket is gone");
+            return;
+        };
+        let stop = self.shared.drain.stop_accepting().clone();
+        loop {
+            tokio::select! {
+                accepted = listener.accept() => match accepted {
+                    Ok((socket, peer)) => self.shared.receive(socket, peer, shutdown.clone()),
+                    Err(error) => self.shared.pause(&error).await,
+                },
+                () = stop.cancelled() => break,
+                _ = shutdown.changed() => break,
+            }
+        }
+        drop(listener);
+        self.shared.connections.stop().await;
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn threads(&self) -> Option<usize> {
+        self.threads
+    }
+}
+
+impl<C: Connections> Shared<C> {
+    fn receive(self: &Arc<Self>, socket: TcpStream, peer: SocketAddr, shutdown: ShutdownWatch) {
+        let most = self.running.load().limits.connections_per_address;
+        let Some(seat) = Origins::seat(&self.origins, Origin::of(peer.ip()), most) else {
+            self.refused("address");
+            return;
+        };
+        let shared = Arc::clone(self);
+        tokio::spawn(async move {
+            shared.metrics.connections.inc();
+            if let Some(stream) = shared.prepare(socket, peer).await {
+                Arc::clone(&shared.connections)
+                    .serve(stream, shutdown)
+                    .await;
+            }
+            shared.metrics.connections.dec();
+            drop(seat);
+        });
+    }
+
+    /// From a socket to guarded bytes.
+    async fn prepare(&self, socket: TcpStream, peer: SocketAddr) -> Option<Stream> {
+        let limits = self.running.load().limits;
+        let fd = socket.as_raw_fd();
+        let mut l4: L4Stream = socket.into();
+        let digest = SocketDigest::from_raw_fd(fd);
+        // Set by hand: Pingora would ask the kernel again for each request that wants it.
+        let _ = digest.peer_addr.set(Some(peer.into()));
+        l4.set_socket_digest(digest);
+        if let Err(error) = l4.set_nodelay() {
+            tracing::debug!(%error, "TCP_NODELAY");
+        }
+        let Some(acceptor) = &self.acceptor else {
+            let state = ConnState::new(peer, false, None);
+            return Some(Box::new(Guard::new(Box::new(l4), state, limits)));
+        };
+        let (handshake, name) =
+            with_server_name(timeout(HANDSHAKE, acceptor.tls_handshake(l4))).await;
+        match handshake {
+            Ok(Ok(tls)) => {
+                let state = ConnState::new(peer, true, name);
+                Some(Box::new(Guard::new(Box::new(tls), state, limits)))
+            }
+            Ok(Err(error)) => {
+                tracing::debug!(%error, %peer, "TLS handshake failed");
+                self.refused("handshake");
+                None
+            }
+            Err(_) => {
+                self.refused("handshake_timeout");
+                None
+            }
+        }
+    }
+
+    /// Out of file descriptors, or a connection that was gone before it was accepted: waits a little, so
+    /// that a full table does not become a busy loop.
+    async fn pause(&self, error: &io::Error) {
+        self.refused("accept");
+        tracing::warn!(%error, "could not accept a connection");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+
+    fn refused(&self, reason: &str) {
+        self.metrics
+            .connections_refused
+            .with_label_values(&[reason])
+            .inc();
+    }
+}
+
+impl Origins {
+    fn seat(origins: &Arc<Self>, origin: Origin, most: usize) -> Option<Seat> {
+        let mut taken = origins.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = taken.entry(origin).or_default();
+        if *count >= most {
+            return None;
+        }
+        *count += 1;
+        Some(Seat {
+            origins: Arc::clone(origins),
+            origin,
+        })
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut taken = self
+            .origins
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = taken.get_mut(&self.origin) {
+            *count -= 1;
+            if *count == 0 {
+                taken.remove(&self.origin);
+            }
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! The Pingora shell: from an accepted socket to an answered request.
+//!
+//! [`listener`] accepts, [`connection`] guards the bytes, [`request`] makes a request cancellable, and
+//! [`gateway`] is what Pingora calls: admit, own pages, judge, forward. Nothing is forwarded without a
+//! [`Permit`](crate::policy::decide::Permit).
+
+pub mod admin;
+pub mod admit;
+pub mod answer;
+pub mod bridge;
+pub mod client;
+pub mod connection;
+pub mod context;
+pub mod drain;
+pub mod forward;
+pub mod gateway;
+pub mod headers;
+pub mod listener;
+pub mod request;
+pub mod running;
+pub mod settings;
+pub mod tls;
+pub mod upstream;
+mod verdict;
+pub mod wire;

@@ -1,0 +1,23 @@
+//! What is in force between two reloads: the judgement's snapshot and everything the proxy adds to it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::gate::snapshot::Snapshot;
+
+use super::settings::Limits;
+use super::tls::Identity;
+use super::upstream::Pool;
+
+/// The state that a request holds from its first byte to its last.
+#[derive(Debug)]
+pub struct Running {
+    /// What requests are judged by.
+    pub snapshot: Arc<Snapshot>,
+    /// Where they go.
+    pub pools: BTreeMap<Arc<str>, Arc<Pool>>,
+    /// What clients may ask for.
+    pub limits: Limits,
+    /// The certificate that is served, if any.
+    pub certificate: Option<Arc<Identity>>,
+}

@@ -1,0 +1,173 @@
+//! Where permitted requests go: servers in turn, names looked up again as time passes.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::FutureExt;
+use pingora::lb::discovery::ServiceDiscovery;
+use pingora::lb::selection::RoundRobin;
+use pingora::lb::{Backend, Backends, Extensions, LoadBalancer};
+use pingora::protocols::l4::socket::SocketAddr;
+use pingora::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy};
+
+use super::settings::{Destination, Scheme, Server, Upstream};
+
+/// An upstream, ready to be sent to.
+pub struct Pool {
+    /// Its name in the file.
+    pub name: Arc<str>,
+    timeout: Duration,
+    servers: Option<LoadBalancer<RoundRobin>>,
+    count: usize,
+}
+
+/// How a backend is spoken to, carried along with its address.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Manner {
+    scheme: Scheme,
+    host: String,
+}
+
+struct Names(Vec<Server>);
+
+impl Pool {
+    /// A pool of the servers in the file.
+    #[must_use]
+    pub fn new(upstream: &Upstream) -> Self {
+        let (servers, count) = match &upstream.to {
+            Destination::Echo => (None, 0),
+            Destination::Servers(servers) => {
+                let backends = Backends::new(Box::new(Names(servers.clone())));
+                (Some(LoadBalancer::from_backends(backends)), servers.len())
+            }
+        };
+        Self {
+            name: Arc::clone(&upstream.name),
+            timeout: upstream.timeout,
+            servers,
+            count,
+        }
+    }
+
+    /// Whether it is the built-in echo page.
+    #[must_use]
+    pub const fn is_echo(&self) -> bool {
+        self.servers.is_none()
+    }
+
+    /// How many servers it has, which is how often a connection is worth trying.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether it has no servers, as the echo page.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Looks the servers' names up.
+    pub async fn refresh(&self) {
+        if let Some(servers) = &self.servers
+            && let Err(error) = servers.update().await
+        {
+            tracing::warn!(%error, upstream = &*self.name, "could not look up the servers of an upstream");
+        }
+    }
+
+    /// The next server in turn; none when no name could be looked up.
+    pub async fn next(&self) -> Option<HttpPeer> {
+        let servers = self.servers.as_ref()?;
+        let chosen = match servers.select(b"", self.count.max(1)) {
+            Some(backend) => backend,
+            None => {
+                // Nothing is known yet, as when the gateway started before its service's name existed.
+                self.refresh().await;
+                servers.select(b"", self.count.max(1))?
+            }
+        };
+        let manner = chosen.ext.get::<Manner>()?;
+        Some(self.peer(&chosen, manner))
+    }
+
+    fn peer(&self, backend: &Backend, manner: &Manner) -> HttpPeer {
+        let tls = manner.scheme == Scheme::Https;
+        let mut peer = HttpPeer {
+            _address: backend.addr.clone(),
+            scheme: pingora::upstreams::peer::Scheme::from_tls_bool(tls),
+            sni: if tls {
+                manner.host.clone()
+            } else {
+                String::new()
+            },
+            proxy: None,
+            client_cert_key: None,
+            group_key: 0,
+            options: pingora::upstreams::peer::PeerOptions::new(),
+        };
+        let options = &mut peer.options;
+        options.connection_timeout = Some(self.timeout);
+        options.total_connection_timeout = Some(self.timeout);
+        options.read_timeout = Some(self.timeout);
+        options.write_timeout = Some(self.timeout);
+        options.idle_timeout = Some(Duration::from_secs(60));
+        // Tunnels are judged by rules of their own; until a request may ask for one, none is opened.
+        options.http_upstream_request_policy = HttpUpstreamRequestPolicy::deny_upgrades();
+        match manner.scheme {
+            Scheme::Http => options.set_http_version(1, 1),
+            Scheme::Https => options.set_http_version(2, 1),
+            Scheme::H2c => options.set_http_version(2, 2),
+        }
+        peer
+    }
+}
+
+impl std::fmt::Debug for Pool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pool")
+            .field("name", &self.name)
+            .field("count", &self.count)
+            .finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl ServiceDiscovery for Names {
+    /// Every address of every name. A name that cannot be looked up is left out as long as another can.
+    async fn discover(&self) -> pingora::Result<(BTreeSet<Backend>, HashMap<u64, bool>)> {
+        let mut found = BTreeSet::new();
+        for server in &self.0 {
+            match tokio::net::lookup_host((server.host.trim_matches(['[', ']']), server.port)).await
+            {
+                Ok(addresses) => found.extend(addresses.map(|address| server.backend(address))),
+                Err(error) => {
+                    tracing::warn!(%error, host = server.host, "could not look up a server")
+                }
+            }
+        }
+        Ok((found, HashMap::new()))
+    }
+}
+
+impl Server {
+    fn backend(&self, address: std::net::SocketAddr) -> Backend {
+        let mut ext = Extensions::new();
+        ext.insert(Manner {
+            scheme: self.scheme,
+            host: self.host.clone(),
+        });
+        Backend {
+            addr: SocketAddr::Inet(address),
+            weight: 1,
+            ext,
+        }
+    }
+}
+
+/// Looks every pool up once, at once.
+pub async fn refresh_all(pools: impl Iterator<Item = &Pool>) {
+    futures_util::future::join_all(pools.map(|pool| pool.refresh().boxed())).await;
+}

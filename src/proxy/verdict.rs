@@ -1,0 +1,210 @@
+//! From a decision to what is done: a permit is readied for its upstream, everything else is answered.
+
+use std::sync::Arc;
+
+use pingora::proxy::Session;
+use pingora::{Error, ErrorType};
+
+use crate::base::id::PublicId;
+use crate::gate::judge::Judged;
+use crate::policy::decide::{Decision, Permit, Verdict};
+
+use super::answer::{Answer, is_navigation};
+use super::bridge;
+use super::context::Context;
+use super::forward::finish_request;
+use super::gateway::Gateway;
+use super::headers;
+use super::request::cut_when;
+use super::running::Running;
+
+impl Gateway {
+    pub(super) async fn two_readings(
+        &self,
+        session: &mut Session,
+        ctx: &mut Context,
+    ) -> pingora::Result<bool> {
+        self.0.metrics.refusals.with_label_values(&["path"]).inc();
+        ctx.outcome.verdict = "refuse";
+        ctx.outcome.reason = "path";
+        session.set_keepalive(None);
+        let answer = Answer::refusal(
+            400,
+            "REQUEST_REFUSED",
+            "The path can be read in two ways.",
+            false,
+        );
+        self.answer(session, ctx, answer).await
+    }
+
+    pub(super) async fn obey(
+        &self,
+        session: &mut Session,
+        ctx: &mut Context,
+        running: &Running,
+        judged: Judged,
+    ) -> pingora::Result<bool> {
+        let Judged {
+            decision,
+            session: live,
+        } = judged;
+        self.note(ctx, &decision);
+        if let Some(live) = live {
+            cut_when(&live.ended);
+            ctx.session = Some(live);
+        }
+        match decision.verdict {
+            Verdict::Allow(permit) => self.prepare(session, ctx, running, permit).await,
+            Verdict::SignIn => self.sign_in(session, ctx, running).await,
+            Verdict::Forbid => self.forbid(session, ctx).await,
+        }
+    }
+
+    fn note(&self, ctx: &mut Context, decision: &Decision) {
+        if let Some(rule) = &decision.rule {
+            ctx.outcome.rule = Arc::clone(&rule.label);
+        }
+        ctx.outcome.verdict = decision.verdict.as_str();
+        if let Some(reason) = decision.reason {
+            ctx.outcome.reason = reason.as_str();
+            self.0
+                .metrics
+                .denials
+                .with_label_values(&[&*ctx.outcome.rule, reason.as_str()])
+                .inc();
+        }
+        for (rule, would) in &decision.reports {
+            self.0
+                .metrics
+                .report_only
+                .with_label_values(&[&*rule.label, would.as_str()])
+                .inc();
+            tracing::info!(
+                id = ctx.id_text(),
+                rule = &*rule.label,
+                would = would.as_str(),
+                "a reporting rule would have said"
+            );
+        }
+    }
+
+    /// A permit is there: readies what every try to the upstream needs.
+    async fn prepare(
+        &self,
+        session: &mut Session,
+        ctx: &mut Context,
+        running: &Running,
+        permit: Permit,
+    ) -> pingora::Result<bool> {
+        let limit = permit.rule().body_limit.or(running.limits.body);
+        let announced = session
+            .req_header()
+            .headers
+            .get(http::header::CONTENT_LENGTH);
+        let announced = announced.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+        if matches!((announced, limit), (Some(length), Some(limit)) if length > limit) {
+            return self.too_large(session, ctx).await;
+        }
+        ctx.body_left = limit;
+        if let Some((method, identity)) = permit.proof() {
+            let made = running.snapshot.injector.headers_for(
+                (method, identity),
+                permit.upstream(),
+                self.0.clock.now(),
+            );
+            ctx.injected = Some(made.map_err(|fault| {
+                Error::because(ErrorType::InternalError, "identity headers", fault)
+            })?);
+        }
+        let pool = running.pools.get(permit.upstream()).cloned();
+        let pool = pool.ok_or_else(|| {
+            Error::explain(ErrorType::InternalError, "the rule's upstream is not there")
+        })?;
+        let echo = pool.is_echo();
+        ctx.pool = Some(pool);
+        ctx.grant(permit);
+        if echo {
+            self.show(session, ctx).await
+        } else {
+            Ok(false)
+        }
+    }
+
+    /// The built-in upstream: gets the very headers that a service would get.
+    async fn show(&self, session: &mut Session, ctx: &mut Context) -> pingora::Result<bool> {
+        let mut request = session.req_header().clone();
+        finish_request(&mut request, ctx)?;
+        let target = ctx
+            .target
+            .as_ref()
+            .map(crate::policy::target::Target::origin_form)
+            .unwrap_or_default();
+        let answer = match bridge::show(&request, &target, &self.0.echo).await {
+            Ok(answer) => answer,
+            Err(fault) => Answer::refusal(fault.status(), "ECHO", &fault.to_string(), false),
+        };
+        self.answer(session, ctx, answer).await
+    }
+
+    async fn too_large(&self, session: &mut Session, ctx: &mut Context) -> pingora::Result<bool> {
+        ctx.outcome.reason = "body";
+        session.set_keepalive(None);
+        self.answer(
+            session,
+            ctx,
+            Answer::refusal(
+                413,
+                "BODY_TOO_LARGE",
+                "The request body is too large.",
+                false,
+            ),
+        )
+        .await
+    }
+
+    async fn sign_in(
+        &self,
+        session: &mut Session,
+        ctx: &mut Context,
+        running: &Running,
+    ) -> pingora::Result<bool> {
+        let request = session.req_header();
+        let decision = self.decision_id()?;
+        let answer = if is_navigation(&request.method, &request.headers) {
+            let next = match (request.method.as_str(), &ctx.target) {
+                ("GET" | "HEAD", Some(target)) => target.origin_form(),
+                // A form's body is gone; the page it was on is not known.
+                _ => "/".to_owned(),
+            };
+            let next =
+                percent_encoding::utf8_percent_encode(&next, percent_encoding::NON_ALPHANUMERIC);
+            Answer::redirect(
+                303,
+                &format!("{}/login?next={next}", running.snapshot.prefix),
+            )
+        } else {
+            Answer::refusal(401, "NOT_AUTHENTICATED", "Not authenticated.", false).with(
+                http::header::WWW_AUTHENTICATE,
+                "Session realm=\"portcullis\"",
+            )
+        };
+        self.answer(session, ctx, answer.with(headers::DECISION, &decision))
+            .await
+    }
+
+    async fn forbid(&self, session: &mut Session, ctx: &mut Context) -> pingora::Result<bool> {
+        let request = session.req_header();
+        let navigation = is_navigation(&request.method, &request.headers);
+        let decision = self.decision_id()?;
+        let answer = Answer::refusal(403, "FORBIDDEN", "You may not see this.", navigation);
+        self.answer(session, ctx, answer.with(headers::DECISION, &decision))
+            .await
+    }
+
+    fn decision_id(&self) -> pingora::Result<String> {
+        let id = PublicId::generate(&self.0.random);
+        Ok(id
+            .map_err(|fault| Error::because(ErrorType::InternalError, "decision id", fault))?
+            .to_string())
+    }
+}

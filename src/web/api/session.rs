@@ -1,0 +1,132 @@
+//! `POST session/login`: a session for a browser application that draws its own form.
+
+use axum::Extension;
+use axum::extract::rejection::{FormRejection, JsonRejection};
+use axum::extract::{Form, FromRequest, Json, Request, State};
+use axum::response::{IntoResponse, Response};
+use http::header::{self, HeaderMap};
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::base::secret::Secret;
+use crate::base::time::Timestamp;
+use crate::crypto::cookie;
+use crate::gate::visitor::Visitor;
+use crate::identity::login::{Credentials, Refusal, Welcome};
+use crate::identity::session::Begun;
+use crate::telemetry::metrics::Metrics;
+use crate::web::error::Problem;
+use crate::web::{Web, csrf};
+
+use super::user::UserOut;
+
+/// A name and a password.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LoginIn {
+    username: String,
+    password: String,
+}
+
+/// Begins a session.
+///
+/// # Errors
+/// When the request is cross-site, the body does not validate, or the login is refused.
+pub async fn login(
+    State(web): State<Web>,
+    Extension(visitor): Extension<Visitor>,
+    headers: HeaderMap,
+    request: Request,
+) -> Result<Response, Problem> {
+    csrf::check(&headers, &visitor.snapshot.sites)?;
+    let LoginIn { username, password } = read(request).await?;
+    let credentials = Credentials {
+        login: username,
+        password: Secret::new(password),
+        ip: visitor.ip,
+        user_agent: user_agent(&headers),
+        presented: cookie::token(
+            headers
+                .get(header::COOKIE)
+                .and_then(|value| value.to_str().ok()),
+            visitor.cookies.session,
+        ),
+    };
+    let outcome = web.logins.with_password(credentials).await;
+    count(&web.metrics, &outcome);
+    let welcome = outcome?;
+    let account = web
+        .store
+        .account(welcome.user.id)
+        .await?
+        .ok_or_else(Problem::internal)?;
+    let body = json!({ "user": UserOut::from(account), "expires_at": welcome.session.expires_at });
+    let cookie = session_cookie(&visitor, &welcome.session, web.clock.now());
+    Ok(([(header::SET_COOKIE, cookie)], axum::Json(body)).into_response())
+}
+
+async fn read(request: Request) -> Result<LoginIn, Problem> {
+    let form = request
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|kind| {
+            kind.as_bytes()
+                .starts_with(b"application/x-www-form-urlencoded")
+        });
+    if form {
+        let sent: Result<Form<LoginIn>, FormRejection> = Form::from_request(request, &()).await;
+        return Ok(sent?.0);
+    }
+    let sent: Result<Json<serde_json::Value>, JsonRejection> =
+        Json::from_request(request, &()).await;
+    let sent = sent?.0;
+    // Serde would take an array for a struct.
+    if !sent.is_object() {
+        return Err(Problem::invalid(
+            &["body"],
+            "must be an object",
+            "object_type",
+        ));
+    }
+    serde_json::from_value(sent)
+        .map_err(|error| Problem::invalid(&["body"], &error.to_string(), "value_error"))
+}
+
+/// The cookie of a session that has just begun.
+#[must_use]
+pub fn session_cookie(visitor: &Visitor, begun: &Begun, now: Timestamp) -> String {
+    let age = begun.expires_at.since(now);
+    visitor
+        .cookies
+        .set(visitor.cookies.session, begun.token.expose(), Some(age))
+}
+
+/// What the browser calls itself.
+#[must_use]
+pub fn user_agent(headers: &HeaderMap) -> String {
+    let agent = headers.get(header::USER_AGENT);
+    agent
+        .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+        .unwrap_or_default()
+}
+
+/// Counts a login by its result.
+pub fn count(metrics: &Metrics, outcome: &Result<Welcome, Refusal>) {
+    let result = match outcome {
+        Ok(_) => "ok",
+        Err(Refusal::Invalid) => "refused",
+        Err(Refusal::Throttled(throttled)) => {
+            metrics
+                .lockouts
+                .with_label_values(&[throttled.budget])
+                .inc();
+            "throttled"
+        }
+        Err(Refusal::Busy(_)) => "busy",
+        Err(Refusal::Fault(_)) => "error",
+    };
+    metrics
+        .logins
+        .with_label_values(&["password", result])
+        .inc();
+}

@@ -1,0 +1,113 @@
+//! Requests that a browser was made to send by another site are refused (OWASP: fetch metadata first,
+//! `Origin` where a browser is too old for it).
+
+use http::StatusCode;
+use http::header::{self, HeaderMap};
+
+use crate::base::net::Host;
+use crate::base::site::Sites;
+
+use super::error::Problem;
+
+/// Whether the request may change something on behalf of the cookie that came with it.
+///
+/// # Errors
+/// When another site made the browser send it.
+pub fn check(headers: &HeaderMap, sites: &Sites) -> Result<(), Problem> {
+    if is_our_own(headers, sites) {
+        return Ok(());
+    }
+    Err(Problem::new(
+        StatusCode::FORBIDDEN,
+        "CROSS_SITE",
+        "This request was made by another site.",
+    ))
+}
+
+fn is_our_own(headers: &HeaderMap, sites: &Sites) -> bool {
+    if let Some(site) = headers.get("sec-fetch-site") {
+        return site == "same-origin" || site == "none";
+    }
+    let Some(origin) = headers.get(header::ORIGIN) else {
+        // Browsers send one or the other with every request that changes something; this is a program.
+        return true;
+    };
+    let Some((https, host, port)) = origin.to_str().ok().and_then(parse) else {
+        return false;
+    };
+    let same_site = sites
+        .iter()
+        .any(|site| (site.https, &site.host, site.port) == (https, &host, port));
+    same_site
+        || asked(headers).is_some_and(|(asked, at)| {
+            sites.of_host(&asked).is_some_and(|s| s.https == https) && (asked, at) == (host, port)
+        })
+}
+
+/// What the client asked, which a page of another site cannot choose.
+fn asked(headers: &HeaderMap) -> Option<(Host, Option<u16>)> {
+    Host::parse_authority(headers.get(header::HOST)?.to_str().ok()?).ok()
+}
+
+fn parse(origin: &str) -> Option<(bool, Host, Option<u16>)> {
+    let (https, authority) = match origin.split_once("://")? {
+        ("https", rest) => (true, rest),
+        ("http", rest) => (false, rest),
+        _ => return None,
+    };
+    let (host, port) = Host::parse_authority(authority).ok()?;
+    Some((https, host, port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::site::Site;
+
+    #[test]
+    fn c_14_who_made_the_browser_send_it() {
+        let site = |https, host: &str, port| Site::new(https, host.parse().unwrap(), port, host);
+        let sites = Sites::new(
+            site(true, "app.test", None),
+            vec![site(false, "localhost", Some(8080))],
+        );
+        let cases: [(&[(&'static str, &str)], bool); 14] = [
+            (&[], true),
+            (&[("sec-fetch-site", "same-origin")], true),
+            (&[("sec-fetch-site", "none")], true),
+            (&[("sec-fetch-site", "same-site")], false),
+            (
+                &[
+                    ("sec-fetch-site", "cross-site"),
+                    ("origin", "https://app.test"),
+                ],
+                false,
+            ),
+            (&[("origin", "https://app.test")], true),
+            (&[("origin", "http://app.test")], false),
+            (&[("origin", "https://app.test.evil")], false),
+            (&[("origin", "https://evil.test")], false),
+            (&[("origin", "null")], false),
+            (&[("origin", "http://127.0.0.1:8080")], true),
+            (&[("origin", "http://127.0.0.1:9999")], false),
+            (
+                &[
+                    ("origin", "http://localhost:9999"),
+                    ("host", "localhost:9999"),
+                ],
+                true,
+            ),
+            (
+                &[("origin", "https://evil.test"), ("host", "evil.test")],
+                false,
+            ),
+        ];
+        for (lines, ours) in cases {
+            let headers: HeaderMap = lines
+                .iter()
+                .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
+                .collect();
+            assert_eq!(is_our_own(&headers, &sites), ours, "{lines:?}");
+        }
+    }
+}

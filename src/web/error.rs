@@ -1,0 +1,195 @@
+//! The one place where an error of a page or of the API becomes a status (RFC 9110) and a body.
+
+use axum::Json;
+use axum::extract::rejection::{FormRejection, JsonRejection};
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use http::header::{self, HeaderValue};
+use serde_json::{Value, json};
+
+use crate::identity::IdentityFault;
+use crate::identity::login::Refusal;
+use crate::store::DbError;
+
+/// Something a client is told: `{"detail", "code"}` in the convention of the FastAPI family.
+#[derive(Debug)]
+pub struct Problem {
+    status: StatusCode,
+    code: &'static str,
+    detail: Value,
+    retry_after: Option<u64>,
+}
+
+impl Problem {
+    /// A problem with a text for people.
+    #[must_use]
+    pub fn new(status: StatusCode, code: &'static str, detail: &str) -> Self {
+        Self {
+            status,
+            code,
+            detail: detail.into(),
+            retry_after: None,
+        }
+    }
+
+    /// Something of ours failed; nothing about it is told.
+    #[must_use]
+    pub fn internal() -> Self {
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "INTERNAL",
+            "Something went wrong.",
+        )
+    }
+
+    /// The store does not answer, or too many others are asking.
+    #[must_use]
+    pub fn unavailable() -> Self {
+        let problem = Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "UNAVAILABLE",
+            "Not just now; please try again.",
+        );
+        problem.retry_after(5)
+    }
+
+    /// A body that does not validate.
+    #[must_use]
+    pub fn invalid(location: &[&str], message: &str, kind: &str) -> Self {
+        let detail = json!([{ "loc": location, "msg": message, "type": kind }]);
+        Self {
+            status: StatusCode::UNPROCESSABLE_ENTITY,
+            code: "VALIDATION_ERROR",
+            detail,
+            retry_after: None,
+        }
+    }
+
+    /// With the seconds after which it is worth trying again.
+    #[must_use]
+    pub const fn retry_after(mut self, seconds: u64) -> Self {
+        self.retry_after = Some(seconds);
+        self
+    }
+
+    /// The status.
+    #[must_use]
+    pub const fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The text for people, where it is one.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        self.detail.as_str().unwrap_or("The form cannot be read.")
+    }
+
+    /// Puts `Retry-After` and `WWW-Authenticate` where they belong.
+    pub fn decorate(&self, response: &mut Response) {
+        let headers = response.headers_mut();
+        if let Some(seconds) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, seconds.into());
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(
+                header::WWW_AUTHENTICATE,
+                HeaderValue::from_static("Session realm=\"portcullis\""),
+            );
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let body = Json(json!({ "detail": &self.detail, "code": self.code }));
+        let mut response = (self.status, body).into_response();
+        self.decorate(&mut response);
+        response
+    }
+}
+
+impl From<Problem> for Response {
+    fn from(problem: Problem) -> Self {
+        problem.into_response()
+    }
+}
+
+impl From<IdentityFault> for Problem {
+    fn from(fault: IdentityFault) -> Self {
+        tracing::error!(%fault, "a request of ours failed");
+        Self::unavailable()
+    }
+}
+
+impl From<DbError> for Problem {
+    fn from(error: DbError) -> Self {
+        IdentityFault::from(error).into()
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Invalid => Self::new(
+                StatusCode::UNAUTHORIZED,
+                "LOGIN_BAD_CREDENTIALS",
+                "Wrong name or password.",
+            ),
+            Refusal::Throttled(_) => {
+                let text = "Too many attempts. Please wait a while and try again.";
+                // Told as a constant: the exact moment would say which budget it was.
+                Self::new(StatusCode::TOO_MANY_REQUESTS, "TOO_MANY_ATTEMPTS", text).retry_after(60)
+            }
+            Refusal::Busy(_) => Self::unavailable(),
+            Refusal::Fault(fault) => fault.into(),
+        }
+    }
+}
+
+impl From<JsonRejection> for Problem {
+    fn from(rejection: JsonRejection) -> Self {
+        match rejection {
+            JsonRejection::JsonDataError(error) => {
+                Self::invalid(&["body"], &error.body_text(), "json_invalid")
+            }
+            JsonRejection::MissingJsonContentType(_) => Self::unsupported(),
+            other => Self::new(other.status(), "BAD_REQUEST", "The body is not JSON."),
+        }
+    }
+}
+
+impl From<FormRejection> for Problem {
+    fn from(rejection: FormRejection) -> Self {
+        match rejection {
+            FormRejection::InvalidFormContentType(_) => Self::unsupported(),
+            FormRejection::FailedToDeserializeFormBody(error) => {
+                Self::invalid(&["body"], &error.body_text(), "form_invalid")
+            }
+            other => Self::new(other.status(), "BAD_REQUEST", "The body is not a form."),
+        }
+    }
+}
+
+impl Problem {
+    fn unsupported() -> Self {
+        Self::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "UNSUPPORTED_MEDIA_TYPE",
+            "Send JSON or a form.",
+        )
+    }
+}
+
+/// There is nothing here, and it is never forwarded.
+pub async fn not_found() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "NOT_FOUND", "There is nothing here.")
+}
+
+/// The page exists, but not for this method.
+pub async fn method_not_allowed() -> Problem {
+    Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "METHOD_NOT_ALLOWED",
+        "Not with this method.",
+    )
+}

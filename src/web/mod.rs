@@ -1,0 +1,94 @@
+//! Our own pages and API: an axum router that the proxy calls as a `tower` service.
+//!
+//! Everything lives below the prefix. A handler is told about its visitor by the
+//! [`Visitor`](crate::gate::visitor::Visitor) extension, never by headers that a client could forge.
+
+pub mod api;
+pub mod assets;
+pub mod brand;
+pub mod csrf;
+pub mod echo;
+pub mod error;
+pub mod layers;
+pub mod next;
+pub mod pages;
+pub mod templates;
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use axum::Router;
+use axum::routing::{get, post};
+
+use crate::base::random::Random;
+use crate::base::time::Clock;
+use crate::crypto::key::GatewayKey;
+use crate::identity::login::Logins;
+use crate::identity::session::Sessions;
+use crate::store::Store;
+use crate::telemetry::metrics::Metrics;
+
+use brand::Brand;
+use templates::Templates;
+
+/// What handlers need. Clones share it.
+#[derive(Clone)]
+pub struct Web(Arc<Parts>);
+
+/// The parts, handed over by `app`.
+pub struct Parts {
+    /// Logging in.
+    pub logins: Logins,
+    /// Staying logged in.
+    pub sessions: Sessions,
+    /// Where accounts are.
+    pub store: Store,
+    /// Keys form tokens.
+    pub key: GatewayKey,
+    /// The dice.
+    pub random: Random,
+    /// The time.
+    pub clock: Clock,
+    /// Where logins are counted.
+    pub metrics: Metrics,
+    /// What pages look like; replaced by a reload.
+    pub brand: Arc<ArcSwap<Brand>>,
+    /// The pages.
+    pub templates: Templates,
+}
+
+impl Web {
+    /// Handlers over these parts.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+
+    /// The router. `prefix` is where everything lives; `https` whether every site is.
+    #[must_use]
+    pub fn router(self, prefix: &str, https: bool) -> Router {
+        let routes = Router::new()
+            .route("/", get(pages::home::show))
+            .route("/login", get(pages::login::show).post(pages::login::submit))
+            .route("/logout", post(api::logout::submit))
+            .route("/session/login", post(api::session::login))
+            .route("/jwks.json", get(api::jwks::show))
+            .route("/static/style.css", get(assets::style))
+            .route("/static/brand.css", get(assets::brand))
+            .fallback(error::not_found)
+            .method_not_allowed_fallback(error::method_not_allowed)
+            .with_state(self);
+        let rooted = Router::new()
+            .nest(prefix, routes)
+            .fallback(error::not_found);
+        layers::protect(rooted, https)
+    }
+}
+
+impl std::ops::Deref for Web {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}

@@ -1,0 +1,197 @@
+//! The login page and its form.
+
+use axum::Extension;
+use axum::extract::rejection::FormRejection;
+use axum::extract::{Form, Query, State};
+use axum::response::{IntoResponse, Redirect, Response};
+use http::StatusCode;
+use http::header::{self, HeaderMap, HeaderValue};
+use minijinja::context;
+use serde::Deserialize;
+
+use crate::base::secret::Secret;
+use crate::base::token::Token;
+use crate::crypto::{cookie, csrf as form_token};
+use crate::gate::visitor::Visitor;
+use crate::identity::login::Credentials;
+use crate::web::api::session::{count, session_cookie, user_agent};
+use crate::web::error::Problem;
+use crate::web::{Web, csrf, next};
+
+/// What the page may be asked with.
+#[derive(Debug, Deserialize)]
+pub struct Question {
+    next: Option<String>,
+}
+
+/// What the form sends.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LoginForm {
+    username: String,
+    password: String,
+    csrf: Option<String>,
+    next: Option<String>,
+}
+
+/// Shows the form.
+///
+/// # Errors
+/// When there is no randomness.
+pub async fn show(
+    State(web): State<Web>,
+    Extension(visitor): Extension<Visitor>,
+    Query(question): Query<Question>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let cookies = cookies(&headers);
+    let mut response = form(
+        &web,
+        &visitor,
+        &headers,
+        &Page {
+            status: StatusCode::OK,
+            error: None,
+            username: "",
+            next: question.next.as_deref(),
+        },
+    )?;
+    // A cookie that opens nothing any more is taken back.
+    if let Some(token) = cookie::token(cookies, visitor.cookies.session)
+        && web.sessions.find(&token).await?.is_none()
+    {
+        append(
+            &mut response,
+            &visitor.cookies.clear(visitor.cookies.session),
+        );
+    }
+    Ok(response)
+}
+
+/// Takes the form: a browser is given its session and sent where it wanted to go; a program is told that
+/// there are no tokens yet.
+///
+/// # Errors
+/// When the request is cross-site, or something fails.
+pub async fn submit(
+    State(web): State<Web>,
+    Extension(visitor): Extension<Visitor>,
+    headers: HeaderMap,
+    sent: Result<Form<LoginForm>, FormRejection>,
+) -> Result<Response, Problem> {
+    if !accepts_html(&headers) {
+        let text =
+            "Tokens for programs are not supported yet; POST to session/login for a session.";
+        return Err(Problem::new(
+            StatusCode::NOT_IMPLEMENTED,
+            "NOT_IMPLEMENTED",
+            text,
+        ));
+    }
+    csrf::check(&headers, &visitor.snapshot.sites)?;
+    let Form(sent) = sent?;
+    let flow = cookie::token(cookies(&headers), visitor.cookies.flow);
+    let ours = matches!((&flow, &sent.csrf), (Some(flow), Some(token)) if form_token::verify(&web.key, flow, token));
+    if !ours {
+        let error = Some("The page had expired. Please try again.");
+        let page = Page {
+            status: StatusCode::FORBIDDEN,
+            error,
+            username: &sent.username,
+            next: sent.next.as_deref(),
+        };
+        return form(&web, &visitor, &headers, &page);
+    }
+    let credentials = Credentials {
+        login: sent.username.clone(),
+        password: Secret::new(sent.password),
+        ip: visitor.ip,
+        user_agent: user_agent(&headers),
+        presented: cookie::token(cookies(&headers), visitor.cookies.session),
+    };
+    let outcome = web.logins.with_password(credentials).await;
+    count(&web.metrics, &outcome);
+    match outcome {
+        Ok(welcome) => {
+            let mut response = Redirect::to(&next::safe(sent.next.as_deref())).into_response();
+            append(
+                &mut response,
+                &session_cookie(&visitor, &welcome.session, web.clock.now()),
+            );
+            append(&mut response, &visitor.cookies.clear(visitor.cookies.flow));
+            Ok(response)
+        }
+        Err(refusal) => {
+            let problem = Problem::from(refusal);
+            let page = Page {
+                status: problem.status(),
+                error: Some(problem.text()),
+                username: &sent.username,
+                next: sent.next.as_deref(),
+            };
+            let mut response = form(&web, &visitor, &headers, &page)?;
+            problem.decorate(&mut response);
+            Ok(response)
+        }
+    }
+}
+
+struct Page<'a> {
+    status: StatusCode,
+    error: Option<&'a str>,
+    username: &'a str,
+    next: Option<&'a str>,
+}
+
+/// The form, bound to this browser by the flow cookie.
+fn form(
+    web: &Web,
+    visitor: &Visitor,
+    headers: &HeaderMap,
+    page: &Page<'_>,
+) -> Result<Response, Problem> {
+    let known = cookie::token(cookies(headers), visitor.cookies.flow);
+    let flow = match &known {
+        Some(flow) => flow,
+        None => &Token::generate(&web.random).map_err(|_| Problem::internal())?,
+    };
+    let next = next::safe(page.next);
+    let values = context! {
+        brand => web.brand.load().name.clone(),
+        prefix => &*visitor.snapshot.prefix,
+        csrf => form_token::form_token(&web.key, flow),
+        username => page.username.chars().take(254).collect::<String>(),
+        next => (next != "/").then_some(next),
+        error => page.error,
+    };
+    let mut response = web.templates.page(page.status, "login.html", values);
+    if known.is_none() {
+        append(
+            &mut response,
+            &visitor
+                .cookies
+                .set(visitor.cookies.flow, flow.expose(), None),
+        );
+    }
+    Ok(response)
+}
+
+fn cookies(headers: &HeaderMap) -> Option<&str> {
+    headers
+        .get(header::COOKIE)
+        .and_then(|value| value.to_str().ok())
+}
+
+fn accepts_html(headers: &HeaderMap) -> bool {
+    headers
+        .get_all(header::ACCEPT)
+        .iter()
+        .any(|value| value.to_str().is_ok_and(|text| text.contains("text/html")))
+}
+
+fn append(response: &mut Response, cookie: &str) {
+    // Made of a constant name, a token and attributes: always a header value.
+    if let Ok(value) = HeaderValue::from_str(cookie) {
+        response.headers_mut().append(header::SET_COOKIE, value);
+    }
+}
