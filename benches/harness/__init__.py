@@ -1,0 +1,1 @@
+"""The parts of `benches/gateway`: it reads top down as build, workshop, rows of each proxy, wrk, table."""

@@ -1,0 +1,140 @@
+"""Portcullis itself: a configuration with as many rules as asked, one user, real log-ins, and the rows measured on it."""
+
+import http.client
+import json
+import re
+import subprocess
+
+from .row import PATH, Row
+from .workshop import HOST, Trouble
+
+USER, PASSWORD = "bench", "correct horse battery staple bench"
+PUBLIC = "/public/**"
+
+CONFIGURATION = """
+site: http://127.0.0.1
+threads: 1
+listen: {{ http: "127.0.0.1:0", admin: "127.0.0.1:0" }}
+store: sqlite:data/portcullis.db
+upstreams: {{ web: {{ to: "http://127.0.0.1:{upstream}" }} }}
+session: {{ per_user: {sessions} }}
+roles: {{ viewer: [orders:read], editor: [viewer, orders:write], admin: [editor, users:write] }}
+defaults: {{ to: web, auth: [session] }}
+rules:
+{rules}
+"""
+
+# None of these matches what is asked, and all of them stand above the rule that does.
+FILLERS = (
+    "{{ path: /page-{n}, allow: anyone }}",
+    "{{ path: /area-{n}/:id/**, allow: {{ role: editor }} }}",
+    "{{ path: /form-{n}/**, methods: [POST, PUT], allow: {{ permission: orders:write }} }}",
+    "{{ path: /team-{n}/*/settings, allow: {{ roles: {{ any: [editor, admin] }} }} }}",
+    "{{ path: /:tenant/reports-{n}/**, methods: [GET], allow: {{ role: viewer }} }}",
+    "{{ path: /api/v{n}/orders/:order, methods: [GET, DELETE], allow: {{ permission: orders:read }} }}",
+)
+
+
+def rules(count):
+    """`count` rules of mixed kinds, the two that are measured at the very end."""
+    fillers = [FILLERS[n % len(FILLERS)].format(n=n) for n in range(count - 2)]
+    return "\n".join(f"  - {rule}" for rule in [*fillers, f"{{ path: {PUBLIC}, allow: anyone }}", "{ path: /**, allow: signed_in }"])
+
+
+class Gate:
+    """A running gateway."""
+
+    def __init__(self, workshop, binary, upstream, name="portcullis", rule_count=100, sessions=64, log="warn"):
+        self.room = workshop.room(name)
+        self.file = self.room / "gateway.yaml"
+        self.file.write_text(CONFIGURATION.format(upstream=upstream, sessions=sessions, rules=rules(rule_count)))
+        self.binary = binary
+        self.call("check")
+        self.call("user", "add", USER, "--email", "bench@example.test", "--roles", "user", "--password-stdin", given=PASSWORD)
+        command = [binary, "serve", "--config", self.file]
+        self.process = workshop.start(name, command, workshop.proxy_core, {"PORTCULLIS_LOG": log}, quiet=log != "warn")
+        workshop.wait(name, lambda: "ready" in self.banner().splitlines())
+        self.port = int(re.search(r"^\s+http\s+http://127\.0\.0\.1:(\d+)$", self.banner(), re.MULTILINE)[1])
+
+    def banner(self):
+        """What `serve` has printed so far."""
+        return (self.room / "stdout").read_text()
+
+    def call(self, *words, given=None):
+        """One of the other commands of the binary, on the same file."""
+        command = [str(self.binary), *words, "--config", str(self.file)]
+        finished = subprocess.run(command, input=given, capture_output=True, text=True, timeout=60, check=False)
+        if finished.returncode:
+            raise Trouble(f"portcullis {' '.join(words)} failed:\n{finished.stdout}{finished.stderr}")
+
+    def log_in(self):
+        """A new session; the answer is the header that carries it."""
+        connection = http.client.HTTPConnection(HOST, self.port, timeout=30)
+        try:
+            body = json.dumps({"username": USER, "password": PASSWORD})
+            connection.request("POST", "/auth/session/login", body, {"Content-Type": "application/json"})
+            answer = connection.getresponse()
+            text = answer.read().decode(errors="replace")
+            cookie = re.search(r"portcullis=[^;]+", answer.getheader("Set-Cookie", ""))
+            if answer.status != 200 or not cookie:
+                raise Trouble(f"log-in answers {answer.status}: {text[:300]}")
+            return {"Cookie": cookie[0]}
+        finally:
+            connection.close()
+
+    def session_row(self, key, label, **more):
+        """The row that counts: a session is looked up, the rules are walked, headers and assertion are injected."""
+        proves = (f"user={USER}", "assertion=ey", "cookie=\n")
+        return Row(key, label, self.port, self.process, self.log_in(), guarded=True, proves=proves, **more)
+
+
+def rows(workshop, binary, upstream):
+    """The gateway as configured for production, but for its access log."""
+    gate = Gate(workshop, binary, upstream)
+    session = gate.session_row("session", "Portcullis, session, 100 rules")
+    public = {"port": gate.port, "process": gate.process, "path": PUBLIC.replace("**", "hello")}
+    return [
+        session,
+        Row("public", "Portcullis, public rule, no session", headers={}, **public),
+        Row("optional", "Portcullis, public rule, session", headers=session.headers, **public),
+    ]
+
+
+def logged_rows(workshop, binary, upstream):
+    """The same with an access line for every request, written to nowhere."""
+    return [Gate(workshop, binary, upstream, "logged", log="info").session_row("logged", "Portcullis, session, access log on")]
+
+
+def rule_growth_rows(workshop, binary, upstream):
+    """Flat or not: the deciding rule is always the last."""
+    return [
+        Gate(workshop, binary, upstream, f"rules-{count}", count).session_row(f"rules-{count}", f"Portcullis, {count} rules")
+        for count in (10, 100, 1_000, 10_000)
+    ]
+
+
+def session_growth_rows(workshop, binary, upstream):
+    """Flat or not: each request belongs to another session, all of them in turn."""
+    gate = Gate(workshop, binary, upstream, "sessions", sessions=2_000)
+    cookies = [gate.log_in()["Cookie"] for _ in range(1_000)]
+    return [
+        gate.session_row(f"sessions-{count}", f"Portcullis, {count} sessions in turn", script=in_turn(cookies[:count]))
+        for count in (10, 100, 1_000)
+    ]
+
+
+def in_turn(cookies):
+    """A wrk script whose requests carry one cookie after the other; they are written out before the measurement."""
+    listed = ",".join(f'"{cookie}"' for cookie in cookies)
+    return f"""
+local requests, turn = {{}}, 0
+init = function()
+  for i, cookie in ipairs({{{listed}}}) do
+    requests[i] = wrk.format("GET", "{PATH}", {{ ["Host"] = wrk.headers["Host"], ["Cookie"] = cookie }})
+  end
+end
+request = function()
+  turn = turn % #requests + 1
+  return requests[turn]
+end
+"""

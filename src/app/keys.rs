@@ -1,0 +1,117 @@
+//! The gateway key and the signing key: found, or made at the first start.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::base::random::{NoRandomness, Random};
+use crate::base::time::Timestamp;
+use crate::config::KeySource;
+use crate::crypto::jwt::{SigningFault, SigningKey};
+use crate::crypto::key::{GatewayKey, KeyFault};
+use crate::store::{DbError, Store};
+
+/// A key that could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum KeysFault {
+    /// The key file.
+    #[error("{0}: {1}")]
+    File(PathBuf, io::Error),
+    /// What is in it, or what it should open.
+    #[error("{0}: {1}")]
+    Key(String, KeyFault),
+    /// The signing key.
+    #[error(transparent)]
+    Signing(#[from] SigningFault),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] DbError),
+    /// No randomness.
+    #[error(transparent)]
+    Random(#[from] NoRandomness),
+}
+
+/// The name of the signing key in the store, and the context it is sealed for.
+const SIGNING: &str = "signing/es256/1";
+
+/// The gateway key, made and written (mode 0600) where the file does not name one and there is none yet.
+///
+/// # Errors
+/// When it cannot be read, or not be written.
+pub fn gateway_key(source: &KeySource, random: &Random) -> Result<GatewayKey, KeysFault> {
+    let path = match source {
+        KeySource::Given(key) => return Ok(key.clone()),
+        KeySource::Kept(path) => path,
+    };
+    let at = |error| KeysFault::File(path.clone(), error);
+    match fs::read(path) {
+        Ok(bytes) => GatewayKey::parse(&bytes)
+            .map_err(|fault| KeysFault::Key(path.display().to_string(), fault)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let key = GatewayKey::generate(random)?;
+            write_new(path, &key).map_err(at)?;
+            // Two processes that start at once: whoever wrote first is right.
+            let bytes = fs::read(path).map_err(at)?;
+            GatewayKey::parse(&bytes)
+                .map_err(|fault| KeysFault::Key(path.display().to_string(), fault))
+        }
+        Err(error) => Err(at(error)),
+    }
+}
+
+/// Writes the file whole or not at all: to a name of its own first, then linked to where it belongs unless
+/// somebody was there before.
+fn write_new(path: &Path, key: &GatewayKey) -> io::Result<()> {
+    if let Some(folder) = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+    {
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)?;
+    }
+    let draft = path.with_extension(format!("{}.new", std::process::id()));
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&draft)?;
+    file.write_all(key.to_hex().expose().as_bytes())?;
+    file.write_all(b"\n")?;
+    file.sync_all()?;
+    let linked = fs::hard_link(&draft, path);
+    fs::remove_file(&draft)?;
+    match linked {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        other => other,
+    }
+}
+
+/// The signing key, the same on every node: sealed in the store, made at the first start.
+///
+/// # Errors
+/// When the store does not answer, or what it holds does not open with this gateway key.
+pub async fn signing_key(
+    store: &Store,
+    key: &GatewayKey,
+    random: &Random,
+    now: Timestamp,
+) -> Result<Arc<SigningKey>, KeysFault> {
+    let sealed = match store.keys.get(SIGNING).await? {
+        Some(sealed) => sealed,
+        None => {
+            let made = SigningKey::generate_pkcs8()?;
+            let sealed = key
+                .seal(SIGNING, made.expose(), random)
+                .map_err(|fault| KeysFault::Key(SIGNING.into(), fault))?;
+            store.keys.keep(SIGNING, sealed, now).await?
+        }
+    };
+    let opened = key
+        .open(SIGNING, &sealed)
+        .map_err(|fault| KeysFault::Key("the stored signing key".into(), fault))?;
+    Ok(Arc::new(SigningKey::from_pkcs8(&opened)?))
+}

@@ -1,0 +1,10 @@
+//! Assembly: from a [`Config`](crate::config::Config) to a gateway that runs, and from one to the next.
+
+pub mod banner;
+pub mod keys;
+pub mod reload;
+pub mod roles;
+pub mod running;
+pub mod serve;
+pub mod shutdown;
+pub mod tasks;

@@ -1,0 +1,205 @@
+//! Reload: read, check, run the policy tests, build the new state whole, swap. On any fault the old state
+//! stays, and the fault is logged and counted.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use notify::{RecursiveMode, Watcher};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::time::{Duration, timeout};
+
+use crate::base::time::Clock;
+use crate::config::policy_test;
+use crate::config::{Config, KeySource};
+use crate::crypto::jwt::SigningKey;
+use crate::identity::session::Sessions;
+use crate::proxy::running::Running;
+use crate::store::Store;
+use crate::telemetry::metrics::Metrics;
+use crate::web::brand::Brand;
+
+use super::{roles, running};
+
+/// Everything a reload replaces, and what it needs to do so.
+pub struct Reload {
+    /// The file.
+    pub path: PathBuf,
+    /// The configuration in force.
+    pub config: Config,
+    /// The state in force.
+    pub running: Arc<ArcSwap<Running>>,
+    /// What pages look like.
+    pub brand: Arc<ArcSwap<Brand>>,
+    /// Signs assertions.
+    pub signing: Arc<SigningKey>,
+    /// Where roles are mirrored.
+    pub store: Store,
+    /// Whose limits follow the file.
+    pub sessions: Sessions,
+    /// Where reloads are counted.
+    pub metrics: Metrics,
+    /// The time.
+    pub clock: Clock,
+}
+
+/// Why a reload did not happen.
+#[derive(Debug, thiserror::Error)]
+enum ReloadFault {
+    #[error("{0}")]
+    Config(String),
+    #[error("a policy test fails: {0}")]
+    Test(String),
+    #[error("a change of {0} needs a restart")]
+    Restart(&'static str),
+    #[error(transparent)]
+    Tls(#[from] crate::proxy::tls::TlsFault),
+    #[error(transparent)]
+    Roles(#[from] crate::store::roles::RoleError),
+}
+
+impl Reload {
+    /// Reloads whenever the process is told to, or the file changes where it is watched.
+    pub async fn follow(mut self, watch: bool) {
+        let Ok(mut hangup) = signal(SignalKind::hangup()) else {
+            tracing::error!("SIGHUP cannot be listened for; the file is not reloaded");
+            return;
+        };
+        let (changed, mut changes) = mpsc::channel(1);
+        let _watcher = watch.then(|| watcher(&self.path, changed));
+        loop {
+            tokio::select! {
+                _ = hangup.recv() => {}
+                Some(()) = changes.recv() => settle(&mut changes).await,
+            }
+            self.attempt().await;
+        }
+    }
+
+    async fn attempt(&mut self) {
+        match self.apply().await {
+            Ok(()) => {
+                self.metrics.config_reloads.with_label_values(&["ok"]).inc();
+                #[expect(
+                    clippy::cast_precision_loss,
+                    reason = "milliseconds since the epoch fit a double until the year 287396"
+                )]
+                self.metrics
+                    .config_last_success
+                    .set(self.clock.now().millis() as f64 / 1000.0);
+                tracing::info!(rules = self.config.rules.len(), "configuration reloaded");
+            }
+            Err(fault) => {
+                self.metrics
+                    .config_reloads
+                    .with_label_values(&["failed"])
+                    .inc();
+                tracing::error!("configuration not reloaded, the old one stays: {fault}");
+            }
+        }
+    }
+
+    async fn apply(&mut self) -> Result<(), ReloadFault> {
+        let mut config =
+            Config::load(&self.path).map_err(|report| ReloadFault::Config(report.to_string()))?;
+        if config.site_is_default {
+            // Derived from the port that is really bound, which does not change.
+            config.sites = self.config.sites.clone();
+        }
+        if let Some(what) = needs_restart(&self.config, &config) {
+            return Err(ReloadFault::Restart(what));
+        }
+        if let Some(failed) = policy_test::run(&config)
+            .into_iter()
+            .find(|outcome| !outcome.passed())
+        {
+            return Err(ReloadFault::Test(format!(
+                "{}: {}",
+                failed.test,
+                failed.failures.join("; ")
+            )));
+        }
+        let next = running::build(&config, &self.signing).await?;
+        roles::mirror(&self.store, &config.roles, self.clock.now()).await?;
+        for warning in &config.warnings {
+            tracing::warn!("{warning}");
+        }
+        self.sessions.configure(config.identity.session);
+        self.brand.store(Arc::new(config.brand.clone()));
+        self.running.store(Arc::new(next));
+        // Roles may have changed; whoever is cached with the old ones is looked at again.
+        if let Err(fault) = self.sessions.revalidate().await {
+            tracing::warn!(%fault, "could not look at the sessions again; none is cached");
+        }
+        self.config = config;
+        Ok(())
+    }
+}
+
+/// What cannot be changed while the gateway runs.
+fn needs_restart(old: &Config, new: &Config) -> Option<&'static str> {
+    let same_key = match (&old.key, &new.key) {
+        (KeySource::Kept(a), KeySource::Kept(b)) => a == b,
+        (KeySource::Given(a), KeySource::Given(b)) => a.to_hex().expose() == b.to_hex().expose(),
+        _ => false,
+    };
+    let parts = [
+        ("listen", old.listen != new.listen),
+        ("prefix", old.prefix != new.prefix),
+        (
+            "store",
+            old.store.url.to_string() != new.store.url.to_string()
+                || old.store.volatile != new.store.volatile,
+        ),
+        ("key", !same_key),
+        ("threads", old.threads != new.threads),
+        ("tls", old.tls != new.tls),
+        ("log", old.log != new.log),
+        (
+            "login.password",
+            old.identity.password != new.identity.password,
+        ),
+    ];
+    parts
+        .into_iter()
+        .find(|(_, changed)| *changed)
+        .map(|(name, _)| name)
+}
+
+/// Editors write a file in several steps; the last one is waited for.
+async fn settle(changes: &mut mpsc::Receiver<()>) {
+    const QUIET: Duration = Duration::from_millis(200);
+    while let Ok(Some(())) = timeout(QUIET, changes.recv()).await {}
+}
+
+/// Watches the file's folder: editors replace files, and a watch on the file itself would go with the old one.
+fn watcher(path: &Path, changed: mpsc::Sender<()>) -> Option<notify::RecommendedWatcher> {
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    let name = path.file_name().map(ToOwned::to_owned);
+    let seen = move |event: notify::Result<notify::Event>| {
+        let ours = event.is_ok_and(|event| {
+            !event.kind.is_access()
+                && event
+                    .paths
+                    .iter()
+                    .any(|path| path.file_name() == name.as_deref())
+        });
+        if ours {
+            // A full channel already holds the news.
+            let _ = changed.try_send(());
+        }
+    };
+    let started = notify::recommended_watcher(seen).and_then(|mut watcher| {
+        watcher.watch(folder, RecursiveMode::NonRecursive)?;
+        Ok(watcher)
+    });
+    started
+        .inspect_err(
+            |error| tracing::error!(%error, "the file cannot be watched; send SIGHUP instead"),
+        )
+        .ok()
+}

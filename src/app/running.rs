@@ -1,0 +1,49 @@
+//! From a configuration to the state that requests hold.
+
+use std::sync::Arc;
+
+use crate::config::Config;
+use crate::crypto::jwt::SigningKey;
+use crate::gate::inject::Injector;
+use crate::gate::snapshot::Snapshot;
+use crate::policy::header::Reserved;
+use crate::proxy::running::Running;
+use crate::proxy::tls::{Identity, TlsFault};
+use crate::proxy::upstream::{Pool, refresh_all};
+
+/// Builds the whole state; nothing is in force yet.
+///
+/// # Errors
+/// When the certificate cannot be used.
+pub async fn build(config: &Config, key: &Arc<SigningKey>) -> Result<Running, TlsFault> {
+    let certificate = config.tls.as_ref().map(Identity::load).transpose()?;
+    let issuer = config.sites.main().origin.clone();
+    let injector = Injector::new(config.headers.clone(), issuer, Arc::clone(key));
+    let names: Vec<String> = injector.names().map(ToString::to_string).collect();
+    let snapshot = Snapshot {
+        policy: config.policy(),
+        sites: config.sites.clone(),
+        prefix: config.prefix.as_str().into(),
+        readings: config
+            .upstreams
+            .iter()
+            .map(|(name, upstream)| (Arc::clone(name), upstream.paths))
+            .collect(),
+        reserved: Reserved::new(names.iter().map(String::as_str)),
+        injector,
+        trusted_proxies: config.trusted_proxies.clone(),
+    };
+    let pools = config
+        .upstreams
+        .iter()
+        .map(|(name, upstream)| (Arc::clone(name), Arc::new(Pool::new(upstream))))
+        .collect();
+    let running = Running {
+        snapshot: Arc::new(snapshot),
+        pools,
+        limits: config.limits,
+        certificate,
+    };
+    refresh_all(running.pools.values().map(AsRef::as_ref)).await;
+    Ok(running)
+}

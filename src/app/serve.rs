@@ -1,0 +1,343 @@
+//! The gateway, assembled and run.
+
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use arc_swap::ArcSwap;
+use pingora::apps::http_app::HttpServer;
+use pingora::proxy::http_proxy;
+use pingora::server::configuration::ServerConf;
+use pingora::server::{RunArgs, Server};
+use tower::util::BoxCloneSyncService;
+
+use crate::base::id::PublicId;
+use crate::base::random::Random;
+use crate::base::secret::Secret;
+use crate::base::site::{Site, Sites};
+use crate::base::time::Clock;
+use crate::config::{Bootstrap, Config};
+use crate::crypto::password::Password;
+use crate::gate::judge::Gate;
+use crate::identity::hashing::Hashing;
+use crate::identity::login::Logins;
+use crate::identity::session::Sessions;
+use crate::proxy::admin::Admin;
+use crate::proxy::drain::Drain;
+use crate::proxy::gateway::{Gateway, Shell};
+use crate::proxy::listener::{House, Listener, bind};
+use crate::proxy::request::Requests;
+use crate::store::Store;
+use crate::store::users::{NewUser, UserError};
+use crate::telemetry::metrics::Metrics;
+use crate::web::templates::Templates;
+use crate::web::{Parts, Web, echo};
+
+use super::banner::{Bound, FirstUser, banner};
+use super::reload::Reload;
+use super::shutdown::Signals;
+use super::{keys, roles, running, tasks};
+
+/// Runs the gateway until it is told to stop.
+///
+/// # Errors
+/// When it cannot start.
+pub fn serve(mut config: Config, path: &Path, watch: bool) -> anyhow::Result<()> {
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    // Before anything else asks for TLS: two providers are linked in, and the first to be installed stays.
+    drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
+    let sockets = Sockets::bind(&config)?;
+    follow_port(&mut config, &sockets.bound);
+    // Background work has threads of its own: Pingora's belong to its services and end with them.
+    let background = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("background")
+        .enable_all()
+        .build()?;
+    let parts = background.block_on(assemble(&config))?;
+    let (text, mut out) = (
+        banner(&config, &sockets.bound, parts.first.as_ref()),
+        std::io::stdout(),
+    );
+    let server = server(&config, &parts, sockets)?;
+    background.spawn(tasks::sweep(parts.store.clone(), parts.clock.clone()));
+    background.spawn(tasks::follow_changes(
+        parts.store.clone(),
+        parts.sessions.clone(),
+    ));
+    background.spawn(tasks::look_up(Arc::clone(&parts.running)));
+    let drain = parts.drain.clone();
+    background.spawn(parts.into_reload(config, path).follow(watch));
+    // The sockets are bound, so whoever connects from now on is served.
+    out.write_all(text.as_bytes())?;
+    out.flush()?;
+    server.run(RunArgs {
+        shutdown_signal: Box::new(Signals { drain }),
+    });
+    background.shutdown_background();
+    Ok(())
+}
+
+/// Bound sockets, before anything is served on them.
+struct Sockets {
+    http: Option<std::net::TcpListener>,
+    https: Option<std::net::TcpListener>,
+    admin: std::net::TcpListener,
+    bound: Bound,
+}
+
+/// The assembled gateway, less its listeners.
+struct Assembled {
+    store: Store,
+    sessions: Sessions,
+    hashing: Hashing,
+    running: Arc<ArcSwap<crate::proxy::running::Running>>,
+    signing: Arc<crate::crypto::jwt::SigningKey>,
+    brand: Arc<ArcSwap<crate::web::brand::Brand>>,
+    web: Web,
+    templates: Templates,
+    metrics: Metrics,
+    clock: Clock,
+    random: Random,
+    drain: Drain,
+    first: Option<FirstUser>,
+}
+
+impl Sockets {
+    fn bind(config: &Config) -> anyhow::Result<Self> {
+        let open = |address: SocketAddr| {
+            bind(address).with_context(|| format!("cannot listen on {address}"))
+        };
+        let http = config.listen.http.map(open).transpose()?;
+        let https = config.listen.https.map(open).transpose()?;
+        let admin = open(config.listen.admin)?;
+        let local = |socket: &std::net::TcpListener| socket.local_addr();
+        let bound = Bound {
+            http: http.as_ref().map(local).transpose()?,
+            https: https.as_ref().map(local).transpose()?,
+            admin: admin.local_addr()?,
+        };
+        Ok(Self {
+            http,
+            https,
+            admin,
+            bound,
+        })
+    }
+}
+
+/// A site that was derived from the listener follows the port that was really bound.
+fn follow_port(config: &mut Config, bound: &Bound) {
+    if let (true, Some(http)) = (config.site_is_default, bound.http) {
+        let host = config.sites.main().host.clone();
+        let written = host.to_string();
+        config.sites = Sites::new(
+            Site::new(false, host, Some(http.port()), &written),
+            Vec::new(),
+        );
+    }
+}
+
+async fn assemble(config: &Config) -> anyhow::Result<Assembled> {
+    let (clock, random) = (Clock::System, Random::System);
+    let metrics = Metrics::new()?;
+    let now = clock.now();
+    let key = keys::gateway_key(&config.key, &random)?;
+    let store = Store::open(&config.store, now, Some(metrics.store_observer())).await?;
+    roles::mirror(&store, &config.roles, now).await?;
+    let signing = keys::signing_key(&store, &key, &random, now).await?;
+    let hashing = Hashing::new(config.threads);
+    let first = first_user(&store, config, &clock, &random).await?;
+    let sessions = Sessions::new(
+        store.clone(),
+        clock.clone(),
+        random.clone(),
+        config.identity.session,
+    );
+    let logins = Logins::new(
+        store.clone(),
+        sessions.clone(),
+        hashing.clone(),
+        clock.clone(),
+        random.clone(),
+        config.identity.password,
+    )?;
+    let brand = Arc::new(ArcSwap::from_pointee(config.brand.clone()));
+    let templates = Templates::embedded()?;
+    let web = Web::new(Parts {
+        logins,
+        sessions: sessions.clone(),
+        store: store.clone(),
+        key,
+        random: random.clone(),
+        clock: clock.clone(),
+        metrics: metrics.clone(),
+        brand: Arc::clone(&brand),
+        templates: templates.clone(),
+    });
+    let running = running::build(config, &signing).await?;
+    let running = Arc::new(ArcSwap::from_pointee(running));
+    let drain = Drain::default();
+    Ok(Assembled {
+        store,
+        sessions,
+        hashing,
+        running,
+        signing,
+        brand,
+        web,
+        templates,
+        metrics,
+        clock,
+        random,
+        drain,
+        first,
+    })
+}
+
+/// The first superuser, made once, while there is none: no default password exists.
+async fn first_user(
+    store: &Store,
+    config: &Config,
+    clock: &Clock,
+    random: &Random,
+) -> anyhow::Result<Option<FirstUser>> {
+    let (name, given) = match &config.bootstrap {
+        Some(Bootstrap { username, password }) => (username.clone(), Some(password.clone())),
+        None => ("admin".parse()?, None),
+    };
+    let generated: [u8; 12] = random.bytes()?;
+    let password = given
+        .clone()
+        .unwrap_or_else(|| Secret::new(hex::encode(generated)));
+    let hash = Password::typed(password.expose())?.hash(&config.identity.password, random)?;
+    let new = NewUser {
+        subject: PublicId::generate(random)?,
+        username: name.clone(),
+        email: None,
+        password_hash: Some(hash),
+        is_active: true,
+        is_superuser: true,
+        is_verified: false,
+        must_change_password: false,
+        roles: BTreeSet::new(),
+    };
+    match store.users.bootstrap(&new, clock.now()).await {
+        Ok(Some(_)) => Ok(Some(FirstUser {
+            name,
+            password: given.is_none().then_some(password),
+        })),
+        Ok(None) => Ok(None),
+        Err(UserError::UsernameTaken(name)) => {
+            tracing::warn!(%name, "there is no superuser, and the name for the first one is taken: portcullis user add NAME --superuser");
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn server(config: &Config, parts: &Assembled, sockets: Sockets) -> anyhow::Result<Server> {
+    let conf = ServerConf {
+        threads: config.threads,
+        // Draining is done before Pingora is told to stop.
+        grace_period_seconds: Some(0),
+        graceful_shutdown_timeout_seconds: Some(1),
+        upstream_keepalive_pool_size: 1024,
+        ..ServerConf::default()
+    };
+    let mut server = Server::new_with_opt_and_conf(None, conf);
+    server.bootstrap();
+    let gateway = Gateway(parts.shell(config));
+    let requests = Arc::new(Requests::new(
+        http_proxy(&server.configuration, gateway),
+        config.limits,
+    ));
+    let house = House {
+        running: Arc::clone(&parts.running),
+        origins: Arc::default(),
+        drain: parts.drain.clone(),
+        metrics: parts.metrics.clone(),
+    };
+    if let Some(socket) = sockets.http {
+        server.add_service(Listener::new(
+            "http",
+            socket,
+            Arc::clone(&requests),
+            None,
+            house.clone(),
+        ));
+    }
+    if let (Some(socket), Some(certificate)) = (sockets.https, &parts.running.load().certificate) {
+        let acceptor = Some(certificate.acceptor());
+        server.add_service(Listener::new(
+            "https",
+            socket,
+            Arc::clone(&requests),
+            acceptor,
+            house.clone(),
+        ));
+    }
+    let mut admin = Listener::new(
+        "admin",
+        sockets.admin,
+        Arc::new(HttpServer::new_app(parts.admin())),
+        None,
+        house,
+    );
+    admin.set_threads(1);
+    server.add_service(admin);
+    Ok(server)
+}
+
+impl Assembled {
+    fn shell(&self, config: &Config) -> Shell {
+        let pages = self
+            .web
+            .clone()
+            .router(&config.prefix, config.sites.all_https());
+        let echo = echo::router(
+            self.templates.clone(),
+            Arc::clone(&self.brand),
+            &config.prefix,
+        );
+        Shell {
+            running: Arc::clone(&self.running),
+            gate: Gate::new(self.sessions.clone()),
+            pages: BoxCloneSyncService::new(pages),
+            echo: BoxCloneSyncService::new(echo),
+            metrics: self.metrics.clone(),
+            clock: self.clock.clone(),
+            random: self.random.clone(),
+            drain: self.drain.clone(),
+        }
+    }
+
+    fn admin(&self) -> Admin {
+        Admin {
+            metrics: self.metrics.clone(),
+            store: self.store.clone(),
+            sessions: self.sessions.clone(),
+            hashing: self.hashing.clone(),
+            drain: self.drain.clone(),
+        }
+    }
+
+    fn into_reload(self, config: Config, path: &Path) -> Reload {
+        Reload {
+            path: path.to_owned(),
+            config,
+            running: self.running,
+            brand: self.brand,
+            signing: self.signing,
+            store: self.store,
+            sessions: self.sessions,
+            metrics: self.metrics,
+            clock: self.clock,
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! What goes on in the background: sweeping what has expired, noticing other processes' writes, looking
+//! names up again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+
+use crate::base::time::Clock;
+use crate::identity::session::Sessions;
+use crate::proxy::running::Running;
+use crate::proxy::upstream::refresh_all;
+use crate::store::Store;
+
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
+const LOOK_UP_EVERY: Duration = Duration::from_secs(30);
+/// Rows swept at once: small enough that nobody waits for it.
+const BATCH: u32 = 500;
+
+/// Deletes what has expired, in batches.
+pub async fn sweep(store: Store, clock: Clock) {
+    loop {
+        tokio::time::sleep(SWEEP_EVERY).await;
+        loop {
+            match store.volatile.sweep(clock.now(), BATCH).await {
+                Ok(swept) if swept >= u64::from(BATCH) => {}
+                Ok(_) => break,
+                Err(error) => {
+                    tracing::warn!(%error, "could not sweep what has expired");
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// Empties the session cache when another process has written to the store.
+pub async fn follow_changes(store: Store, sessions: Sessions) {
+    let mut changes = store.db.changes();
+    while changes.changed().await.is_ok() {
+        if let Err(fault) = sessions.revalidate().await {
+            tracing::warn!(%fault, "could not look at the sessions again; none is cached");
+        }
+    }
+}
+
+/// Looks the upstreams' names up again.
+pub async fn look_up(running: Arc<ArcSwap<Running>>) {
+    loop {
+        tokio::time::sleep(LOOK_UP_EVERY).await;
+        let running = running.load_full();
+        refresh_all(running.pools.values().map(AsRef::as_ref)).await;
+    }
+}

@@ -1,0 +1,136 @@
+//! `portcullis check`: every fault of the file at once.
+
+use std::net::ToSocketAddrs;
+use std::path::Path;
+use std::process::ExitCode;
+
+use serde_json::json;
+
+use crate::config::Config;
+use crate::config::report::{Fault, Report};
+use crate::proxy::settings::{Destination, Server};
+
+use super::text::{Ink, count};
+
+/// Says whether the file can be used, and everything that is wrong with it
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    /// Look at files only; do not ask the network whether upstreams have an address
+    #[arg(long)]
+    offline: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Never; what is wrong with the file is its answer.
+pub fn run(args: &Args, config_path: &Path) -> anyhow::Result<ExitCode> {
+    let outcome = Config::load(config_path).map(|mut config| {
+        if !args.offline {
+            config.warnings.extend(unresolved(&config));
+        }
+        config
+    });
+    if args.json {
+        println!("{}", as_json(&outcome, config_path));
+    } else {
+        print(&outcome, config_path);
+    }
+    Ok(if outcome.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The file, for commands that need one; what is wrong with it goes to standard error.
+#[must_use]
+pub fn load(config_path: &Path) -> Option<Config> {
+    match Config::load(config_path) {
+        Ok(config) => Some(config),
+        Err(report) => {
+            let report = Report { warnings: Vec::new(), ..report };
+            eprint!("{report}");
+            eprintln!("{} cannot be used: {}", config_path.display(), count(report.faults.len(), "fault"));
+            None
+        }
+    }
+}
+
+fn print(outcome: &Result<Config, Report>, path: &Path) {
+    let ink = Ink::of_stdout();
+    let (faults, warnings) = match outcome {
+        Ok(config) => (&[][..], &config.warnings),
+        Err(report) => (&report.faults[..], &report.warnings),
+    };
+    for fault in faults {
+        println!("{} {}", ink.red("fault:"), fault.in_file(path));
+    }
+    for warning in warnings {
+        println!("{} {}", ink.yellow("warning:"), warning.in_file(path));
+    }
+    if !faults.is_empty() || !warnings.is_empty() {
+        println!();
+    }
+    println!("{}", verdict(outcome, path, ink));
+}
+
+fn verdict(outcome: &Result<Config, Report>, path: &Path, ink: Ink) -> String {
+    match outcome {
+        Ok(config) => {
+            let holds = [
+                count(config.rules.len(), "rule"),
+                count(config.roles.len(), "role"),
+                count(config.upstreams.len(), "upstream"),
+                count(config.tests.len(), "test"),
+            ];
+            let warned = match config.warnings.len() {
+                0 => String::new(),
+                some => format!(", with {}", count(some, "warning")),
+            };
+            format!("{} is {}{warned}: {}", path.display(), ink.green("fine"), holds.join(", "))
+        }
+        Err(report) => {
+            format!("{} {}: {}", path.display(), ink.red("cannot be used"), count(report.faults.len(), "fault"))
+        }
+    }
+}
+
+fn as_json(outcome: &Result<Config, Report>, path: &Path) -> serde_json::Value {
+    match outcome {
+        Ok(config) => json!({
+            "file": path,
+            "fine": true,
+            "faults": [],
+            "warnings": config.warnings,
+            "rules": config.rules.len(),
+            "roles": config.roles.len(),
+            "upstreams": config.upstreams.len(),
+            "tests": config.tests.len(),
+        }),
+        Err(report) => json!({ "file": path, "fine": false, "faults": report.faults, "warnings": report.warnings }),
+    }
+}
+
+/// Upstreams whose servers have no address, asked all at once: a name server may take its time.
+fn unresolved(config: &Config) -> Vec<Fault> {
+    let servers = config.upstreams.values().flat_map(|upstream| match &upstream.to {
+        Destination::Servers(servers) => servers.iter().map(|server| (&upstream.name, server)).collect(),
+        Destination::Echo => Vec::new(),
+    });
+    std::thread::scope(|scope| {
+        let asked: Vec<_> = servers.map(|(name, server)| (name, server, scope.spawn(|| resolves(server)))).collect();
+        let silent = asked.into_iter().filter_map(|(name, server, found)| match found.join() {
+            Ok(true) => None,
+            Ok(false) | Err(_) => {
+                let fault = Fault::of_file(format!("no address is known for the host {}", server.host));
+                Some(Fault { path: format!("upstreams.{name}.to"), ..fault }.hint("requests to it will be answered 502"))
+            }
+        });
+        silent.collect()
+    })
+}
+
+fn resolves(server: &Server) -> bool {
+    let host = server.host.trim_start_matches('[').trim_end_matches(']');
+    (host, server.port).to_socket_addrs().is_ok_and(|mut found| found.next().is_some())
+}

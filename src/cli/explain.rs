@@ -1,0 +1,224 @@
+//! `portcullis explain`: why a request would be answered as it would be.
+
+use std::fmt::Write as _;
+use std::net::IpAddr;
+use std::path::Path;
+use std::process::ExitCode;
+
+use serde_json::{Value, json};
+
+use crate::base::net::Host;
+use crate::config::Config;
+use crate::config::ask::{Answer, Asker, Who};
+use crate::gate::attributes;
+use crate::policy::decide::{Decision, Reason, Verdict};
+use crate::policy::explain::{Outcome, Step};
+use crate::policy::rule::Rule;
+use crate::policy::target::Target;
+
+use super::check::load;
+use super::text::{Ink, Table};
+
+/// Tells which rule decides a request, and why
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    /// The method: GET, POST, ...
+    method: String,
+    /// The path, as a client would send it
+    path: String,
+    /// Who asks: role=NAME, permission=NAME, user=NAME, email=ADDRESS, superuser or verified; as often as needed
+    #[arg(long = "as", value_name = "KEY=VALUE", value_parser = parse_claim)]
+    claims: Vec<Claim>,
+    /// The address they come from
+    #[arg(long, value_name = "ADDRESS")]
+    ip: Option<IpAddr>,
+    /// The host asked for, where it is not the main site's
+    #[arg(long, value_name = "HOST", value_parser = parse_host)]
+    host: Option<Host>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// A change to who asks.
+#[derive(Clone, Debug)]
+struct Claim(Who);
+
+/// Everything there is to tell.
+struct Story {
+    steps: Vec<Step>,
+    answer: Answer,
+    upstream: Option<String>,
+    headers: Vec<(String, String)>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Never; a file that cannot be used is its answer.
+pub fn run(args: &Args, config_path: &Path) -> anyhow::Result<ExitCode> {
+    let Some(config) = load(config_path) else { return Ok(ExitCode::FAILURE) };
+    let who = who(args);
+    let asker = Asker::new(&config);
+    let target = asker.target(&args.method, args.host.as_ref(), &args.path);
+    let story = tell(&config, &asker, target.as_ref(), &who);
+    if args.json {
+        println!("{}", as_json(&story, target.as_ref().ok()));
+    } else {
+        let asked = format!("{} {}{}{who}", args.method, args.host.as_ref().map(ToString::to_string).unwrap_or_default(), args.path);
+        print!("{}", as_text(&story, &asked, target.as_ref().ok(), args, Ink::of_stdout()));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn parse_claim(text: &str) -> Result<Claim, String> {
+    let (key, value) = text.split_once('=').unwrap_or((text, "true"));
+    let mut who = Who { known: true, ..Who::stranger() };
+    let flag = || value.parse::<bool>().map_err(|_| format!("'{value}' is neither true nor false"));
+    let wrong = |error: crate::base::name::NameError| format!("'{value}' {error}");
+    match key {
+        "role" => drop(who.roles.insert(value.parse().map_err(wrong)?)),
+        "permission" => drop(who.permissions.insert(value.parse().map_err(wrong)?)),
+        "user" => who.user = Some(value.parse().map_err(wrong)?),
+        "email" => who.email = Some(value.parse().map_err(wrong)?),
+        "superuser" => who.superuser = flag()?,
+        "verified" => who.verified = flag()?,
+        _ => return Err("write role=NAME, permission=NAME, user=NAME, email=ADDRESS, superuser or verified".to_owned()),
+    }
+    Ok(Claim(who))
+}
+
+fn parse_host(text: &str) -> Result<Host, String> {
+    Host::parse_authority(text).map(|(host, _)| host).map_err(|error| format!("'{text}' {error}"))
+}
+
+fn who(args: &Args) -> Who {
+    let start = Who { known: !args.claims.is_empty(), ip: args.ip.unwrap_or(Who::stranger().ip), ..Who::stranger() };
+    args.claims.iter().fold(start, |mut who, Claim(more)| {
+        who.user = more.user.clone().or(who.user);
+        who.email = more.email.clone().or(who.email);
+        who.roles.extend(more.roles.iter().cloned());
+        who.permissions.extend(more.permissions.iter().cloned());
+        Who { superuser: who.superuser | more.superuser, verified: who.verified | more.verified, ..who }
+    })
+}
+
+fn tell(config: &Config, asker: &Asker<'_>, target: Result<&Target, &String>, who: &Who) -> Story {
+    let target = match target {
+        Ok(target) => target,
+        Err(why) => return Story { steps: Vec::new(), answer: Answer::Refused(why.clone()), upstream: None, headers: Vec::new() },
+    };
+    let answer = asker.answer(target, who);
+    let steps = if let Answer::Judged(_) = answer { asker.steps(target, who) } else { Vec::new() };
+    let permit = match &answer {
+        Answer::Judged(Decision { verdict: Verdict::Allow(permit), .. }) => Some(permit),
+        _ => None,
+    };
+    let upstream = permit.map(|permit| permit.upstream().to_string());
+    let proof = permit.and_then(|permit| permit.proof());
+    let told = |(method, identity)| {
+        let headers = config.headers.headers.iter();
+        let values = headers.filter_map(move |(name, attribute)| {
+            Some((name.to_string(), attributes::value(*attribute, identity, method)?))
+        });
+        let assertion = config.headers.assertion.iter().map(|name| {
+            (name.to_string(), format!("(signed at each request, for {})", upstream.as_deref().unwrap_or_default()))
+        });
+        values.chain(assertion).collect::<Vec<_>>()
+    };
+    let headers = proof.map(|(method, identity)| told((method, &**identity))).unwrap_or_default();
+    Story { steps, answer, upstream, headers }
+}
+
+fn as_text(story: &Story, asked: &str, target: Option<&Target>, args: &Args, ink: Ink) -> String {
+    let mut text = format!("{}\n", ink.bold(asked));
+    if let Some(target) = target.filter(|target| target.origin_form() != args.path) {
+        let _ = writeln!(text, "judged and sent as {}", target.origin_form());
+    }
+    if !story.steps.is_empty() {
+        text.push('\n');
+        text.push_str(&walk(&story.steps, ink));
+    }
+    let word = story.answer.as_str();
+    let verdict = if word == "allow" { ink.green(word) } else { ink.red(word) };
+    let _ = writeln!(text, "\n{verdict}: {}", ending(story));
+    if !story.headers.is_empty() {
+        let mut table = Table::indented(2);
+        story.headers.iter().for_each(|(name, value)| table.row([format!("{name}:"), value.clone()]));
+        text.push_str(&table.render(|_, _, cell| cell.to_owned()));
+    }
+    text
+}
+
+fn walk(steps: &[Step], ink: Ink) -> String {
+    let mut table = Table::indented(2);
+    for step in steps {
+        let place = format!("line {}", step.rule.line);
+        let (word, why) = match &step.outcome {
+            Outcome::Skipped(mismatch) => ("-", mismatch.to_string()),
+            Outcome::Reported(verdict, reason) => (*verdict, format!("{} (only reported)", because(&step.rule, *reason))),
+            Outcome::Decided(verdict, reason) => (*verdict, because(&step.rule, *reason)),
+        };
+        table.row([place.as_str(), &step.rule.label, word, &why]);
+    }
+    let skipped = |row: usize| steps.get(row).is_some_and(|step| matches!(step.outcome, Outcome::Skipped(_)));
+    table.render(|row, _, cell| if skipped(row) { ink.dim(cell) } else { cell.to_owned() })
+}
+
+/// What a rule that speaks for the request has to say.
+fn because(rule: &Rule, reason: Option<Reason>) -> String {
+    match reason {
+        None => format!("allow: {}", rule.allow),
+        Some(Reason::From) => {
+            let from: Vec<String> = rule.from.iter().flat_map(|nets| nets.iter().map(ToString::to_string)).collect();
+            format!("the address is not in from: [{}]", from.join(", "))
+        }
+        Some(Reason::Anonymous) => format!("asks to sign in, for allow: {}", rule.allow),
+        Some(Reason::Rights) => format!("does not satisfy allow: {}", rule.allow),
+        Some(Reason::NoRule) => "no rule".to_owned(),
+    }
+}
+
+fn ending(story: &Story) -> String {
+    match &story.answer {
+        Answer::Refused(why) => format!("refused before any rule is read: {why}"),
+        Answer::OwnPage => "one of the gateway's own pages; rules are not asked".to_owned(),
+        Answer::Judged(decision) => match (&decision.rule, &story.upstream) {
+            (None, _) => "no rule speaks for it".to_owned(),
+            (Some(rule), Some(upstream)) if story.headers.is_empty() => {
+                format!("by {rule}, forwarded to {upstream} without identity headers")
+            }
+            (Some(rule), Some(upstream)) => format!("by {rule}, forwarded to {upstream} with"),
+            (Some(rule), None) => format!("by {rule}"),
+        },
+    }
+}
+
+fn as_json(story: &Story, target: Option<&Target>) -> Value {
+    let steps = story.steps.iter().map(|step| {
+        let (outcome, why) = match &step.outcome {
+            Outcome::Skipped(mismatch) => ("skipped", mismatch.to_string()),
+            Outcome::Reported(verdict, reason) => ("reported", format!("{verdict}: {}", because(&step.rule, *reason))),
+            Outcome::Decided(verdict, reason) => ("decided", format!("{verdict}: {}", because(&step.rule, *reason))),
+        };
+        json!({ "rule": &*step.rule.label, "line": step.rule.line, "outcome": outcome, "why": why })
+    });
+    let decision = match &story.answer {
+        Answer::Judged(decision) => Some(decision),
+        Answer::Refused(_) | Answer::OwnPage => None,
+    };
+    let headers: serde_json::Map<String, Value> =
+        story.headers.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect();
+    json!({
+        "target": target.map(Target::origin_form),
+        "verdict": story.answer.as_str(),
+        "reason": match &story.answer {
+            Answer::Refused(why) => Some(why.as_str()),
+            _ => decision.and_then(|decision| decision.reason).map(Reason::as_str),
+        },
+        "rule": decision.and_then(|decision| decision.rule.as_ref()).map(|rule| &*rule.label),
+        "upstream": story.upstream,
+        "headers": headers,
+        "steps": steps.collect::<Vec<_>>(),
+    })
+}

@@ -1,0 +1,88 @@
+//! The command line: one command, one file.
+
+pub mod check;
+pub mod explain;
+pub mod migrate;
+pub mod output;
+pub mod role;
+pub mod rules;
+pub mod schema;
+pub mod serve;
+pub mod session;
+pub mod stored;
+pub mod test;
+pub mod text;
+pub mod user;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// A reverse proxy that is its own login.
+#[derive(Debug, Parser)]
+#[command(name = "portcullis", version, about, arg_required_else_help = false)]
+pub struct Cli {
+    /// The file that says what the gateway does.
+    #[arg(
+        short,
+        long,
+        global = true,
+        default_value = "gateway.yaml",
+        value_name = "FILE"
+    )]
+    config: PathBuf,
+
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the gateway (what happens without a command).
+    Serve(serve::Args),
+    /// Check the file; every fault at once.
+    Check(check::Args),
+    /// Run the policy tests of the file.
+    Test(test::Args),
+    /// Show how a request would be judged, rule by rule.
+    Explain(explain::Args),
+    /// Show the effective rules, defaults filled in.
+    Rules(rules::Args),
+    /// Print the JSON Schema of the file, for editors.
+    Schema(schema::Args),
+    /// Manage users.
+    User(user::Args),
+    /// Manage roles.
+    Role(role::Args),
+    /// List and end sessions.
+    Session(session::Args),
+    /// Bring the store up to date, or show whether it is.
+    Migrate(migrate::Args),
+}
+
+/// Parses the arguments and runs the command. 0: fine; 1: the answer is no; 2: misuse.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let path = cli.config.as_path();
+    let outcome = match cli
+        .command
+        .unwrap_or(Command::Serve(serve::Args::default()))
+    {
+        Command::Serve(args) => serve::run(&args, path),
+        Command::Check(args) => check::run(&args, path),
+        Command::Test(args) => test::run(&args, path),
+        Command::Explain(args) => explain::run(&args, path),
+        Command::Rules(args) => rules::run(&args, path),
+        Command::Schema(args) => schema::run(&args, path),
+        Command::User(args) => user::run(&args, path),
+        Command::Role(args) => role::run(&args, path),
+        Command::Session(args) => session::run(&args, path),
+        Command::Migrate(args) => migrate::run(&args, path),
+    };
+    outcome.unwrap_or_else(|error| {
+        eprintln!("portcullis: {error:#}");
+        ExitCode::FAILURE
+    })
+}

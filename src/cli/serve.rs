@@ -1,0 +1,55 @@
+//! `serve`: runs the gateway.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use crate::app;
+use crate::config::Config;
+use crate::config::policy_test;
+use crate::telemetry::log;
+
+/// Options of `serve`.
+#[derive(Debug, Default, clap::Args)]
+pub struct Args {
+    /// Reload whenever the file changes, as SIGHUP does.
+    #[arg(long)]
+    watch: bool,
+}
+
+/// Runs until it is told to stop. A file with faults, or whose policy tests fail, is not served.
+///
+/// # Errors
+/// When the gateway cannot start.
+pub fn run(args: &Args, path: &Path) -> anyhow::Result<ExitCode> {
+    let config = match Config::load(path) {
+        Ok(config) => config,
+        Err(report) => {
+            eprint!("{report}");
+            return Ok(ExitCode::FAILURE);
+        }
+    };
+    log::start(config.log, filter().as_deref());
+    let outcomes = policy_test::run(&config);
+    let mut failed = outcomes
+        .iter()
+        .filter(|outcome| !outcome.passed())
+        .peekable();
+    if failed.peek().is_some() {
+        eprintln!(
+            "The policy tests of {} fail; the gateway does not start:",
+            path.display()
+        );
+        failed.for_each(|outcome| eprintln!("  {}: {}", outcome.test, outcome.failures.join("; ")));
+        return Ok(ExitCode::FAILURE);
+    }
+    app::serve::serve(config, path, args.watch)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the log's filter is for whoever debugs a process, not for the file"
+)]
+fn filter() -> Option<String> {
+    std::env::var("PORTCULLIS_LOG").ok()
+}

@@ -1,0 +1,102 @@
+//! What the commands on the store share: opening it as the gateway does, finding a user, reading a password.
+
+use std::io::{IsTerminal, Read};
+use std::path::Path;
+
+use anyhow::{Context, bail};
+
+use crate::app::roles;
+use crate::base::random::Random;
+use crate::base::secret::Secret;
+use crate::base::time::Clock;
+use crate::config::Config;
+use crate::crypto::password::Password;
+use crate::store::Store;
+use crate::store::users::User;
+
+/// The store of a configuration, and what goes with it.
+pub struct Stored {
+    /// The configuration.
+    pub config: Config,
+    /// The store, up to date.
+    pub store: Store,
+    /// The time.
+    pub clock: Clock,
+    /// The dice.
+    pub random: Random,
+}
+
+/// Runs a command on the store of a configuration.
+///
+/// # Errors
+/// When the file has faults, the store cannot be opened, or the command fails.
+pub fn with_store<T>(
+    path: &Path,
+    command: impl AsyncFnOnce(Stored) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let config = Config::load(path).map_err(|report| anyhow::anyhow!("{report}"))?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let clock = Clock::System;
+        let store = Store::open(&config.store, clock.now(), None)
+            .await
+            .context("cannot open the store")?;
+        roles::mirror(&store, &config.roles, clock.now()).await?;
+        command(Stored {
+            config,
+            store,
+            clock,
+            random: Random::System,
+        })
+        .await
+    })
+}
+
+impl Stored {
+    /// The user of this name or e-mail address.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub async fn user(&self, name: &str) -> anyhow::Result<User> {
+        self.store
+            .users
+            .by_login(name)
+            .await?
+            .with_context(|| format!("there is no user '{name}'"))
+    }
+
+    /// A new password from standard input or the prompt, checked and hashed.
+    ///
+    /// # Errors
+    /// When none is given, or it is refused.
+    pub fn new_password(&self, from_stdin: bool) -> anyhow::Result<Secret<String>> {
+        let text = if from_stdin { read_stdin()? } else { prompt()? };
+        let settings = &self.config.identity.password;
+        let password = Password::chosen(text.expose(), settings)
+            .map_err(|fault| anyhow::anyhow!("the password {fault}"))?;
+        Ok(password.hash(settings, &self.random)?)
+    }
+}
+
+fn read_stdin() -> anyhow::Result<Secret<String>> {
+    let mut text = String::new();
+    std::io::stdin().take(64 * 1024).read_to_string(&mut text)?;
+    let line = text.strip_suffix('\n').unwrap_or(&text);
+    Ok(Secret::new(
+        line.strip_suffix('\r').unwrap_or(line).to_owned(),
+    ))
+}
+
+fn prompt() -> anyhow::Result<Secret<String>> {
+    if !std::io::stdin().is_terminal() {
+        bail!("no terminal to ask for the password; use --password-stdin");
+    }
+    let first = Secret::new(rpassword::prompt_password("Password: ")?);
+    let again = Secret::new(rpassword::prompt_password("Again: ")?);
+    if first.expose() != again.expose() {
+        bail!("the two passwords differ");
+    }
+    Ok(first)
+}

@@ -1,0 +1,176 @@
+//! Asking the rules about a request that nobody sent: for policy tests and for `explain`.
+//!
+//! The same functions answer that judge real requests; only the identity is made up.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use crate::base::id::{PublicId, UserId};
+use crate::base::identity::{Identity, Method};
+use crate::base::name::{Email, Permission, RoleName, Username};
+use crate::base::net::Host;
+use crate::policy::decide::{Decision, Evidence, decide};
+use crate::policy::explain::{Step, explain};
+use crate::policy::index::Policy;
+use crate::policy::readings::{Readings, settle};
+use crate::policy::role::{Roles, closure};
+use crate::policy::rule::Rule;
+use crate::policy::target::Target;
+
+use super::Config;
+use super::roles::with_defaults;
+
+/// Somebody who might ask.
+#[derive(Clone, Debug)]
+pub struct Who {
+    /// Whether anything was said of them but an address; otherwise they are a stranger.
+    pub known: bool,
+    /// The username.
+    pub user: Option<Username>,
+    /// The e-mail address.
+    pub email: Option<Email>,
+    /// Roles they hold directly.
+    pub roles: BTreeSet<RoleName>,
+    /// Permissions beside those of their roles.
+    pub permissions: BTreeSet<Permission>,
+    /// Satisfies every role and permission.
+    pub superuser: bool,
+    /// Has proved the address.
+    pub verified: bool,
+    /// How they prove who they are.
+    pub auth: Method,
+    /// Where they come from.
+    pub ip: IpAddr,
+}
+
+/// What becomes of a request.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// Refused before any rule is read, and why.
+    Refused(String),
+    /// Answered by our own pages; no rule is asked.
+    OwnPage,
+    /// Judged.
+    Judged(Decision),
+}
+
+/// The rules of a file, ready to be asked.
+pub struct Asker<'a> {
+    config: &'a Config,
+    policy: Policy,
+    roles: Roles,
+}
+
+/// An address that is nobody's (RFC 5737), so that `from:` never fits it by accident.
+const NOBODYS_ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+
+impl Who {
+    /// A stranger from nowhere.
+    #[must_use]
+    pub const fn stranger() -> Self {
+        Self {
+            known: false,
+            user: None,
+            email: None,
+            roles: BTreeSet::new(),
+            permissions: BTreeSet::new(),
+            superuser: false,
+            verified: false,
+            auth: Method::Session,
+            ip: NOBODYS_ADDRESS,
+        }
+    }
+}
+
+impl Answer {
+    /// The word that policy tests expect.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Refused(_) => "bad_request",
+            Self::OwnPage => "own_page",
+            Self::Judged(decision) => decision.verdict.as_str(),
+        }
+    }
+}
+
+impl<'a> Asker<'a> {
+    /// Builds the policy.
+    #[must_use]
+    pub fn new(config: &'a Config) -> Self {
+        Self { config, policy: config.policy(), roles: with_defaults(&config.roles) }
+    }
+
+    /// A request line as a client would send it; the host is the main site's unless one is given.
+    ///
+    /// # Errors
+    /// Why it is refused before any rule is read.
+    pub fn target(&self, method: &str, host: Option<&Host>, path: &str) -> Result<Target, String> {
+        let host = host.unwrap_or_else(|| &self.config.sites.main().host);
+        let named = |rule: &Arc<Rule>| rule.host.as_ref().is_some_and(|pattern| pattern.matches(host));
+        if self.config.sites.of_host(host).is_none() && !self.policy.rules().iter().any(named) {
+            return Err(format!("neither site: nor a rule names the host {host}"));
+        }
+        Target::parse(method, host.clone(), path.as_bytes()).map_err(|fault| fault.to_string())
+    }
+
+    /// What becomes of a request.
+    #[must_use]
+    pub fn answer(&self, target: &Target, who: &Who) -> Answer {
+        if self.is_own(target.path().as_str()) {
+            return Answer::OwnPage;
+        }
+        match settle(&self.policy, target, |upstream| self.readings(upstream)) {
+            Err(fault) => Answer::Refused(fault.to_string()),
+            Ok(selection) => Answer::Judged(decide(&selection, &self.evidence(who))),
+        }
+    }
+
+    /// Every rule down to the one that decides.
+    #[must_use]
+    pub fn steps(&self, target: &Target, who: &Who) -> Vec<Step> {
+        let steps = explain(&self.policy, target, &self.evidence(who));
+        // An upstream that ignores case is judged by the folded path, so that is the walk to tell.
+        let folds = steps.last().is_some_and(|step| self.readings(&step.rule.upstream).fold_case);
+        match target.path().folded() {
+            Ok(folded) if folds => explain(&self.policy, &target.with_path(folded), &self.evidence(who)),
+            _ => steps,
+        }
+    }
+
+    /// What they amount to, unless they are a stranger.
+    #[must_use]
+    pub fn identity(&self, who: &Who) -> Option<Identity> {
+        let held = closure(&self.roles, who.roles.iter().cloned());
+        let somebody = || "somebody".parse().ok();
+        let subject: PublicId = "00000000000000000000000000000000".parse().ok()?;
+        who.known.then_some(())?;
+        Some(Identity {
+            id: UserId(0),
+            subject,
+            name: who.user.clone().or_else(somebody)?,
+            email: who.email.clone(),
+            verified: who.verified,
+            roles: held.roles,
+            permissions: held.permissions.union(&who.permissions).cloned().collect(),
+            superuser: who.superuser,
+            generation: 0,
+        })
+    }
+
+    fn evidence(&self, who: &Who) -> Evidence {
+        let proof = self.identity(who).map(|identity| (who.auth, Arc::new(identity)));
+        Evidence { ip: who.ip, proof }
+    }
+
+    fn readings(&self, upstream: &str) -> Readings {
+        self.config.upstreams.get(upstream).map(|upstream| upstream.paths).unwrap_or_default()
+    }
+
+    fn is_own(&self, path: &str) -> bool {
+        let prefix = &self.config.prefix;
+        let below = path.split_at_checked(prefix.len());
+        below.is_some_and(|(head, rest)| head.eq_ignore_ascii_case(prefix) && (rest.is_empty() || rest.starts_with('/')))
+    }
+}

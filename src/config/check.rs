@@ -1,0 +1,76 @@
+//! The file as it is meant: every section read, and what only shows when they are held side by side.
+
+use std::path::Path;
+
+use super::policy_test;
+use super::raw::{At, Reading};
+use super::report::{Fault, Report};
+use super::rules::{self, Scope};
+use super::{Config, identities, limits, listen, login, roles, tree, upstreams};
+
+/// Reads a whole file.
+///
+/// # Errors
+/// Every fault at once.
+pub fn config(text: &str, base: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Config, Report> {
+    let tree = tree::parse(text).map_err(Report::of_fault)?;
+    let reading = Reading::new(base, env);
+    tree.faults.iter().cloned().for_each(|fault| reading.fault(fault));
+    let read = file(&reading.root(&tree.root));
+    let (mut faults, warnings) = reading.into_findings();
+    match read {
+        Some(config) if faults.is_empty() => Ok(Config { warnings: Report::new(Vec::new(), warnings).warnings, ..config }),
+        _ => {
+            // A reader that gives up says why; should one not, the file is refused all the same.
+            if faults.is_empty() {
+                faults.push(Fault::of_file("cannot be used"));
+            }
+            Err(Report::new(faults, warnings))
+        }
+    }
+}
+
+fn file(root: &At<'_>) -> Option<Config> {
+    let file = root.object("file")?;
+    let (listen, tls) = listen::listen(&file);
+    let sites = listen::sites(&file, &listen);
+    let (prefix, roles) = (listen::prefix(&file), roles::roles(&file));
+    let (upstreams, names) = upstreams::upstreams(&file);
+    let scope = Scope {
+        upstreams: &upstreams,
+        names: &names,
+        sites: sites.as_ref().map(|(sites, _)| sites),
+        prefix: &prefix,
+        roles: &roles,
+    };
+    let rules = rules::rules(&file, &scope);
+    let tests = policy_test::read_all(&file, &scope, &rules);
+    let identity = login::settings(&file);
+    let (key, store) = (login::key(&file), listen::store(&file));
+    let (bootstrap, trusted_proxies) = (login::bootstrap(&file, identity.password), listen::trusted_proxies(&file));
+    let (brand, headers, limits) = (limits::brand(&file), identities::headers(&file), limits::limits(&file));
+    let (log, threads) = (limits::log(&file), limits::threads(&file));
+    let (sites, site_is_default) = sites?;
+    Some(Config {
+        sites,
+        site_is_default,
+        prefix,
+        key: key?,
+        listen,
+        tls,
+        trusted_proxies,
+        store: store?,
+        upstreams,
+        identity,
+        roles,
+        bootstrap,
+        brand,
+        headers,
+        limits,
+        log,
+        threads,
+        rules,
+        tests,
+        warnings: Vec::new(),
+    })
+}

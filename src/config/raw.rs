@@ -1,0 +1,334 @@
+//! The file as it was written: values with their places, asked for by key and by type.
+//!
+//! Whoever asks gets `None` when the value is absent or wrong, and what is wrong has then been written down.
+//! So the reader of a section reads on, and one fault does not hide the next.
+
+use std::cell::RefCell;
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use super::later;
+use super::report::{Fault, suggest};
+use super::schema;
+use super::tree::{Key, Node, Value};
+
+/// What the reading of one file needs beside its text, and what it finds.
+pub struct Reading<'a> {
+    base: &'a Path,
+    env: &'a dyn Fn(&str) -> Option<String>,
+    faults: RefCell<Vec<Fault>>,
+    warnings: RefCell<Vec<Fault>>,
+}
+
+/// A value and its place.
+#[derive(Clone)]
+pub struct At<'a> {
+    node: &'a Node,
+    path: String,
+    reading: &'a Reading<'a>,
+}
+
+/// An object of which the schema names the keys. Keys it does not name have been reported.
+pub struct Object<'a> {
+    at: At<'a>,
+    entries: &'a [(Key, Node)],
+    shape: &'static str,
+}
+
+/// An entry of an object whose keys are names that the file chooses.
+pub struct Entry<'a> {
+    /// The name.
+    pub name: &'a str,
+    /// The value.
+    pub at: At<'a>,
+}
+
+/// Values longer than this are cut when they are shown.
+const SHOWN: usize = 60;
+
+/// Keys whose values are, or could be taken for, secrets. They are never shown.
+const SECRET_KEYS: [&str; 3] = ["password", "secret", "key"];
+
+impl<'a> Reading<'a> {
+    /// A reading that found nothing yet.
+    #[must_use]
+    pub fn new(base: &'a Path, env: &'a dyn Fn(&str) -> Option<String>) -> Self {
+        Self { base, env, faults: RefCell::default(), warnings: RefCell::default() }
+    }
+
+    /// The root of a tree.
+    #[must_use]
+    pub fn root(&'a self, node: &'a Node) -> At<'a> {
+        At { node, path: String::new(), reading: self }
+    }
+
+    /// Writes a fault down.
+    pub fn fault(&self, fault: Fault) {
+        self.faults.borrow_mut().push(fault);
+    }
+
+    /// Writes a warning down.
+    pub fn warning(&self, warning: Fault) {
+        self.warnings.borrow_mut().push(warning);
+    }
+
+    /// What `read` makes, if it wrote no fault down; half a rule is no rule.
+    pub fn sound<T>(&self, read: impl FnOnce() -> T) -> Option<T> {
+        let before = self.faults.borrow().len();
+        let value = read();
+        (self.faults.borrow().len() == before).then_some(value)
+    }
+
+    /// A path of the file, relative to the file's own folder.
+    #[must_use]
+    pub fn resolve(&self, path: &str) -> PathBuf {
+        self.base.join(path)
+    }
+
+    /// A variable of the environment.
+    #[must_use]
+    pub fn env(&self, name: &str) -> Option<String> {
+        (self.env)(name)
+    }
+
+    /// Everything found: faults, then warnings.
+    #[must_use]
+    pub fn into_findings(self) -> (Vec<Fault>, Vec<Fault>) {
+        (self.faults.into_inner(), self.warnings.into_inner())
+    }
+}
+
+impl<'a> At<'a> {
+    /// The line the value begins on.
+    #[must_use]
+    pub const fn line(&self) -> u64 {
+        self.node.line
+    }
+
+    /// The value as it was written.
+    #[must_use]
+    pub const fn value(&self) -> &'a Value {
+        &self.node.value
+    }
+
+    /// The reading this belongs to.
+    #[must_use]
+    pub const fn reading(&self) -> &'a Reading<'a> {
+        self.reading
+    }
+
+    /// Writes down what is wrong with this value.
+    pub fn refuse<T>(&self, message: impl Into<String>) -> Option<T> {
+        self.reading.fault(self.describe(message.into(), None));
+        None
+    }
+
+    /// Writes down what is wrong with this value, and what to do about it.
+    pub fn refuse_with<T>(&self, message: impl Into<String>, hint: impl Into<String>) -> Option<T> {
+        self.reading.fault(self.describe(message.into(), Some(hint.into())));
+        None
+    }
+
+    /// Writes down what was probably not meant.
+    pub fn warn(&self, message: impl Into<String>, hint: impl Into<String>) {
+        self.reading.warning(self.describe(message.into(), Some(hint.into())));
+    }
+
+    /// Refuses a word that is not among those known here.
+    pub fn unknown<'b, T>(&self, what: &str, word: &str, known: impl IntoIterator<Item = &'b str> + Clone) -> Option<T> {
+        let hint = suggest(word, known);
+        let seen = Some(printable(word));
+        self.reading.fault(Fault { seen, hint, ..self.describe(format!("unknown {what}"), None) });
+        None
+    }
+
+    /// Refuses something that the file's language has and this version does not.
+    pub fn not_yet<T>(&self, what: &str) -> Option<T> {
+        let fault = Fault { seen: Some(printable(what)), ..self.describe(later::MESSAGE.to_owned(), None) };
+        self.reading.fault(fault);
+        None
+    }
+
+    /// Text.
+    #[must_use]
+    pub fn text(&self) -> Option<&'a str> {
+        match self.value() {
+            Value::Text(text) => Some(text),
+            Value::Integer(_) | Value::Float(_) | Value::Bool(_) => {
+                self.refuse_with(self.expected("text"), "put it in quotes")
+            }
+            _ => self.refuse(self.expected("text")),
+        }
+    }
+
+    /// Text that a type can be made of; `what` names the type.
+    pub fn parse<T: FromStr<Err: Display>>(&self, what: &str) -> Option<T> {
+        match self.text()?.parse() {
+            Ok(value) => Some(value),
+            Err(error) => self.refuse_with(format!("not {what}"), error.to_string()),
+        }
+    }
+
+    /// One of a few words, each standing for something.
+    pub fn choice<T: Copy>(&self, what: &str, words: &[(&'static str, T)]) -> Option<T> {
+        let text = self.text()?;
+        match words.iter().find(|(word, _)| *word == text) {
+            Some((_, value)) => Some(*value),
+            None => self.unknown(what, text, words.iter().map(|(word, _)| *word)),
+        }
+    }
+
+    /// `true` or `false`.
+    #[must_use]
+    pub fn boolean(&self) -> Option<bool> {
+        match self.value() {
+            Value::Bool(value) => Some(*value),
+            _ => self.refuse(self.expected("true or false")),
+        }
+    }
+
+    /// A whole number within bounds.
+    #[must_use]
+    pub fn integer(&self, bounds: RangeInclusive<u32>) -> Option<u32> {
+        let Value::Integer(value) = self.value() else {
+            return self.refuse(self.expected("a whole number"));
+        };
+        match u32::try_from(*value) {
+            Ok(value) if bounds.contains(&value) => Some(value),
+            _ => self.refuse(format!("must be from {} to {}", bounds.start(), bounds.end())),
+        }
+    }
+
+    /// The items of a list.
+    #[must_use]
+    pub fn list(&self) -> Option<Vec<At<'a>>> {
+        match self.value() {
+            Value::List(items) => {
+                let item = |(at, node)| At { node, path: format!("{}[{at}]", self.path), reading: self.reading };
+                Some(items.iter().enumerate().map(item).collect())
+            }
+            Value::Text(_) => self.refuse_with(self.expected("a list"), "write [it] in brackets"),
+            _ => self.refuse(self.expected("a list")),
+        }
+    }
+
+    /// The items of a list, or the one value that stands for a list of one.
+    #[must_use]
+    pub fn list_or_one(&self) -> Option<Vec<At<'a>>> {
+        match self.value() {
+            Value::Text(_) => Some(vec![self.clone()]),
+            _ => self.list(),
+        }
+    }
+
+    /// The entries of an object whose keys are names.
+    #[must_use]
+    pub fn entries(&self) -> Option<Vec<Entry<'a>>> {
+        let Value::Object(entries) = self.value() else { return self.refuse(self.expected("an object")) };
+        let entry = |(key, node): &'a (Key, Node)| Entry { name: &key.text, at: self.below(&key.text, node) };
+        Some(entries.iter().map(entry).collect())
+    }
+
+    /// An object with the keys of `shape`, a definition of the schema.
+    #[must_use]
+    pub fn object(&self, shape: &'static str) -> Option<Object<'a>> {
+        let Value::Object(entries) = self.value() else { return self.refuse(self.expected("an object")) };
+        let object = Object { at: self.clone(), entries, shape };
+        object.refuse_unknown_keys();
+        Some(object)
+    }
+
+    fn below(&self, key: &str, node: &'a Node) -> Self {
+        let dot = if self.path.is_empty() { "" } else { "." };
+        Self { node, path: format!("{}{dot}{}", self.path, printable(key)), reading: self.reading }
+    }
+
+    fn expected(&self, what: &str) -> String {
+        match self.value() {
+            Value::Tagged(tag) => format!("expected {what}, found the YAML tag {}", printable(tag)),
+            other => format!("expected {what}, found {}", other.kind()),
+        }
+    }
+
+    fn describe(&self, message: String, hint: Option<String>) -> Fault {
+        Fault { path: self.path.clone(), line: self.line(), message, seen: self.seen(), hint }
+    }
+
+    fn seen(&self) -> Option<String> {
+        let last = self.path.rsplit('.').next().unwrap_or_default();
+        if SECRET_KEYS.contains(&last) {
+            return None;
+        }
+        match self.value() {
+            Value::Text(text) => Some(printable(&without_userinfo(text))),
+            Value::Bool(value) => Some(value.to_string()),
+            Value::Integer(value) => Some(value.to_string()),
+            Value::Float(value) => Some(value.to_string()),
+            Value::Null | Value::List(_) | Value::Object(_) | Value::Tagged(_) => None,
+        }
+    }
+}
+
+impl<'a> Object<'a> {
+    /// The place of the object itself.
+    #[must_use]
+    pub const fn at(&self) -> &At<'a> {
+        &self.at
+    }
+
+    /// The value of a key.
+    #[must_use]
+    pub fn get(&self, key: &'static str) -> Option<At<'a>> {
+        #[cfg(test)]
+        schema::tests::asked(self.shape, key);
+        let (_, node) = self.entries.iter().find(|(written, _)| written.text == key)?;
+        Some(self.at.below(key, node))
+    }
+
+    /// The value of a key that must be there.
+    #[must_use]
+    pub fn require(&self, key: &'static str) -> Option<At<'a>> {
+        self.get(key).or_else(|| self.at.refuse(format!("'{key}' is missing")))
+    }
+
+    /// The object under a key, if the key is there.
+    #[must_use]
+    pub fn section(&self, key: &'static str, shape: &'static str) -> Option<Object<'a>> {
+        self.get(key)?.object(shape)
+    }
+
+    /// Every key as it was written.
+    pub fn keys(&self) -> impl Iterator<Item = &'a str> {
+        self.entries.iter().map(|(key, _)| key.text.as_str())
+    }
+
+    fn refuse_unknown_keys(&self) {
+        let known = schema::keys(self.shape);
+        for (key, _) in self.entries.iter().filter(|(key, _)| !known.contains(&key.text.as_str())) {
+            let later = later::keys(self.shape).contains(&key.text.as_str());
+            let (message, hint) = if later {
+                (later::MESSAGE, None)
+            } else {
+                ("unknown key", suggest(&key.text, known.iter().copied()))
+            };
+            let fault = Fault::of_file(message).at_line(key.line);
+            let (path, seen) = (self.at.path.clone(), Some(printable(&key.text)));
+            self.at.reading.fault(Fault { path, seen, hint, ..fault });
+        }
+    }
+}
+
+/// Fit for a terminal: no control characters, not too long.
+fn printable(text: &str) -> String {
+    let plain = |c: char| if c.is_control() { '\u{fffd}' } else { c };
+    let cut: String = text.chars().take(SHOWN).map(plain).collect();
+    if cut.len() < text.len() && text.chars().count() > SHOWN { cut + "…" } else { cut }
+}
+
+/// A URL without the password that people put into URLs.
+fn without_userinfo(text: &str) -> String {
+    let parts = text.split_once("://").and_then(|(scheme, rest)| Some((scheme, rest.rsplit_once('@')?.1)));
+    parts.map_or_else(|| text.to_owned(), |(scheme, host)| format!("{scheme}://***@{host}"))
+}

@@ -1,0 +1,79 @@
+//! `env:NAME` and `file:/path`: secrets that stay out of the file, and the files it names.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use crate::base::secret::Secret;
+
+use super::raw::At;
+
+/// No key, certificate or password is larger.
+const MAX_BYTES: u64 = 1 << 20;
+
+const NOTATION: &str = "write env:NAME or file:/path; secrets themselves do not belong in this file";
+
+/// The environment of this process.
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+pub fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// The bytes that a secret's reference leads to. Never empty.
+pub fn bytes(at: &At<'_>) -> Option<Secret<Vec<u8>>> {
+    let text = at.text()?;
+    match text.split_once(':') {
+        Some(("env", name)) if !name.is_empty() => match at.reading().env(name) {
+            Some(value) if !value.is_empty() => Some(Secret::new(value.into_bytes())),
+            _ => at.refuse(format!("the environment variable {name} is not set, or empty")),
+        },
+        Some(("file", path)) if !path.is_empty() => {
+            let path = at.reading().resolve(path);
+            let found = contents(at, &path)?;
+            warn_if_public(at, &path);
+            Some(found)
+        }
+        _ => at.refuse_with("not a reference to a secret", NOTATION),
+    }
+}
+
+/// The text that a secret's reference leads to, without the line end that editors add.
+pub fn text(at: &At<'_>) -> Option<Secret<String>> {
+    let found = bytes(at)?;
+    match std::str::from_utf8(found.expose()) {
+        Ok(text) if text.trim().is_empty() => at.refuse("the secret is empty"),
+        Ok(text) => Some(Secret::new(text.trim_end_matches(['\r', '\n']).to_owned())),
+        Err(_) => at.refuse("the secret is not text"),
+    }
+}
+
+/// The path of a file that is no secret's reference but must be readable and not empty.
+pub fn file(at: &At<'_>) -> Option<(PathBuf, Secret<Vec<u8>>)> {
+    let text = at.text()?;
+    // `file:` is how secrets are written; here it would say the same thing twice, but means no harm.
+    let path = at.reading().resolve(text.strip_prefix("file:").unwrap_or(text));
+    let found = contents(at, &path)?;
+    Some((path, found))
+}
+
+/// Warns of a secret that every account of this machine can read.
+pub fn warn_if_public(at: &At<'_>, path: &Path) {
+    let mode = path.metadata().map(|meta| meta.permissions().mode()).unwrap_or(0);
+    if mode & 0o004 != 0 {
+        let shown = path.display();
+        at.warn(format!("every user of this machine can read {shown}"), format!("chmod o-rwx {shown}"));
+    }
+}
+
+fn contents(at: &At<'_>, path: &Path) -> Option<Secret<Vec<u8>>> {
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes));
+    let shown = path.display();
+    match read {
+        Err(error) => at.refuse(format!("cannot read {shown} ({error})")),
+        Ok(0) => at.refuse(format!("{shown} is empty")),
+        Ok(length) if length as u64 > MAX_BYTES => at.refuse(format!("{shown} is too large")),
+        Ok(_) => Some(Secret::new(bytes)),
+    }
+}

@@ -1,0 +1,78 @@
+//! The bench every attack is tried on: a recording upstream, the real binary, raw clients.
+//!
+//! Nothing here knows the product's source. A test starts (or shares) a [`Gateway`], speaks to it through
+//! [`Raw`] or [`H2`], and asks the [`Recorder`] what arrived behind it. All of it blocks; every wait has a
+//! deadline, and none of them is a sleep that hopes.
+
+#![allow(
+    dead_code,
+    reason = "the harness is shared by modules that each use a part of it"
+)]
+
+pub mod dice;
+pub mod gateway;
+pub mod h2;
+mod hpack;
+mod message;
+pub mod metrics;
+pub mod process;
+pub mod raw;
+pub mod recorder;
+mod self_test;
+pub mod setup;
+pub mod tls;
+pub mod trial;
+mod wire;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+pub use gateway::Gateway;
+pub use h2::{H2, Outcome};
+pub use raw::{Raw, Response};
+pub use recorder::{Recorded, Recorder, Reply};
+pub use setup::Setup;
+pub use trial::Trial;
+
+/// How long any single wait may last before the test fails.
+pub const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Polls `probe` until it answers, and fails the test with `what` when it does not within [`PATIENCE`].
+pub fn eventually<T>(what: &str, probe: impl FnMut() -> Option<T>) -> T {
+    within(PATIENCE, probe).unwrap_or_else(|| panic!("gave up waiting: {what}"))
+}
+
+/// Polls `probe` until it answers or `limit` has passed.
+pub fn within<T>(limit: Duration, mut probe: impl FnMut() -> Option<T>) -> Option<T> {
+    let end = Instant::now() + limit;
+    loop {
+        if let Some(found) = probe() {
+            return Some(found);
+        }
+        if Instant::now() >= end {
+            return None;
+        }
+        thread::sleep(Duration::from_millis(3));
+    }
+}
+
+/// A word no other test of this run uses: put into a header or path, it tells whose request was recorded.
+pub fn marker(name: &str) -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    format!("{name}-m{}z", NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Whether `needle` occurs in `hay`.
+pub fn holds(hay: &[u8], needle: &[u8]) -> bool {
+    !needle.is_empty() && hay.windows(needle.len()).any(|part| part == needle)
+}
+
+/// Header lines of these names, all with the same value.
+pub fn lines_of(names: &[&str], value: &str) -> String {
+    let lines: Vec<String> = names
+        .iter()
+        .map(|name| format!("{name}: {value}\r\n"))
+        .collect();
+    lines.concat()
+}

@@ -1,0 +1,233 @@
+//! A folder with a gateway.yaml in it, built from a sensible default.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+use super::process::{self, Said};
+use super::recorder::Recorder;
+use super::tls::Identity;
+use super::{Gateway, gateway};
+
+/// The rules a setup has unless told otherwise.
+pub const RULES: &str = r"
+  - { path: /public/**, allow: anyone }
+  - { path: /app/**, allow: signed_in }
+  - { path: /admin/**, allow: { role: admin } }
+";
+
+/// What a configuration is made of before it is written. Every key is YAML text; see [`Setup::set`].
+#[derive(Clone)]
+pub struct Setup {
+    keys: BTreeMap<String, String>,
+    upstreams: BTreeMap<String, String>,
+    users: Vec<(String, String)>,
+    environment: Vec<(String, String)>,
+    recorder: Recorder,
+    identity: Option<Identity>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Setup {
+    /// Site `http://localhost`, a recorder as upstream `web`, users alice (role user) and root (role
+    /// admin), and [`RULES`].
+    pub fn new() -> Self {
+        Self::before(Recorder::start())
+    }
+
+    /// The same, in front of this recorder.
+    pub fn before(recorder: Recorder) -> Self {
+        let setup = Self {
+            keys: BTreeMap::new(),
+            upstreams: BTreeMap::new(),
+            users: Vec::new(),
+            environment: Vec::new(),
+            recorder,
+            identity: None,
+        };
+        let url = setup.recorder.url();
+        setup
+            .set("site", "http://localhost")
+            .set("listen", r#"{ http: "127.0.0.1:0", admin: "127.0.0.1:0" }"#)
+            .set("store", "sqlite:data/portcullis.db")
+            .set(
+                "login",
+                "{ password: { argon2: { memory: 8MiB, passes: 1, lanes: 1 } } }",
+            )
+            .set("roles", "{ user: [], admin: [user] }")
+            .set("defaults", "{ to: web, auth: [session] }")
+            .rules(RULES)
+            .upstream("web", &format!("{{ to: \"{url}\" }}"))
+            .user("alice", "user")
+            .user("root", "admin")
+    }
+
+    /// Sets a top-level key to this YAML (on one line, or a block that begins with a line break).
+    #[must_use]
+    pub fn set(mut self, key: &str, yaml: &str) -> Self {
+        self.keys.insert(key.into(), yaml.into());
+        self
+    }
+
+    /// Removes a top-level key.
+    #[must_use]
+    pub fn without(mut self, key: &str) -> Self {
+        self.keys.remove(key);
+        self
+    }
+
+    /// Replaces the rules: lines `  - { … }`.
+    #[must_use]
+    pub fn rules(self, rules: &str) -> Self {
+        let block = format!("\n{}", rules.trim_matches('\n'));
+        self.set("rules", &block)
+    }
+
+    /// Adds (or replaces) an upstream.
+    #[must_use]
+    pub fn upstream(mut self, name: &str, yaml: &str) -> Self {
+        self.upstreams.insert(name.into(), yaml.into());
+        self
+    }
+
+    /// Adds a user, made by the command line before the gateway starts. E-mail: `NAME@example.test`;
+    /// password: [`password`].
+    #[must_use]
+    pub fn user(mut self, name: &str, roles: &str) -> Self {
+        self.users.push((name.into(), roles.into()));
+        self
+    }
+
+    /// Starts with nobody in the store.
+    #[must_use]
+    pub fn nobody(mut self) -> Self {
+        self.users.clear();
+        self
+    }
+
+    /// Adds an environment variable for the gateway.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.into(), value.into()));
+        self
+    }
+
+    /// Serves TLS too, with a certificate for `names`; the sites become `https://NAME`.
+    #[must_use]
+    pub fn tls(mut self, names: &[&str]) -> Self {
+        self.identity = Some(Identity::new(names));
+        let sites: Vec<String> = names
+            .iter()
+            .map(|name| format!("\"https://{name}\""))
+            .collect();
+        self.set("site", &format!("[{}]", sites.join(", ")))
+            .set("tls", "{ certificate: tls.crt, key: tls.key }")
+            .set(
+                "listen",
+                r#"{ http: "127.0.0.1:0", https: "127.0.0.1:0", admin: "127.0.0.1:0" }"#,
+            )
+    }
+
+    /// The recorder behind upstream `web`.
+    pub fn recorder(&self) -> &Recorder {
+        &self.recorder
+    }
+
+    /// The file's text.
+    pub fn yaml(&self) -> String {
+        let mut text = String::new();
+        for (key, value) in &self.keys {
+            let gap = if value.starts_with('\n') { "" } else { " " };
+            let _ = writeln!(text, "{key}:{gap}{value}");
+        }
+        let _ = writeln!(text, "upstreams:");
+        for (name, value) in &self.upstreams {
+            let _ = writeln!(text, "  {name}: {value}");
+        }
+        text
+    }
+
+    /// Writes the folder and stops there: for `check`, `test` and the like.
+    pub fn folder(&self) -> Folder {
+        let folder = Folder {
+            folder: TempDir::with_prefix("portcullis-it-").unwrap(),
+        };
+        folder.write("gateway.yaml", &self.yaml());
+        if let Some(identity) = &self.identity {
+            folder.write("tls.crt", &identity.certificate);
+            folder.write("tls.key", &identity.key);
+        }
+        folder
+    }
+
+    /// Writes the folder, adds the users, starts the gateway and waits until it is ready.
+    pub fn start(self) -> Gateway {
+        self.try_start().unwrap_or_else(|output| panic!("{output}"))
+    }
+
+    /// The same, but answers with all output when the gateway does not come up.
+    pub fn try_start(self) -> Result<Gateway, String> {
+        let folder = self.folder();
+        for (name, roles) in &self.users {
+            folder.add_user(name, roles).fine();
+        }
+        Gateway::launch(folder, self.recorder, self.identity, &self.environment)
+    }
+}
+
+/// The password of a test's user.
+pub fn password(name: &str) -> String {
+    format!("the password of {name} is long")
+}
+
+/// A gateway's folder on disk; it goes away with this value.
+pub struct Folder {
+    folder: TempDir,
+}
+
+impl Folder {
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The configuration file.
+    pub fn config(&self) -> PathBuf {
+        self.path().join("gateway.yaml")
+    }
+
+    /// Writes a file into the folder, readable by the owner alone.
+    pub fn write(&self, name: &str, text: &str) {
+        use std::os::unix::fs::PermissionsExt;
+        let path = self.path().join(name);
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    }
+
+    /// Runs a command on this folder's configuration.
+    pub fn cli(&self, arguments: &[&str], input: &str) -> Said {
+        let config = self.config();
+        let mut all = vec!["-c", config.to_str().unwrap()];
+        all.extend_from_slice(arguments);
+        process::run(self.path(), &all, input)
+    }
+
+    /// Adds a user as an administrator would.
+    pub fn add_user(&self, name: &str, roles: &str) -> Said {
+        let email = format!("{}@example.test", gateway::plain(name));
+        let mut arguments = vec!["user", "add", name, "--email", &email];
+        if !roles.is_empty() {
+            arguments.extend_from_slice(&["--roles", roles]);
+        }
+        arguments.push("--password-stdin");
+        self.cli(&arguments, &format!("{}\n", password(name)))
+    }
+}

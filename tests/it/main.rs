@@ -1,0 +1,31 @@
+//! The gateway seen from outside: the real binary between hostile clients and a recording service.
+//!
+//! One binary for all of it; a test's name carries the id of the attack it answers.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "a test that cannot go on has failed"
+)]
+
+mod assertion;
+mod framing;
+mod framing_chunks;
+mod framing_h2;
+mod framing_queue;
+mod framing_random;
+mod framing_upstream;
+mod harness;
+mod headers;
+mod headers_joined;
+mod headers_more;
+mod hosts;
+mod methods;
+mod paths;
+mod paths_letters;
+mod paths_more;
+mod paths_random;
+mod readings;
