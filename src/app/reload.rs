@@ -1,12 +1,13 @@
 //! Reload: read, check, run the policy tests, build the new state whole, swap. On any fault the old state
 //! stays, and the fault is logged and counted.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use notify::{RecursiveMode, Watcher};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{Duration, timeout};
 
@@ -44,6 +45,36 @@ pub struct Reload {
     pub clock: Clock,
 }
 
+/// What sets a reload off: SIGHUP, and a change of the file where it is watched.
+///
+/// Made before the gateway says that it is ready: a SIGHUP that nobody listens for ends a process.
+pub struct Triggers {
+    hangup: Signal,
+    changes: mpsc::Receiver<()>,
+    /// Keeps the channel open where nothing is watched, and the watch alive where something is.
+    _watch: (mpsc::Sender<()>, Option<notify::RecommendedWatcher>),
+}
+
+impl Triggers {
+    /// Begins to listen, within a runtime.
+    ///
+    /// # Errors
+    /// When signals cannot be listened for.
+    pub fn new(path: &Path, watch: bool) -> io::Result<Self> {
+        let (changed, changes) = mpsc::channel(1);
+        let watcher = if watch {
+            watcher(path, changed.clone())
+        } else {
+            None
+        };
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            changes,
+            _watch: (changed, watcher),
+        })
+    }
+}
+
 /// Why a reload did not happen.
 #[derive(Debug, thiserror::Error)]
 enum ReloadFault {
@@ -60,18 +91,12 @@ enum ReloadFault {
 }
 
 impl Reload {
-    /// Reloads whenever the process is told to, or the file changes where it is watched.
-    pub async fn follow(mut self, watch: bool) {
-        let Ok(mut hangup) = signal(SignalKind::hangup()) else {
-            tracing::error!("SIGHUP cannot be listened for; the file is not reloaded");
-            return;
-        };
-        let (changed, mut changes) = mpsc::channel(1);
-        let _watcher = watch.then(|| watcher(&self.path, changed));
+    /// Reloads whenever it is told to.
+    pub async fn follow(mut self, mut triggers: Triggers) {
         loop {
             tokio::select! {
-                _ = hangup.recv() => {}
-                Some(()) = changes.recv() => settle(&mut changes).await,
+                _ = triggers.hangup.recv() => {}
+                Some(()) = triggers.changes.recv() => settle(&mut triggers.changes).await,
             }
             self.attempt().await;
         }

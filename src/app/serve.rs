@@ -37,7 +37,7 @@ use crate::web::templates::Templates;
 use crate::web::{Parts, Web, echo};
 
 use super::banner::{Bound, FirstUser, banner};
-use super::reload::Reload;
+use super::reload::{Reload, Triggers};
 use super::shutdown::Signals;
 use super::{keys, roles, running, tasks};
 
@@ -64,7 +64,7 @@ pub fn serve(mut config: Config, path: &Path, watch: bool) -> anyhow::Result<()>
         banner(&config, &sockets.bound, parts.first.as_ref()),
         std::io::stdout(),
     );
-    let server = server(&config, &parts, sockets)?;
+    let server = server(&config, &parts, sockets);
     background.spawn(tasks::sweep(parts.store.clone(), parts.clock.clone()));
     background.spawn(tasks::follow_changes(
         parts.store.clone(),
@@ -72,7 +72,11 @@ pub fn serve(mut config: Config, path: &Path, watch: bool) -> anyhow::Result<()>
     ));
     background.spawn(tasks::look_up(Arc::clone(&parts.running)));
     let drain = parts.drain.clone();
-    background.spawn(parts.into_reload(config, path).follow(watch));
+    let triggers = {
+        let _within = background.enter();
+        Triggers::new(path, watch)?
+    };
+    background.spawn(parts.into_reload(config, path).follow(triggers));
     // The sockets are bound, so whoever connects from now on is served.
     out.write_all(text.as_bytes())?;
     out.flush()?;
@@ -241,7 +245,7 @@ async fn first_user(
     }
 }
 
-fn server(config: &Config, parts: &Assembled, sockets: Sockets) -> anyhow::Result<Server> {
+fn server(config: &Config, parts: &Assembled, sockets: Sockets) -> Server {
     let conf = ServerConf {
         threads: config.threads,
         // Draining is done before Pingora is told to stop.
@@ -291,7 +295,7 @@ fn server(config: &Config, parts: &Assembled, sockets: Sockets) -> anyhow::Resul
     );
     admin.set_threads(1);
     server.add_service(admin);
-    Ok(server)
+    server
 }
 
 impl Assembled {

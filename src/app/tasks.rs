@@ -12,7 +12,7 @@ use crate::proxy::running::Running;
 use crate::proxy::upstream::refresh_all;
 use crate::store::Store;
 
-const SWEEP_EVERY: Duration = Duration::from_secs(60);
+const SWEEP_EVERY: Duration = Duration::from_mins(1);
 const LOOK_UP_EVERY: Duration = Duration::from_secs(30);
 /// Rows swept at once: small enough that nobody waits for it.
 const BATCH: u32 = 500;

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub enum Random {
     /// The operating system's cryptographic generator.
     System,
-    /// A counter spread by SplitMix64: repeatable, for tests only, never secret.
+    /// A counter spread by `SplitMix64`: repeatable, for tests only, never secret.
     Seeded(Arc<AtomicU64>),
 }
 
@@ -34,7 +34,7 @@ impl Random {
         match self {
             Self::System => system_fill(&mut bytes)?,
             Self::Seeded(state) => bytes.chunks_mut(8).for_each(|chunk| {
-                chunk.copy_from_slice(next(state).get(..chunk.len()).unwrap_or_default())
+                chunk.copy_from_slice(next(state).get(..chunk.len()).unwrap_or_default());
             }),
         }
         Ok(bytes)
@@ -58,7 +58,7 @@ fn system_fill(bytes: &mut [u8]) -> Result<(), NoRandomness> {
     getrandom::fill(bytes).map_err(NoRandomness)
 }
 
-/// One step of SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", 2014).
+/// One step of `SplitMix64` (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", 2014).
 fn next(state: &AtomicU64) -> [u8; 8] {
     const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
     let mut z = state

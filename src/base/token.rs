@@ -85,8 +85,8 @@ impl TokenHash {
 impl fmt::Debug for TokenHash {
     /// The first four bytes tell two hashes apart in a log without being of use to a thief.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [a, b, c, d, ..] = self.0;
-        write!(f, "TokenHash({}…)", hex::encode([a, b, c, d]))
+        let start = self.0.first_chunk::<4>().map(hex::encode);
+        write!(f, "TokenHash({}…)", start.unwrap_or_default())
     }
 }
 

@@ -11,6 +11,7 @@ use crate::base::net::Host;
 use crate::config::Config;
 use crate::config::ask::{Answer, Asker, Who};
 use crate::gate::attributes;
+use crate::gate::settings::Attribute;
 use crate::policy::decide::{Decision, Reason, Verdict};
 use crate::policy::explain::{Outcome, Step};
 use crate::policy::rule::Rule;
@@ -119,10 +120,15 @@ fn tell(config: &Config, asker: &Asker<'_>, target: Result<&Target, &String>, wh
     let told = |(method, identity)| {
         let headers = config.headers.headers.iter();
         let values = headers.filter_map(move |(name, attribute)| {
-            Some((name.to_string(), attributes::value(*attribute, identity, method)?))
+            let value = match attribute {
+                // These belong to an account, and nobody's account was asked for.
+                Attribute::Id | Attribute::Subject => "(the account's)".to_owned(),
+                _ => attributes::value(*attribute, identity, method)?,
+            };
+            Some((name.to_string(), value))
         });
         let assertion = config.headers.assertion.iter().map(|name| {
-            (name.to_string(), format!("(signed at each request, for {})", upstream.as_deref().unwrap_or_default()))
+            (name.to_string(), format!("(a signed token for {})", upstream.as_deref().unwrap_or_default()))
         });
         values.chain(assertion).collect::<Vec<_>>()
     };

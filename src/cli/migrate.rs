@@ -40,9 +40,9 @@ pub fn run(args: &Args, path: &Path) -> anyhow::Result<ExitCode> {
         match args.command {
             Command::Apply => {
                 let applied = migrate::apply(&db, Clock::System.now()).await?;
-                applied.iter().for_each(|migration| {
-                    println!("applied {} {}", migration.version, migration.name)
-                });
+                for migration in &applied {
+                    println!("applied {} {}", migration.version, migration.name);
+                }
                 println!("the store is up to date");
                 Ok(ExitCode::SUCCESS)
             }

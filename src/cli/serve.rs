@@ -28,7 +28,7 @@ pub fn run(args: &Args, path: &Path) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::FAILURE);
         }
     };
-    log::start(config.log, filter().as_deref());
+    let _written = log::start(config.log, filter().as_deref());
     let outcomes = policy_test::run(&config);
     let mut failed = outcomes
         .iter()

@@ -47,7 +47,7 @@ pub fn run(args: &Args, config_path: &Path) -> anyhow::Result<ExitCode> {
 fn lines(outcomes: &[TestOutcome], unreached: &[&Rule], ink: Ink) -> String {
     let mut table = Table::default();
     for outcome in outcomes {
-        let rule = outcome.rule.as_ref().map_or_else(|| "no rule".to_owned(), ToString::to_string);
+        let rule = outcome.rule.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
         let (mark, last) = if outcome.passed() { ("ok", rule) } else { ("FAIL", outcome.failures.join("; ")) };
         let place = format!("line {}", outcome.test.line);
         table.row([mark, &place, &outcome.test.to_string(), outcome.answer, &last]);

@@ -269,9 +269,9 @@ async fn show(stored: &Stored, name: &str, json: bool) -> anyhow::Result<()> {
         ("created", user.created_at.to_string()),
         ("updated", user.updated_at.to_string()),
     ];
-    lines
-        .iter()
-        .for_each(|(name, value)| println!("{name:<10}{value}"));
+    for (name, value) in &lines {
+        println!("{name:<10}{value}");
+    }
     Ok(())
 }
 

@@ -74,3 +74,7 @@ fn file(root: &At<'_>) -> Option<Config> {
         warnings: Vec::new(),
     })
 }
+
+#[cfg(test)]
+#[path = "check_tests.rs"]
+mod tests;

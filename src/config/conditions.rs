@@ -1,8 +1,10 @@
 //! `allow:` of a rule: a word, or an object whose keys must all hold.
 
+use crate::base::name::RoleName;
 use crate::policy::condition::Condition;
 
 use super::raw::{At, Object};
+use super::report::nearest;
 use super::tree::Value;
 
 /// Reads a condition.
@@ -12,6 +14,9 @@ pub fn allow(at: &At<'_>) -> Option<Condition> {
         Value::Object(_) => condition(&at.object("condition")?),
         Value::Text(text) => match words.iter().find(|(word, _)| word == text) {
             Some((_, condition)) => Some(condition.clone()),
+            None if nearest(text, words.iter().map(|(word, _)| *word)).is_none() && text.parse::<RoleName>().is_ok() => {
+                at.refuse_with("unknown condition", format!("did you mean {{ role: {text} }}?"))
+            }
             None => at.unknown("condition", text, words.iter().map(|(word, _)| *word)),
         },
         _ => at.refuse_with("expected a condition", "anyone, signed_in, nobody, or an object like { role: admin }"),

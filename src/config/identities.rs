@@ -40,7 +40,7 @@ fn header(entry: &Entry<'_>, taken: &mut HashMap<String, String>) -> Option<(Hea
 fn claim(at: &At<'_>, name: &str, taken: &mut HashMap<String, String>) -> Option<()> {
     match taken.insert(fold(name).into_owned(), name.to_owned()) {
         None => Some(()),
-        Some(other) => at.refuse(format!("{name} and {other} are one header to a service")),
+        Some(other) => at.refuse_around(format!("{name} and {other} are one header to a service"), None),
     }
 }
 

@@ -3,6 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
+use ipnet::IpNet;
+
 use crate::base::net::{Host, Networks};
 use crate::base::site::{Site, Sites};
 use crate::proxy::settings::{Certificate, Listen};
@@ -20,7 +22,14 @@ const PREFIX: &str = "/auth";
 pub fn listen(file: &Object<'_>) -> (Listen, Option<Certificate>) {
     let tls = file.section("tls", "tls");
     let certificate = tls.as_ref().and_then(certificate);
-    let Some(object) = file.section("listen", "listen") else {
+    let listen = file.section("listen", "listen");
+    let https = listen.as_ref().and_then(|listen| listen.get("https"));
+    match (https, &tls) {
+        (Some(at), None) => at.refuse_with("https needs a certificate", "tls: { certificate: cert.pem, key: key.pem }"),
+        (None, Some(tls)) => Some(tls.at().warn("no https listener uses this certificate", "listen: { https: \":443\" }")),
+        _ => Some(()),
+    };
+    let Some(object) = listen else {
         return (Listen { http: Some(HTTP), https: None, admin: ADMIN }, certificate);
     };
     let address = |key| object.get(key).and_then(|at| address(&at));
@@ -28,11 +37,6 @@ pub fn listen(file: &Object<'_>) -> (Listen, Option<Certificate>) {
     if object.get("http").is_none() && object.get("https").is_none() {
         object.at().refuse_with::<()>("no listener for requests", "http: \":8080\", or https: \":443\" and tls");
     }
-    match (object.get("https"), &tls) {
-        (Some(at), None) => at.refuse_with("https needs a certificate", "tls: { certificate: cert.pem, key: key.pem }"),
-        (None, Some(tls)) => Some(tls.at().warn("no https listener uses this certificate", "listen: { https: \":443\" }")),
-        _ => Some(()),
-    };
     refuse_shared(&object, &listen);
     guard_admin(&object, listen.admin);
     (listen, certificate)
@@ -79,7 +83,6 @@ fn certificate(tls: &Object<'_>) -> Option<Certificate> {
     let chain = tls.require("certificate").and_then(|at| Some((secrets::file(&at)?, at)));
     let key = tls.require("key").and_then(|at| Some((secrets::file(&at)?, at)));
     let (((chain, chain_pem), chain_at), ((key, key_pem), key_at)) = chain.zip(key)?;
-    secrets::warn_if_public(&key_at, &key);
     let certificates: Result<Vec<_>, _> = rustls_pemfile::certs(&mut chain_pem.expose().as_slice()).collect();
     let certificates = match certificates {
         Ok(found) if !found.is_empty() => found,
@@ -88,6 +91,7 @@ fn certificate(tls: &Object<'_>) -> Option<Certificate> {
     let Ok(Some(private)) = rustls_pemfile::private_key(&mut key_pem.expose().as_slice()) else {
         return key_at.refuse("holds no PEM private key");
     };
+    secrets::warn_if_public(&key_at, &key);
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     match rustls::sign::CertifiedKey::from_der(certificates, private, &provider) {
         Ok(_) => Some(Certificate { chain, key }),
@@ -99,6 +103,8 @@ fn certificate(tls: &Object<'_>) -> Option<Certificate> {
 pub fn sites(file: &Object<'_>, listen: &Listen) -> Option<(Sites, bool)> {
     let Some(at) = file.get("site") else {
         let Some(http) = listen.http else {
+            // Without any listener, that has been said, and says enough.
+            listen.https?;
             return file.at().refuse_with("'site' is missing", "site: https://app.example.com");
         };
         let host: Host = "localhost".parse().ok()?;
@@ -171,19 +177,21 @@ pub fn prefix(file: &Object<'_>) -> String {
 /// Who may set `X-Forwarded-*`.
 pub fn trusted_proxies(file: &Object<'_>) -> Networks {
     let Some(at) = file.get("trusted_proxies") else { return Networks::default() };
-    let Some(networks) = values::networks(&at) else { return Networks::default() };
-    for net in networks.iter() {
-        let narrow = if net.addr().is_ipv4() { 8 } else { 16 };
-        match net.prefix_len() {
-            0 => {
-                at.refuse_with::<()>(format!("{net} is everybody, who could then choose the address they seem to come from"),
-                    "name the addresses of the proxies in front");
-            }
-            wide if wide < narrow => at.warn(format!("{net} is a large part of the internet"), "name the addresses of the proxies in front"),
-            _ => {}
+    at.list().unwrap_or_default().iter().filter_map(trusted_proxy).collect()
+}
+
+fn trusted_proxy(at: &At<'_>) -> Option<IpNet> {
+    let net = values::network(at)?;
+    let wide = if net.addr().is_ipv4() { 8 } else { 16 };
+    let hint = "name the addresses of the proxies in front";
+    match net.prefix_len() {
+        0 => at.refuse_with("is everybody, who could then choose the address they seem to come from", hint),
+        len if len < wide => {
+            at.warn("is a large part of the internet", hint);
+            Some(net)
         }
+        _ => Some(net),
     }
-    networks
 }
 
 /// Where everything is kept.

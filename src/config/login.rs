@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::crypto::key::GatewayKey;
-use crate::crypto::password;
+use crate::crypto::password::{self, Password};
 use crate::identity::settings::{SessionSettings, Settings};
 
 use super::raw::{At, Object};
@@ -83,8 +83,8 @@ pub fn bootstrap(file: &Object<'_>, passwords: password::Settings) -> Option<Boo
     let username = object.require("username").and_then(|at| at.parse("a username"));
     let at = object.require("password")?;
     let password = secrets::text(&at)?;
-    if password.expose().chars().count() < passwords.min_length {
-        return at.refuse(format!("the password has fewer than {} characters", passwords.min_length));
+    if let Err(fault) = Password::chosen(password.expose(), &passwords) {
+        return at.refuse(format!("the password {fault}"));
     }
     Some(Bootstrap { username: username?, password })
 }
@@ -109,7 +109,7 @@ fn kept_key(file: &At<'_>) -> Option<KeySource> {
     };
     match std::fs::read(&path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Some(KeySource::Kept(path)),
-        Err(error) => wrong(format!("cannot read {} ({error})", path.display())),
+        Err(error) => wrong(format!("cannot read {}: {}", path.display(), secrets::reason(&error))),
         Ok(bytes) => match GatewayKey::parse(&bytes) {
             Err(error) => wrong(format!("{}: {error}", path.display())),
             Ok(_) => {

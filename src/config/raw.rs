@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::later;
-use super::report::{Fault, suggest};
+use super::report::{Fault, nearest, suggest};
 use super::schema;
 use super::tree::{Key, Node, Value};
 
@@ -46,7 +46,7 @@ pub struct Entry<'a> {
 }
 
 /// Values longer than this are cut when they are shown.
-const SHOWN: usize = 60;
+const SHOWN: usize = 80;
 
 /// Keys whose values are, or could be taken for, secrets. They are never shown.
 const SECRET_KEYS: [&str; 3] = ["password", "secret", "key"];
@@ -131,9 +131,22 @@ impl<'a> At<'a> {
         None
     }
 
+    /// Writes down what is wrong around this value, whose own text would say nothing.
+    pub fn refuse_around<T>(&self, message: impl Into<String>, hint: Option<&str>) -> Option<T> {
+        let fault = self.describe(message.into(), hint.map(str::to_owned));
+        self.reading.fault(Fault { seen: None, ..fault });
+        None
+    }
+
     /// Writes down what was probably not meant.
     pub fn warn(&self, message: impl Into<String>, hint: impl Into<String>) {
         self.reading.warning(self.describe(message.into(), Some(hint.into())));
+    }
+
+    /// Writes down what was probably not meant around this value.
+    pub fn warn_around(&self, message: impl Into<String>, hint: impl Into<String>) {
+        let warning = self.describe(message.into(), Some(hint.into()));
+        self.reading.warning(Fault { seen: None, ..warning });
     }
 
     /// Refuses a word that is not among those known here.
@@ -209,7 +222,7 @@ impl<'a> At<'a> {
                 let item = |(at, node)| At { node, path: format!("{}[{at}]", self.path), reading: self.reading };
                 Some(items.iter().enumerate().map(item).collect())
             }
-            Value::Text(_) => self.refuse_with(self.expected("a list"), "write [it] in brackets"),
+            Value::Text(text) => self.refuse_around(self.expected("a list"), Some(&format!("write [{}]", printable(text)))),
             _ => self.refuse(self.expected("a list")),
         }
     }
@@ -304,6 +317,14 @@ impl<'a> Object<'a> {
         self.entries.iter().map(|(key, _)| key.text.as_str())
     }
 
+    fn suggest(&self, key: &str, known: &[&'static str]) -> Option<String> {
+        let later = nearest(key, later::keys(self.shape).iter().copied());
+        match (nearest(key, known.iter().copied()), later) {
+            (None, Some(later)) => Some(format!("did you mean '{later}', which is {}?", later::MESSAGE)),
+            _ => suggest(key, known.iter().copied()),
+        }
+    }
+
     fn refuse_unknown_keys(&self) {
         let known = schema::keys(self.shape);
         for (key, _) in self.entries.iter().filter(|(key, _)| !known.contains(&key.text.as_str())) {
@@ -311,7 +332,7 @@ impl<'a> Object<'a> {
             let (message, hint) = if later {
                 (later::MESSAGE, None)
             } else {
-                ("unknown key", suggest(&key.text, known.iter().copied()))
+                ("unknown key", self.suggest(&key.text, &known))
             };
             let fault = Fault::of_file(message).at_line(key.line);
             let (path, seen) = (self.at.path.clone(), Some(printable(&key.text)));
@@ -321,10 +342,11 @@ impl<'a> Object<'a> {
 }
 
 /// Fit for a terminal: no control characters, not too long.
-fn printable(text: &str) -> String {
+#[must_use]
+pub fn printable(text: &str) -> String {
     let plain = |c: char| if c.is_control() { '\u{fffd}' } else { c };
     let cut: String = text.chars().take(SHOWN).map(plain).collect();
-    if cut.len() < text.len() && text.chars().count() > SHOWN { cut + "…" } else { cut }
+    if text.chars().nth(SHOWN).is_some() { cut + "…" } else { cut }
 }
 
 /// A URL without the password that people put into URLs.

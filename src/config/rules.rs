@@ -43,9 +43,10 @@ struct Defaults {
 /// Every rule that is sound, in the order of the file.
 pub fn rules(file: &Object<'_>, scope: &Scope<'_>) -> Vec<Rule> {
     let defaults = defaults(file, scope);
-    let items = file.require("rules").and_then(|at| at.list()).unwrap_or_default();
-    if items.is_empty() && file.get("rules").is_some_and(|at| matches!(at.value(), Value::List(_))) {
-        file.at().warn("there are no rules, so every request is denied", "rules: [{ path: /**, allow: signed_in }]");
+    let written = file.require("rules");
+    let items = written.as_ref().and_then(At::list).unwrap_or_default();
+    if let Some(at) = written.filter(|at| *at.value() == Value::List(Vec::new())) {
+        at.warn("there are no rules, so every request is denied", "rules: [{ path: /**, allow: signed_in }]");
     }
     let sound = items.iter().filter_map(|at| Some((at, rule(at, scope, &defaults)?)));
     let (places, rules): (Vec<&At<'_>>, Vec<Rule>) = sound.unzip();
@@ -186,8 +187,11 @@ fn destination(object: &Object<'_>, scope: &Scope<'_>, defaults: &Defaults, clos
         // What nobody may pass leads nowhere.
         (None, None) if closed => Some("".into()),
         (None, None) => {
-            let names = scope.names.join(", ");
-            object.at().refuse_with("'to' is missing, and there is no default", format!("write to: with one of {names}, or defaults: {{ to: ... }}"))
+            let hint = match scope.names.first() {
+                Some(name) => format!("write to: {name} here, or once for all rules: defaults: {{ to: {name} }}"),
+                None => "name a service first: upstreams: { web: { to: http://web:8080 } }".to_owned(),
+            };
+            object.at().refuse_with("'to' is missing, and there is no default", hint)
         }
     }
 }
@@ -269,3 +273,7 @@ fn warn_of_unused(file: &Object<'_>, items: &[At<'_>], rules: &[Rule], scope: &S
         }
     }
 }
+
+#[cfg(test)]
+#[path = "rules_tests.rs"]
+mod tests;

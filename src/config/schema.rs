@@ -48,7 +48,13 @@ pub(super) mod tests {
         ASKED.with_borrow_mut(BTreeSet::clear);
         let text = include_str!("testdata/everything.yaml");
         let env = |name: &str| Some(if name == "KEY" { "0".repeat(64) } else { "correct horse".to_owned() });
-        crate::config::Config::from_text(text, std::path::Path::new("."), &env).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        std::fs::write(folder.path().join("cert.pem"), made.cert.pem()).unwrap();
+        std::fs::write(folder.path().join("key.pem"), made.signing_key.serialize_pem()).unwrap();
+        let config = crate::config::Config::from_text(text, folder.path(), &env);
+        let config = config.unwrap_or_else(|report| panic!("{report}"));
+        assert!(crate::config::policy_test::run(&config).iter().all(crate::config::policy_test::TestOutcome::passed));
         let asked = ASKED.with_borrow(Clone::clone);
         let objects = KEYS.iter().flat_map(|(shape, keys)| keys.iter().map(|key| (shape.clone(), key.clone())));
         assert_eq!(asked, objects.collect());

@@ -62,8 +62,14 @@ pub fn warn_if_public(at: &At<'_>, path: &Path) {
     let mode = path.metadata().map(|meta| meta.permissions().mode()).unwrap_or(0);
     if mode & 0o004 != 0 {
         let shown = path.display();
-        at.warn(format!("every user of this machine can read {shown}"), format!("chmod o-rwx {shown}"));
+        at.warn_around(format!("every user of this machine can read {shown}"), format!("chmod o-rwx {shown}"));
     }
+}
+
+/// Why a file cannot be read, without the number that only programmers know.
+pub fn reason(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or_default().to_lowercase()
 }
 
 fn contents(at: &At<'_>, path: &Path) -> Option<Secret<Vec<u8>>> {
@@ -71,9 +77,9 @@ fn contents(at: &At<'_>, path: &Path) -> Option<Secret<Vec<u8>>> {
     let read = File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes));
     let shown = path.display();
     match read {
-        Err(error) => at.refuse(format!("cannot read {shown} ({error})")),
-        Ok(0) => at.refuse(format!("{shown} is empty")),
-        Ok(length) if length as u64 > MAX_BYTES => at.refuse(format!("{shown} is too large")),
+        Err(error) => at.refuse_around(format!("cannot read {shown}: {}", reason(&error)), None),
+        Ok(0) => at.refuse_around(format!("{shown} is empty"), None),
+        Ok(length) if length as u64 > MAX_BYTES => at.refuse_around(format!("{shown} is too large"), None),
         Ok(_) => Some(Secret::new(bytes)),
     }
 }

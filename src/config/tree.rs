@@ -69,6 +69,8 @@ pub const MAX_BYTES: usize = 1 << 20;
 /// Deeper than any configuration goes, and shallow enough for the stack.
 const MAX_DEPTH: usize = 32;
 
+const ANCHORS: &str = "anchors and aliases ('&', '*') are not read here";
+
 impl Value {
     /// What it is, for people.
     #[must_use]
@@ -94,7 +96,7 @@ pub fn read_file(path: &Path) -> Result<String, Fault> {
     let unreadable = |error: std::io::Error| match error.kind() {
         std::io::ErrorKind::IsADirectory => Fault::of_file("is a directory, not a file"),
         std::io::ErrorKind::NotFound => Fault::of_file("there is no such file").hint("name another one with --config FILE"),
-        _ => Fault::of_file(format!("cannot be read: {error}")),
+        _ => Fault::of_file(format!("cannot be read: {}", super::secrets::reason(&error))),
     };
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(unreadable)?;
@@ -112,6 +114,11 @@ pub fn read_file(path: &Path) -> Result<String, Fault> {
 /// On what is no YAML, or YAML that is refused.
 pub fn parse(text: &str) -> Result<Tree, Fault> {
     refuse_at_sight(text)?;
+    let tree = parse_any(text)?;
+    if tree.root.value == Value::Null { Err(Fault::of_file("is empty")) } else { Ok(tree) }
+}
+
+fn parse_any(text: &str) -> Result<Tree, Fault> {
     match read(text, DuplicateKeyPolicy::Error) {
         Ok(root) => Ok(Tree { root, faults: Vec::new() }),
         // Read on past the duplicate, so that it does not hide what else is wrong.
@@ -169,19 +176,21 @@ fn fault_of(error: &Error) -> Fault {
     let fault = |message: &str| Fault::of_file(message).at_line(line);
     match error.without_snippet() {
         Error::DuplicateMappingKey { key, .. } => Fault { seen: key.clone(), ..fault("the same key twice") },
+        Error::UnknownAnchor { .. } => fault(ANCHORS),
         Error::Budget { breach, .. } => fault(too_much(breach)).hint("a configuration needs none of that; write it out"),
         Error::MergeKeyNotAllowed { .. } => fault("merge keys ('<<') are not read here").hint("write the keys out"),
         Error::MultipleDocuments { .. } => fault("holds a second YAML document ('---')"),
         other => {
             let message = DefaultMessageFormatter.format_message(other);
-            fault(&format!("is not YAML that can be read: {}", message.escape_debug()))
+            let message: String = message.chars().filter(|c| !c.is_control()).collect();
+            fault(&format!("is not YAML that can be read: {message}"))
         }
     }
 }
 
 const fn too_much(breach: &BudgetBreach) -> &'static str {
     match breach {
-        BudgetBreach::Aliases { .. } | BudgetBreach::Anchors { .. } => "anchors and aliases ('&', '*') are not read here",
+        BudgetBreach::Aliases { .. } | BudgetBreach::Anchors { .. } => ANCHORS,
         BudgetBreach::Depth { .. } => "is nested too deep",
         BudgetBreach::Documents { .. } => "holds a second YAML document ('---')",
         _ => "holds too many values",
@@ -266,3 +275,7 @@ impl<'de> Visitor<'de> for AnyValue {
         Ok(Value::Object(object))
     }
 }
+
+#[cfg(test)]
+#[path = "tree_tests.rs"]
+mod tests;

@@ -83,7 +83,7 @@ fn server(at: &At<'_>) -> Option<Server> {
 }
 
 fn readings(object: &Object<'_>) -> Readings {
-    let said = |key, word| object.get(key).and_then(|at| at.choice("word", &[(word, true)])).unwrap_or(false);
+    let said = |key, word| object.get(key).and_then(|at| at.choice("value", &[(word, true)])).unwrap_or(false);
     Readings {
         encoded_slashes: said("encoded_slashes", "allow"),
         matrix_params: said("matrix_params", "allow"),

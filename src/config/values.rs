@@ -9,7 +9,8 @@ use ipnet::IpNet;
 
 use crate::base::net::Networks;
 
-use super::raw::At;
+use super::raw::{At, printable};
+use super::tree::Value;
 
 const DURATIONS: [(&str, u64); 5] = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 
@@ -48,13 +49,17 @@ pub fn size(at: &At<'_>) -> Option<u64> {
 
 /// A size, or `none`: more than anybody will send.
 pub fn size_or_none(at: &At<'_>) -> Option<u64> {
-    if at.text()? == "none" { Some(u64::MAX) } else { size(at) }
+    if *at.value() == Value::Text("none".to_owned()) { Some(u64::MAX) } else { size(at) }
 }
 
 /// A number and its unit: the outer `None` is a fault that was written down, the inner one none yet.
 #[expect(clippy::option_option, reason = "two ways not to have a value, told apart by the caller")]
 fn quantity(at: &At<'_>, units: &[(&str, u64)]) -> Option<Option<u64>> {
-    let text = at.text()?;
+    let text = match at.value() {
+        // A number without its unit: what is missing is the unit, not the quotes.
+        Value::Integer(_) => return Some(None),
+        _ => at.text()?,
+    };
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let factor = units.iter().find(|(name, _)| *name == unit).map(|(_, factor)| *factor);
@@ -63,10 +68,12 @@ fn quantity(at: &At<'_>, units: &[(&str, u64)]) -> Option<Option<u64>> {
 
 /// A list of networks, each in CIDR notation or a single address.
 pub fn networks(at: &At<'_>) -> Option<Networks> {
-    at.list()?.iter().map(network).collect::<Vec<_>>().into_iter().collect()
+    let found: Vec<_> = at.list()?.iter().map(network).collect();
+    found.into_iter().collect()
 }
 
-fn network(at: &At<'_>) -> Option<IpNet> {
+/// A network in CIDR notation, or a single address.
+pub fn network(at: &At<'_>) -> Option<IpNet> {
     let text = at.text()?;
     let parsed = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
     let Ok(net) = parsed else {
@@ -86,11 +93,13 @@ fn network(at: &At<'_>) -> Option<IpNet> {
 
 /// The name of a header that the gateway may set on its own.
 pub fn header(at: &At<'_>, text: &str) -> Option<HeaderName> {
-    let Ok(name) = text.parse::<HeaderName>() else { return at.refuse("not a header name") };
+    let Ok(name) = text.parse::<HeaderName>() else {
+        return at.refuse_around(format!("not a header name: '{}'", printable(text)), None);
+    };
     let folded = crate::policy::header::fold(text);
     let taken = TAKEN.contains(&&*folded) || TAKEN_FAMILIES.iter().any(|family| folded.starts_with(family));
     if taken {
-        return at.refuse_with("has a meaning of its own in HTTP", "choose a name like X-Auth-User");
+        return at.refuse_around(format!("the header {name} has a meaning of its own"), Some("choose a name like X-Auth-User"));
     }
     Some(name)
 }

@@ -39,7 +39,7 @@ impl CookieNames {
     #[must_use]
     pub fn set(&self, name: &str, value: &str, age: Option<Duration>) -> String {
         // RFC 6265bis section 5.5 caps the age at 400 days.
-        let age = age.map(|age| age.min(Duration::from_secs(400 * 86_400)).as_secs());
+        let age = age.map(|age| age.min(Duration::from_hours(400 * 24)).as_secs());
         let mut cookie = format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax");
         if let Some(seconds) = age {
             // Writing to a String cannot fail.

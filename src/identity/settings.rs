@@ -27,8 +27,8 @@ pub struct SessionSettings {
 impl SessionSettings {
     /// The settings where the file says nothing.
     pub const DEFAULT: Self = Self {
-        idle: Duration::from_secs(12 * 3600),
-        max: Duration::from_secs(14 * 86_400),
+        idle: Duration::from_hours(12),
+        max: Duration::from_hours(14 * 24),
         per_user: None,
     };
 }

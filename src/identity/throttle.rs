@@ -2,8 +2,8 @@
 //!
 //! Four budgets, counted where the sessions are kept, so that nodes share them and restarts do not forget:
 //! an account from one origin (guessing), an origin over all accounts (spraying), an account from all
-//! origins (a botnet), and everybody. An attempt is counted before the password is looked at, so that
-//! parallel attempts cannot slip past the limit together. An origin that has used up its own budget does
+//! origins (a botnet), and everybody. The two for one account are counted before the password is looked at, so
+//! that parallel attempts cannot slip past the limit together. An origin that has used up its own budget does
 //! not touch the account's: nobody locks the owner out from one place.
 
 use std::sync::Arc;
@@ -20,26 +20,26 @@ use super::IdentityFault;
 const PAIR: Budget = Budget {
     name: b"pair",
     attempts: 20,
-    window: Duration::from_secs(15 * 60),
+    window: Duration::from_mins(15),
 };
 /// Failures of one origin over all accounts.
 const ORIGIN: Budget = Budget {
     name: b"origin",
     attempts: 200,
-    window: Duration::from_secs(15 * 60),
+    window: Duration::from_mins(15),
 };
 /// Failures for one account from all origins. NIST SP 800-63B-4 section 3.2.2 asks for 100 or
 /// fewer in a row; the window makes it a rate.
 const ACCOUNT: Budget = Budget {
     name: b"account",
     attempts: 100,
-    window: Duration::from_secs(60 * 60),
+    window: Duration::from_hours(1),
 };
 /// Failures of everybody: about what two cores can hash.
 const EVERYBODY: Budget = Budget {
     name: b"everybody",
     attempts: 6_000,
-    window: Duration::from_secs(60),
+    window: Duration::from_mins(1),
 };
 
 /// Counts attempts to log in.
@@ -109,11 +109,17 @@ impl Throttle {
                 return Ok(Err(refused));
             }
         }
-        let tally = self
-            .volatile
-            .count(Kind::Throttle, &attempt.pair(), PAIR.window, now)
-            .await?;
-        Ok(PAIR.refuse(tally, 1).map_or(Ok(attempt), Err))
+        // The narrow budget first: what it refuses costs the account nothing.
+        for (budget, key) in attempt.guesses() {
+            let tally = self
+                .volatile
+                .count(Kind::Throttle, &key, budget.window, now)
+                .await?;
+            if let Some(refused) = budget.refuse(tally, 1) {
+                return Ok(Err(refused));
+            }
+        }
+        Ok(Ok(attempt))
     }
 
     /// The password was wrong: the wider budgets pay, too.
@@ -129,25 +135,33 @@ impl Throttle {
         Ok(())
     }
 
-    /// The password was right: earlier typing errors from here are forgiven.
+    /// The password was right: earlier failures for this account are forgiven, as budgets for guessing are
+    /// about failures in a row (NIST SP 800-63B-4 section 3.2.2). What its origin did elsewhere is not.
     ///
     /// # Errors
     /// When the store does not answer.
     pub async fn succeeded(&self, attempt: &Attempt) -> Result<(), IdentityFault> {
-        self.volatile.reset(Kind::Throttle, &attempt.pair()).await?;
+        for (_, key) in attempt.guesses() {
+            self.volatile.reset(Kind::Throttle, &key).await?;
+        }
         Ok(())
     }
 }
 
 impl Attempt {
-    fn pair(&self) -> Key {
-        PAIR.key(&[&self.subject, self.origin.as_bytes()])
+    /// The budgets for guessing at one account, counted before the password is looked at.
+    fn guesses(&self) -> [(&'static Budget, Key); 2] {
+        let from_here = PAIR.key(&[&self.subject, self.origin.as_bytes()]);
+        [
+            (&PAIR, from_here),
+            (&ACCOUNT, ACCOUNT.key(&[&self.subject])),
+        ]
     }
 
-    fn failures(&self) -> [(&'static Budget, Vec<&[u8]>); 3] {
+    /// The budgets that other people's accounts share, counted by failures only.
+    fn failures(&self) -> [(&'static Budget, Vec<&[u8]>); 2] {
         [
             (&ORIGIN, vec![self.origin.as_bytes()]),
-            (&ACCOUNT, vec![&self.subject]),
             (&EVERYBODY, vec![]),
         ]
     }
@@ -182,7 +196,7 @@ impl Subject {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::volatile::memory::Memory;
+    use crate::store::volatile::Memory;
 
     const NOW: Timestamp = Timestamp::from_millis(1_000_000);
 

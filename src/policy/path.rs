@@ -48,6 +48,9 @@ pub enum PathFault {
     /// A raw `#`.
     #[error("a fragment")]
     Fragment,
+    /// `<`, `>` or a raw backtick, which no URI holds and no client sends.
+    #[error("a character that must be percent-encoded")]
+    NotUri,
     /// A raw byte above 127.
     #[error("a byte outside ASCII that is not percent-encoded")]
     NotAscii,
@@ -138,7 +141,9 @@ impl CanonicalPath {
     /// When that reading is no path.
     pub fn folded(&self) -> Result<Self, PathFault> {
         let lower = self.decoded.as_deref().unwrap_or(&self.text).to_lowercase();
-        Self::parse(encode(&lower).as_bytes())
+        // An encoded slash stands in the decoded text as it was; `%252F` itself never gets this far.
+        let encoded = encode(&lower).replace("%252f", "%2F");
+        Self::parse(encoded.as_bytes())
     }
 }
 
@@ -180,6 +185,7 @@ fn escape(raw: &[u8], marks: &mut Marks) -> Result<String, PathFault> {
             b' ' => return Err(PathFault::Space),
             0..=0x1f | 0x7f => return Err(PathFault::Control),
             0x80.. => return Err(PathFault::NotAscii),
+            b'<' | b'>' | b'`' => return Err(PathFault::NotUri),
             plain if is_pchar(plain) => out.push(char::from(plain)),
             other => push_escape(&mut out, other),
         }

@@ -60,7 +60,7 @@ pub fn settle(
         }
     }
     if allowed.fold_case {
-        fold(policy, target, selection)
+        fold(policy, target, &selection)
     } else {
         Ok(selection)
     }
@@ -68,7 +68,7 @@ pub fn settle(
 
 /// An upstream that ignores case is judged by what it would serve: the folded path. Both spellings must go
 /// to that upstream.
-fn fold(policy: &Policy, target: &Target, as_written: Selection) -> Result<Selection, TwoReadings> {
+fn fold(policy: &Policy, target: &Target, as_written: &Selection) -> Result<Selection, TwoReadings> {
     let path = target.path().folded().map_err(|_| TwoReadings)?;
     let folded = policy.select(&target.with_path(path));
     let upstream = |selection: &Selection| {
@@ -77,7 +77,7 @@ fn fold(policy: &Policy, target: &Target, as_written: Selection) -> Result<Selec
             .as_ref()
             .map(|rule| Arc::clone(&rule.upstream))
     };
-    if upstream(&folded) == upstream(&as_written) {
+    if upstream(&folded) == upstream(as_written) {
         Ok(folded)
     } else {
         Err(TwoReadings)

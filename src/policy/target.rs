@@ -222,7 +222,7 @@ fn parse_query(raw: &[u8]) -> Result<Box<str>, TargetFault> {
     let text = std::str::from_utf8(raw).map_err(|_| TargetFault::Query)?;
     let printable = text
         .bytes()
-        .all(|byte| byte.is_ascii_graphic() && byte != b'#');
+        .all(|byte| byte.is_ascii_graphic() && !b"#\"<>".contains(&byte));
     printable.then(|| text.into()).ok_or(TargetFault::Query)
 }
 

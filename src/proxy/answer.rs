@@ -102,6 +102,18 @@ impl Answer {
         self
     }
 
+    /// The length to announce: for `HEAD` what the page said of its body, which it did not send.
+    fn length(&self, head: bool) -> Option<HeaderValue> {
+        let said = self
+            .headers
+            .iter()
+            .find(|(name, _)| name == header::CONTENT_LENGTH);
+        match said {
+            _ if !head || !self.body.is_empty() => Some(self.body.len().into()),
+            said => said.map(|(_, value)| value.clone()),
+        }
+    }
+
     /// Sends it. On HTTP/1 the connection is kept only when the request was read to its end: what is left
     /// of a body must never be taken for a request.
     ///
@@ -113,13 +125,14 @@ impl Answer {
         }
         let bodiless = matches!(self.status.as_u16(), 204 | 304);
         let mut head = ResponseHeader::build(self.status, Some(self.headers.len() + 4))?;
-        for (name, value) in self.headers {
-            if name != header::CONTENT_LENGTH && name != header::TRANSFER_ENCODING {
-                head.append_header(name, value)?;
+        for (name, value) in &self.headers {
+            if *name != header::CONTENT_LENGTH && *name != header::TRANSFER_ENCODING {
+                head.append_header(name.clone(), value.clone())?;
             }
         }
-        if !bodiless {
-            head.insert_header(header::CONTENT_LENGTH, self.body.len())?;
+        let announced = self.length(session.req_header().method == Method::HEAD);
+        if let (false, Some(length)) = (bodiless, announced) {
+            head.insert_header(header::CONTENT_LENGTH, length)?;
         }
         if !head.headers.contains_key(header::CACHE_CONTROL) {
             head.insert_header(header::CACHE_CONTROL, "no-store")?;

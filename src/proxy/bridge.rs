@@ -33,6 +33,9 @@ pub enum BridgeFault {
     /// The body is larger than any page needs.
     #[error("the request body is too large")]
     TooLarge,
+    /// The body is compressed, and nothing of ours unpacks.
+    #[error("compressed bodies are not accepted")]
+    Encoded,
     /// The body did not arrive in time.
     #[error("the request body took too long")]
     TooSlow,
@@ -53,6 +56,7 @@ impl BridgeFault {
     pub const fn status(&self) -> u16 {
         match self {
             Self::TooLarge => 413,
+            Self::Encoded => 415,
             Self::TooSlow => 408,
             Self::Broken(_) | Self::Request(_) => 400,
             Self::Answer => 500,
@@ -70,6 +74,10 @@ pub async fn ask(
     visitor: Visitor,
     pages: &Pages,
 ) -> Result<Answer, BridgeFault> {
+    let encoding = session.req_header().headers.get(header::CONTENT_ENCODING);
+    if encoding.is_some_and(|encoding| encoding != "identity") {
+        return Err(BridgeFault::Encoded);
+    }
     let body = timeout(PATIENCE, read_body(session))
         .await
         .map_err(|_| BridgeFault::TooSlow)??;

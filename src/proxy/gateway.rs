@@ -233,7 +233,9 @@ impl ProxyHttp for Gateway {
         let id =
             id.map_err(|fault| Error::because(ErrorType::InternalError, "request id", fault))?;
         ctx.begin(id, self.0.drain.admitted());
-        if self.0.drain.is_draining() {
+        // HTTP/1.0 has no reliable way to keep a connection.
+        let old = session.req_header().version == http::Version::HTTP_10;
+        if old || self.0.drain.is_draining() {
             session.set_keepalive(None);
         }
         self.handle(session, ctx).await

@@ -170,12 +170,10 @@ mod tests {
             ("Accept", "*/*"),
         ]);
         strip(&mut stripped, &Reserved::new([]));
-        let left: Vec<_> = stripped
-            .headers
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.to_str().unwrap()))
-            .collect();
-        assert_eq!(left, [("cookie", "a=1"), ("accept", "*/*")]);
+        let left = |name: &str| stripped.headers.get(name).map(HeaderValue::as_bytes);
+        assert_eq!(stripped.headers.len(), 2);
+        assert_eq!(left("cookie"), Some(&b"a=1"[..]));
+        assert_eq!(left("accept"), Some(&b"*/*"[..]));
     }
 
     #[test]

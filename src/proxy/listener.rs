@@ -190,8 +190,9 @@ impl<C: Connections> Shared<C> {
             let state = ConnState::new(peer, false, None);
             return Some(Box::new(Guard::new(Box::new(l4), state, limits)));
         };
+        // Boxed, or every connection would carry the room of a handshake for as long as it lives.
         let (handshake, name) =
-            with_server_name(timeout(HANDSHAKE, acceptor.tls_handshake(l4))).await;
+            with_server_name(Box::pin(timeout(HANDSHAKE, acceptor.tls_handshake(l4)))).await;
         match handshake {
             Ok(Ok(tls)) => {
                 let state = ConnState::new(peer, true, name);

@@ -44,7 +44,7 @@ impl Requests {
         let mut options = HttpServerOptions::default();
         options.h2c = true;
         // Pingora lets idle HTTP/2 connections live for ever.
-        options.h2_idle_timeout = Some(std::time::Duration::from_secs(60));
+        options.h2_idle_timeout = Some(std::time::Duration::from_mins(1));
         Self {
             proxy: Arc::new(proxy),
             options,

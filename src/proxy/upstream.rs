@@ -113,7 +113,7 @@ impl Pool {
         options.total_connection_timeout = Some(self.timeout);
         options.read_timeout = Some(self.timeout);
         options.write_timeout = Some(self.timeout);
-        options.idle_timeout = Some(Duration::from_secs(60));
+        options.idle_timeout = Some(Duration::from_mins(1));
         // Tunnels are judged by rules of their own; until a request may ask for one, none is opened.
         options.http_upstream_request_policy = HttpUpstreamRequestPolicy::deny_upgrades();
         match manner.scheme {
@@ -144,7 +144,7 @@ impl ServiceDiscovery for Names {
             {
                 Ok(addresses) => found.extend(addresses.map(|address| server.backend(address))),
                 Err(error) => {
-                    tracing::warn!(%error, host = server.host, "could not look up a server")
+                    tracing::warn!(%error, host = server.host, "could not look up a server");
                 }
             }
         }

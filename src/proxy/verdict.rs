@@ -134,6 +134,8 @@ impl Gateway {
     async fn show(&self, session: &mut Session, ctx: &mut Context) -> pingora::Result<bool> {
         let mut request = session.req_header().clone();
         finish_request(&mut request, ctx)?;
+        // Between the client and us only; a service never sees it.
+        request.remove_header(&http::header::CONNECTION);
         let target = ctx
             .target
             .as_ref()

@@ -1,6 +1,6 @@
 //! One handle for every database: runs statements, batches and transactions, and times them.
 //!
-//! Nothing above this file knows which database it talks to. [`Engine`] is a closed enum: a further database
+//! Nothing above this file knows which database it talks to. `Engine` is a closed enum: a further database
 //! is a further arm here, and no caller changes. What the arms promise:
 //!
 //! * a [`Call`] that writes is durable once it has answered;

@@ -31,8 +31,8 @@ use crate::base::time::Timestamp;
 
 pub use self::db::{Db, Observer};
 pub use self::error::DbError;
-pub use self::migrate::MigrateError;
 use self::keys::Keys;
+pub use self::migrate::MigrateError;
 use self::roles::{Closure, Roles};
 pub use self::url::{DbUrl, DbUrlError};
 use self::users::{User, UserError, Users};

@@ -1,21 +1,29 @@
 //! The log: to standard error, for people or as JSON lines, filtered by `PORTCULLIS_LOG`.
 
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 
 use super::settings::Format;
 
 /// Starts logging. `filter` has the syntax of `tracing`'s directives, such as `info,pingora=warn`; a filter
 /// that cannot be read falls back to the default and is complained about.
-pub fn start(format: Format, filter: Option<&str>) {
+///
+/// Lines are written by a thread of their own; those still waiting are written when the guard is dropped.
+#[must_use = "dropping the guard ends the writing"]
+pub fn start(format: Format, filter: Option<&str>) -> WorkerGuard {
     const DEFAULT: &str = "info,pingora=warn,pingora_core=warn,pingora_proxy=off";
     let parsed = filter.map(EnvFilter::try_new);
     let complaint = matches!(parsed, Some(Err(_)));
     let filter = parsed
         .and_then(Result::ok)
         .unwrap_or_else(|| EnvFilter::new(DEFAULT));
+    // Never lossy: a full queue makes requests wait rather than losing what happened.
+    let (writer, guard) = NonBlockingBuilder::default()
+        .lossy(false)
+        .finish(std::io::stderr());
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+        .with_writer(writer);
     let started = match format {
         Format::Text => lines.with_target(false).with_ansi(false).try_init(),
         Format::Json => lines
@@ -27,4 +35,5 @@ pub fn start(format: Format, filter: Option<&str>) {
     if started.is_ok() && complaint {
         tracing::warn!("PORTCULLIS_LOG cannot be read as a filter; using '{DEFAULT}'");
     }
+    guard
 }

@@ -59,6 +59,7 @@ impl Metrics {
     ///
     /// # Errors
     /// Only if two have one name.
+    #[expect(clippy::too_many_lines, reason = "a table: one metric after the other")]
     pub fn new() -> Result<Self, MetricsFault> {
         let registry = Registry::new();
         let metrics = Self {
@@ -171,7 +172,7 @@ impl Metrics {
         Arc::new(move |operation, took| {
             histogram
                 .with_label_values(&[operation])
-                .observe(took.as_secs_f64())
+                .observe(took.as_secs_f64());
         })
     }
 }

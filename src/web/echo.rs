@@ -25,7 +25,6 @@ struct Echo {
 }
 
 /// The echo service.
-#[must_use]
 pub fn router(templates: Templates, brand: Arc<ArcSwap<Brand>>, prefix: &str) -> Router {
     let echo = Echo {
         templates,

@@ -11,7 +11,7 @@ use crate::identity::IdentityFault;
 use crate::identity::login::Refusal;
 use crate::store::DbError;
 
-/// Something a client is told: `{"detail", "code"}` in the convention of the FastAPI family.
+/// Something a client is told: `{"detail", "code"}` in the convention of the `FastAPI` family.
 #[derive(Debug)]
 pub struct Problem {
     status: StatusCode,

@@ -65,7 +65,6 @@ impl Web {
     }
 
     /// The router. `prefix` is where everything lives; `https` whether every site is.
-    #[must_use]
     pub fn router(self, prefix: &str, https: bool) -> Router {
         let routes = Router::new()
             .route("/", get(pages::home::show))

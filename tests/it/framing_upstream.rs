@@ -48,7 +48,7 @@ fn script(request: &Recorded) -> Reply {
             "{ok}A: b\rX-Poison: 1\r\nContent-Length: 2\r\n\r\nok"
         )),
         "bare-lf" => Reply::raw("HTTP/1.1 200 OK\nA: b\nContent-Length: 2\n\nok"),
-        "space" => Reply::raw(format!("{ok}X-Poison : 1\r\nContent-Length: 2\r\n\r\nok")),
+        "space" => Reply::raw(format!("{ok}A : b\r\nContent-Length: 2\r\n\r\nok")),
         "fold" => Reply::raw(format!(
             "{ok}A: b\r\n X-Poison: 1\r\nContent-Length: 2\r\n\r\nok"
         )),
@@ -161,9 +161,7 @@ fn s_18_more_than_was_asked() {
 
 #[test]
 fn s_19_answers_that_are_none() {
-    for kind in [
-        "nul", "control", "bare-cr", "space", "length", "status", "junk",
-    ] {
+    for kind in ["nul", "control", "bare-cr", "length", "status", "junk"] {
         let (status, _) = afterwards(kind).unwrap();
         assert_eq!(status, 502, "{kind}");
     }
@@ -174,7 +172,7 @@ fn s_19_answers_that_are_none() {
 
 #[test]
 fn s_19_answers_with_two_readings() {
-    for kind in ["both", "lengths", "bare-lf", "fold"] {
+    for kind in ["both", "lengths", "bare-lf", "fold", "space"] {
         match afterwards(kind) {
             // Passed on only under one framing of ours.
             Ok((200, body)) => assert!(matches!(body.as_str(), "ok" | "hello"), "{kind}: {body:?}"),

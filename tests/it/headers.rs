@@ -153,6 +153,11 @@ fn h_02_other_spellings() {
             &[400],
         );
     }
+}
+
+#[test]
+fn h_02_spellings_that_only_bridges_confuse() {
+    let mut trial = Trial::new(Gateway::shared(), "H-02-bridge");
     for name in [
         "X~Auth~User",
         "X'Auth'User",

@@ -36,7 +36,7 @@ pub const CACHE_TTL: Duration = Duration::from_secs(30);
 const CACHE_ENTRIES: usize = 100_000;
 
 /// "Last seen" is written at most this often.
-const TOUCH_EVERY: Duration = Duration::from_secs(60);
+const TOUCH_EVERY: Duration = Duration::from_mins(1);
 
 /// Everything about sessions. Clones share the cache.
 #[derive(Clone)]

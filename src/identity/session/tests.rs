@@ -5,7 +5,7 @@ use crate::store::users::NewUser;
 use crate::store::{DbUrl, Settings as StoreSettings, VolatileKind};
 
 const START: Timestamp = Timestamp::from_millis(1_700_000_000_000);
-const HOUR: Duration = Duration::from_secs(3600);
+const HOUR: Duration = Duration::from_hours(1);
 
 struct Bench {
     sessions: Sessions,

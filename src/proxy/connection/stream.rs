@@ -23,7 +23,7 @@ use crate::proxy::wire::h2::Frames;
 const H2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// How long a new connection may stay silent.
-const SILENCE: Duration = Duration::from_secs(60);
+const SILENCE: Duration = Duration::from_mins(1);
 
 impl AsyncRead for Guard {
     fn poll_read(

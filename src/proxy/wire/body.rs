@@ -1,6 +1,6 @@
 //! The body of an HTTP/1 request: where it ends, followed byte by byte (RFC 9112 section 7.1).
 
-use super::head::Framing;
+use super::head::{Framing, is_token};
 
 /// Follows a body through bytes that arrive in pieces.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +35,8 @@ enum State {
     DataEndLf,
     /// At the start of a trailer line, or of the empty line that ends the body.
     TrailerStart,
+    /// In the name of a trailer, which must be a field like any other.
+    TrailerName,
     Trailer,
     TrailerEnd,
     LastLf,
@@ -113,7 +115,7 @@ impl Body {
                     digits: digits + 1,
                 })
             }
-            (State::Size { size, digits: 1.. }, b'\r') | (State::Extension { size }, b'\r') => {
+            (State::Size { size, digits: 1.. } | State::Extension { size }, b'\r') => {
                 Ok(State::SizeEnd { size })
             }
             (State::Size { size, digits: 1.. }, b';') => Ok(State::Extension { size }),
@@ -128,9 +130,11 @@ impl Body {
             (State::LastLf, b'\n') => Ok(State::Done),
             (State::Trailer, b'\r') => Ok(State::TrailerEnd),
             (State::TrailerEnd, b'\n') => Ok(State::TrailerStart),
-            (State::TrailerStart, b'!'..=b'~') | (State::Trailer, b'\t' | b' '..=b'~' | 0x80..) => {
-                self.spend(State::Trailer)
+            (State::TrailerStart | State::TrailerName, _) if is_token(byte) => {
+                self.spend(State::TrailerName)
             }
+            (State::TrailerName, b':') => self.spend(State::Trailer),
+            (State::Trailer, b'\t' | b' '..=b'~' | 0x80..) => self.spend(State::Trailer),
             _ => Err(BodyFault),
         }
     }
@@ -200,6 +204,9 @@ mod tests {
             b"0\r\nT: v\n\r\n",
             b"0\r\n: v\0",
             b"0\r\n\n",
+            b"0\r\nA b\r\n\r\n",
+            b"0\r\nAb\r\n\r\n",
+            b"0\r\n A: b\r\n\r\n",
             b"5\rX",
             long.as_bytes(),
         ];

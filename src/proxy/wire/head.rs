@@ -195,15 +195,26 @@ fn request_line(line: &[u8], limits: &Limits) -> Result<Version, HeadFault> {
     if target.len() > limits.target {
         return Err(HeadFault::TargetTooLong);
     }
-    let printable = target
-        .iter()
-        .all(|&byte| byte.is_ascii_graphic() && byte != b'#');
     let served = target.starts_with(b"/") || (target == b"*" && verb == Verb::Options);
-    if printable && served {
+    if is_uri(target) && served {
         Ok(version)
     } else {
         Err(HeadFault::Target)
     }
+}
+
+/// Whether these are the characters of a URI, and of none that the library behind would refuse unseen.
+fn is_uri(target: &[u8]) -> bool {
+    let mut parts = target.splitn(2, |&byte| byte == b'?');
+    let (path, query) = (
+        parts.next().unwrap_or_default(),
+        parts.next().unwrap_or_default(),
+    );
+    let sound = |text: &[u8], without: &[u8]| {
+        text.iter()
+            .all(|byte| byte.is_ascii_graphic() && !without.contains(byte))
+    };
+    sound(path, b"#<>`") && sound(query, b"#<>\"")
 }
 
 /// What the fields say about framing, gathered line by line.
@@ -306,7 +317,7 @@ fn trim(value: &[u8]) -> &[u8] {
 }
 
 /// RFC 9110 section 5.6.2.
-const fn is_token(byte: u8) -> bool {
+pub(super) const fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
         || matches!(
             byte,

@@ -7,7 +7,7 @@ use super::volatile::{Shared, key, make, owned};
 use super::{at, on_every_volatile, together};
 use crate::store::volatile::{Kind, Tally};
 
-const MINUTE: Duration = Duration::from_secs(60);
+const MINUTE: Duration = Duration::from_mins(1);
 
 on_every_volatile! {
     a_04_every_count_is_a_number_of_its_own

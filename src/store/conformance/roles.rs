@@ -1,6 +1,5 @@
 //! The roles: made, deleted, given.
 
-
 use super::{Opened, at, made, names, new_user, on_every_db, together};
 use crate::base::id::UserId;
 use crate::base::name::{Permission, RoleName};
@@ -106,7 +105,7 @@ async fn roles_of_the_file_and_built_in_ones_stay(opened: &Opened) {
         .await
         .unwrap();
     mirror(opened, &[("viewer", "base")]).await;
-    let refused = |error: Result<_, RoleError>| error.map(|_: ()| ()).unwrap_err();
+    let refused = |done: Result<(), RoleError>| done.unwrap_err();
     let delete = async |role: &str| refused(opened.roles.delete(&name(role)).await.map(drop));
     assert_eq!(
         delete("viewer").await,
@@ -190,7 +189,7 @@ async fn parallel_assignments_leave_one_of_them(opened: &Opened) {
             roles
                 .set_user_roles(alice, &names(&wanted[n % 4]), LOCAL, at(1))
                 .await
-                .unwrap()
+                .unwrap();
         }
     })
     .await;

@@ -9,7 +9,7 @@ use super::{Opened, at, made, new_user, open, sqlite_file, superuser, together};
 use crate::store::error::DbError;
 use crate::store::statement::Statement;
 use crate::store::users::UserChange;
-use crate::store::{Db, DbUrl, MigrateError, Settings, Store, VolatileKind};
+use crate::store::{Db, DbUrl, MigrateError, Settings, Store, VolatileKind, migrate};
 
 fn path(opened: &Opened) -> &std::path::Path {
     match &opened.url {
@@ -103,6 +103,8 @@ async fn another_processes_write_is_noticed_within_a_second_and_ours_is_not() {
 #[tokio::test(flavor = "multi_thread")]
 async fn r_14_migrations_started_twice_happen_once() {
     let folder = tempfile::tempdir().unwrap();
+    let memory = Db::open(&DbUrl::SqliteMemory, None).await.unwrap();
+    let known = u64::try_from(migrate::status(&memory).await.unwrap().len()).unwrap();
     for round in 0..5 {
         let url = DbUrl::SqliteFile(folder.path().join(format!("{round}.db")));
         let settings = Settings {
@@ -121,7 +123,7 @@ async fn r_14_migrations_started_twice_happen_once() {
         for db in stores {
             let count = Statement::read("test", "SELECT COUNT(*) AS migrations FROM migrations");
             let row = db.unwrap().one(count.with([])).await.unwrap().unwrap();
-            assert_eq!(row.get::<i64>("migrations"), Ok(2));
+            assert_eq!(row.get::<u64>("migrations"), Ok(known));
         }
     }
 }

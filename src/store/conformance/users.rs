@@ -1,14 +1,11 @@
 //! The users.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::{Opened, at, made, names, new_user, on_every_db, together, with_email};
+use super::{Opened, at, made, new_user, on_every_db, together, with_email};
 use crate::base::id::UserId;
 use crate::base::secret::Secret;
-use crate::store::roles::LOCAL;
 use crate::store::users::{NewUser, User, UserChange, UserError, UserQuery};
-use crate::store::volatile::{Key, Kind, NewEntry};
 use crate::store::{DeleteError, Store};
 
 on_every_db! {

@@ -5,9 +5,7 @@ use std::time::Duration;
 
 use super::{at, on_every_volatile, together};
 use crate::base::time::Timestamp;
-use crate::store::volatile::{
-    Entry, Key, Kind, NewEntry, VALUE_MAX, Volatile, VolatileError,
-};
+use crate::store::volatile::{Entry, Key, Kind, NewEntry, VALUE_MAX, Volatile, VolatileError};
 
 on_every_volatile! {
     an_entry_is_what_was_made

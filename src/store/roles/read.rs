@@ -122,12 +122,12 @@ impl Graph {
             }
         }
         for row in rows {
-            let node = graph.nodes.get_mut(&row.parse::<RoleName>("role")?);
-            match (node, part(row)?.as_str()) {
-                (Some(node), "include") => drop(node.includes.insert(row.parse("value")?)),
-                (Some(node), "permission") => {
-                    drop(node.permissions.insert(row.parse::<Permission>("value")?))
-                }
+            let Some(node) = graph.nodes.get_mut(&row.parse::<RoleName>("role")?) else {
+                continue;
+            };
+            match part(row)?.as_str() {
+                "include" => node.includes.extend([row.parse::<RoleName>("value")?]),
+                "permission" => node.permissions.extend([row.parse::<Permission>("value")?]),
                 _ => {}
             }
         }

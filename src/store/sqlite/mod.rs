@@ -187,7 +187,7 @@ mod tests {
         }))
     }
 
-    fn is_unavailable<T>(answer: Result<T, DbError>) -> bool {
+    fn is_unavailable<T>(answer: &Result<T, DbError>) -> bool {
         matches!(answer, Err(DbError::Unavailable(_)))
     }
 
@@ -198,19 +198,19 @@ mod tests {
         // It ends with jobs in hand …
         let died = std::thread::spawn(move || drop([jobs.recv(), jobs.recv()]));
         let (run, begin) = tokio::join!(sqlite.run(ONE.with([])), sqlite.begin());
-        assert!(is_unavailable(run));
-        assert!(is_unavailable(begin));
+        assert!(is_unavailable(&run));
+        assert!(is_unavailable(&begin));
         died.join().unwrap();
         // … and is gone when the next come.
-        assert!(is_unavailable(sqlite.run(ONE.with([])).await));
-        assert!(is_unavailable(sqlite.begin().await));
+        assert!(is_unavailable(&sqlite.run(ONE.with([])).await));
+        assert!(is_unavailable(&sqlite.begin().await));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_thread_that_hangs_is_an_error() {
         let (writer, _jobs) = mpsc::channel();
         let sqlite = over(writer);
-        assert!(is_unavailable(sqlite.run(ONE.with([])).await));
+        assert!(is_unavailable(&sqlite.run(ONE.with([])).await));
         let _all = sqlite
             .0
             .places
@@ -219,7 +219,7 @@ mod tests {
             .await
             .unwrap();
         // The place of the job above is still taken: its thread may yet get to it.
-        assert!(is_unavailable(sqlite.run(ONE.with([])).await));
+        assert!(is_unavailable(&sqlite.run(ONE.with([])).await));
         assert_eq!(sqlite.0.places.available_permits(), 0);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 
-const MINUTE: Duration = Duration::from_secs(60);
+const MINUTE: Duration = Duration::from_mins(1);
 
 const fn at(millis: i64) -> Timestamp {
     Timestamp::from_millis(millis)

@@ -1,4 +1,4 @@
-//! A user as the API shows it: the wire format of the FastAPI plugins, never with a hash.
+//! A user as the API shows it: the wire format of the `FastAPI` plugins, never with a hash.
 
 use serde::Serialize;
 

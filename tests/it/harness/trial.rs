@@ -164,6 +164,18 @@ impl<'a> Trial<'a> {
             answer.status
         );
         assert!(refusal.closed, "left open after {text:?}");
+        assert_ours(&answer, &text);
+        answer
+    }
+
+    /// Nobody is let in here without a session of the right kind, and signing in may not help either: 401, 303
+    /// to login, or 403.
+    pub fn closed(&mut self, bytes: impl AsRef<[u8]>) -> Response {
+        let text = latin(bytes.as_ref());
+        let answer = self.refused(bytes).answer;
+        let answer = answer.unwrap_or_else(|| panic!("no answer to {text:?}"));
+        let fits = answer.status == 403 || answer.denies_anonymous();
+        assert!(fits, "{} to {text:?}", answer.status);
         answer
     }
 
@@ -184,13 +196,7 @@ impl<'a> Trial<'a> {
     /// Denied to everybody: for anonymous either as a sign-in or as 403, and 403 for both users.
     pub fn denied_to_all(&mut self, target: impl AsRef<[u8]>) {
         let target = target.as_ref();
-        let anonymous = self.refused(self.get(target, "")).answer.unwrap();
-        assert!(
-            anonymous.status == 403 || anonymous.denies_anonymous(),
-            "{} to {:?}",
-            anonymous.status,
-            latin(target)
-        );
+        self.closed(self.get(target, ""));
         for user in ["alice", "root"] {
             self.denied(self.get(target, &self.gateway.as_user(user)), user);
         }
@@ -204,6 +210,20 @@ impl<'a> Trial<'a> {
         let request = self.get(target, &self.gateway.as_user("root"));
         let (seen, _) = self.served(&request);
         assert_eq!(seen.path(), path, "forwarded for {:?}", latin(target));
+    }
+}
+
+/// A refusal is answered by the gateway in its own words, whichever part of it refuses.
+fn assert_ours(answer: &Response, text: &str) {
+    let head = latin(&answer.head).to_ascii_lowercase();
+    assert!(!head.contains("pingora"), "{head} to {text:?}");
+    assert_eq!(answer.values("x-request-id").len(), 1, "{head} to {text:?}");
+    if !text.starts_with("HEAD ") {
+        let json = answer.json();
+        assert!(
+            json["detail"].is_string() && json["code"].is_string(),
+            "{json} to {text:?}"
+        );
     }
 }
 
