@@ -47,7 +47,7 @@ fn policy(rules: usize) -> Policy {
 fn viewer() -> Evidence {
     let identity = Identity {
         id: UserId(1),
-        subject: PublicId::generate(&Random::seeded(1)).unwrap(),
+        subject: PublicId::generate(&Random::seeded(1)),
         name: "alice".parse().unwrap(),
         email: None,
         verified: false,

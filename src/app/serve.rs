@@ -47,7 +47,7 @@ use super::{keys, roles, running, tasks};
 /// When it cannot start.
 pub fn serve(mut config: Config, path: &Path, watch: bool) -> anyhow::Result<()> {
     for warning in &config.warnings {
-        tracing::warn!("{warning}");
+        tracing::warn!(key = warning.path, hint = warning.hint, "{}", warning.message);
     }
     // Before anything else asks for TLS: two providers are linked in, and the first to be installed stays.
     drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
@@ -221,7 +221,7 @@ async fn first_user(
         .unwrap_or_else(|| Secret::new(hex::encode(generated)));
     let hash = Password::typed(password.expose())?.hash(&config.identity.password, random)?;
     let new = NewUser {
-        subject: PublicId::generate(random)?,
+        subject: PublicId::generate(random),
         username: name.clone(),
         email: None,
         password_hash: Some(hash),
@@ -318,6 +318,7 @@ impl Assembled {
             clock: self.clock.clone(),
             random: self.random.clone(),
             drain: self.drain.clone(),
+            own_label: "own".into(),
         }
     }
 

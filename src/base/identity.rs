@@ -77,7 +77,7 @@ pub(crate) mod fixture {
     pub(crate) fn identity(name: &str, roles: &[&str], permissions: &[&str]) -> Identity {
         Identity {
             id: UserId(1),
-            subject: PublicId::generate(&Random::seeded(1)).unwrap(),
+            subject: PublicId::generate(&Random::seeded(1)),
             name: name.parse().unwrap(),
             email: None,
             verified: false,

@@ -41,6 +41,18 @@ impl Random {
     }
 }
 
+impl Random {
+    /// `N` bytes from this thread's generator, seeded by the operating system: for ids, of which every
+    /// request needs one, and which name things but open nothing.
+    #[must_use]
+    pub fn quick<const N: usize>(&self) -> [u8; N] {
+        match self {
+            Self::System => thread_fill(),
+            Self::Seeded(_) => self.bytes().unwrap_or([0; N]),
+        }
+    }
+}
+
 impl fmt::Debug for Random {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -56,6 +68,16 @@ impl fmt::Debug for Random {
 )]
 fn system_fill(bytes: &mut [u8]) -> Result<(), NoRandomness> {
     getrandom::fill(bytes).map_err(NoRandomness)
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that asks the thread's generator"
+)]
+fn thread_fill<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    rand::Rng::fill_bytes(&mut rand::rng(), &mut bytes);
+    bytes
 }
 
 /// One step of `SplitMix64` (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", 2014).

@@ -134,3 +134,34 @@ fn resolves(server: &Server) -> bool {
     let host = server.host.trim_start_matches('[').trim_end_matches(']');
     (host, server.port).to_socket_addrs().is_ok_and(|mut found| found.next().is_some())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome(text: &str) -> Result<Config, Report> {
+        Config::from_text(text, Path::new("/nonexistent"), &|_| None)
+    }
+
+    #[test]
+    fn the_last_line_says_whether_it_can_be_used() {
+        let path = Path::new("gateway.yaml");
+        let said = |text: &str| verdict(&outcome(text), path, Ink::of_stdout());
+        assert_eq!(said("rules: []\n"), "gateway.yaml is fine, with 1 warning: 0 rules, 0 roles, 0 upstreams, 0 tests");
+        assert_eq!(said("rule: []\n"), "gateway.yaml cannot be used: 2 faults");
+        let json = as_json(&outcome("rule: []\n"), path);
+        assert_eq!((&json["fine"], &json["faults"][0]["hint"]), (&json!(false), &json!("did you mean 'rules'?")));
+        assert_eq!(as_json(&outcome("rules: []\n"), path)["fine"], json!(true));
+    }
+
+    #[test]
+    fn hosts_that_no_name_server_knows_are_warned_of() {
+        let found = |to: &str| {
+            let text = format!("upstreams: {{ web: {{ to: {to} }} }}\nrules: [{{ path: /**, to: web, allow: anyone }}]\n");
+            unresolved(&outcome(&text).unwrap()).len()
+        };
+        // RFC 6761 section 6.4: names under .invalid never resolve.
+        assert_eq!(found("[http://127.0.0.1:1, 'http://[::1]:1', http://nowhere.invalid]"), 1);
+        assert_eq!(found("builtin:echo"), 0);
+    }
+}

@@ -107,3 +107,32 @@ fn as_json(rule: &Rule, config: &Config) -> Value {
         "body": rule.body_limit.or(config.limits.body).filter(|&bytes| bytes != u64::MAX),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(text: &str) -> Config {
+        Config::from_text(text, Path::new("/nonexistent"), &|_| None).unwrap_or_else(|report| panic!("{report}"))
+    }
+
+    #[test]
+    fn columns_that_say_nothing_are_left_out() {
+        let plain = config("upstreams: { web: { to: http://web } }\ndefaults: { to: web }\nrules: [{ path: /**, allow: signed_in }]\n");
+        insta::assert_snapshot!(table(&plain.rules, Ink::of_stdout()), @"
+        LINE  METHODS  PATH  TO   AUTH     ALLOW
+        3     *        /**   web  session  signed_in
+        What no rule fits is denied.
+        ");
+        let full = config(include_str!("../config/testdata/rules.yaml"));
+        insta::assert_snapshot!(table(&full.rules, Ink::of_stdout()), @"");
+    }
+
+    #[test]
+    fn programs_read_it() {
+        let config = config("upstreams: { web: { to: http://web } }\nrules: [{ path: /a, to: web, methods: [GET], allow: { role: admin }, body: none }]\n");
+        let rule = as_json(&config.rules[0], &config);
+        assert_eq!(rule["methods"], json!(["GET", "HEAD"]));
+        assert_eq!((&rule["allow"], &rule["body"], &rule["to"]), (&json!("role: admin"), &Value::Null, &json!("web")));
+    }
+}

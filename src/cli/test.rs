@@ -48,9 +48,10 @@ fn lines(outcomes: &[TestOutcome], unreached: &[&Rule], ink: Ink) -> String {
     let mut table = Table::default();
     for outcome in outcomes {
         let rule = outcome.rule.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
-        let (mark, last) = if outcome.passed() { ("ok", rule) } else { ("FAIL", outcome.failures.join("; ")) };
+        let mark = if outcome.passed() { "ok" } else { "FAIL" };
         let place = format!("line {}", outcome.test.line);
-        table.row([mark, &place, &outcome.test.to_string(), outcome.answer, &last]);
+        table.row([mark, &place, &outcome.test.to_string(), outcome.answer, &rule]);
+        outcome.failures.iter().for_each(|failure| table.note(ink.red(failure)));
     }
     let passed = |row: usize| outcomes.get(row).is_some_and(TestOutcome::passed);
     let mut text = table.render(|row, column, cell| match (column, passed(row)) {
@@ -124,4 +125,60 @@ fn xml(text: &str) -> String {
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = "upstreams: { web: { to: http://web }, api: { to: http://api } }
+rules:
+  - { path: /public/**, to: web, allow: anyone }
+  - { path: /api/**, to: api, allow: { role: admin }, from: [10.0.0.0/8] }
+  - { path: /**, to: web, allow: signed_in }
+tests:
+  - { GET: /public/x, expect: allow }
+  - { GET: /public/../api, as: { ip: 10.1.2.3 }, expect: login, rule: /api/** }
+  - { GET: /api, as: { role: admin }, expect: allow }
+  - { POST: \"/api?<&>\", as: { superuser: true, ip: 10.1.2.3 }, expect: allow, to: web, rule: /public/** }
+  - { GET: /auth/login, expect: login }
+";
+
+    fn outcomes() -> (Config, Vec<TestOutcome>) {
+        let config = Config::from_text(FILE, Path::new("/nonexistent"), &|_| None).unwrap();
+        let outcomes = run_tests(&config);
+        (config, outcomes)
+    }
+
+    #[test]
+    fn a_line_for_each_test_and_the_rules_that_none_reaches() {
+        let (config, outcomes) = outcomes();
+        let text = lines(&outcomes, &unreached(&config, &outcomes), Ink::of_stdout());
+        insta::assert_snapshot!(text, @"");
+    }
+
+    #[test]
+    fn build_servers_read_it() {
+        let (_, outcomes) = outcomes();
+        insta::assert_snapshot!(junit(&outcomes, Path::new("gateway.yaml")), @r#"
+        <?xml version="1.0" encoding="UTF-8"?>
+        <testsuite name="gateway.yaml" tests="5" failures="3">
+          <testcase classname="gateway.yaml" name="GET /public/x" line="7"/>
+          <testcase classname="gateway.yaml" name="GET /public/../api from 10.1.2.3" line="8"/>
+          <testcase classname="gateway.yaml" name="GET /api as admin" line="9"><failure message="expected allow, got deny (from)"/></testcase>
+          <testcase classname="gateway.yaml" name="POST /api?&lt;&amp;&gt; as superuser from 10.1.2.3" line="10"><failure message="expected allow, got bad_request (the query holds a character that must be percent-encoded); expected the rule /public/** to decide, got no rule"/></testcase>
+          <testcase classname="gateway.yaml" name="GET /auth/login" line="11"><failure message="expected login, got own_page (one of the gateway's own pages; rules are not asked)"/></testcase>
+        </testsuite>
+        "#);
+    }
+
+    #[test]
+    fn programs_read_it() {
+        let (config, outcomes) = outcomes();
+        let json = as_json(&outcomes, &config);
+        assert_eq!(json["passed"], false);
+        assert_eq!(json["tests"][1]["rule"], "/api/**");
+        assert_eq!(json["tests"][2]["failures"], json!(["expected allow, got deny (from)"]));
+        assert_eq!(json["unreached"], json!([{ "rule": "/**", "line": 5 }]));
+    }
 }

@@ -16,8 +16,15 @@ pub struct Ink {
 /// Rows of text under headings. The last column is wrapped, the others are as wide as they need to be.
 #[derive(Clone, Debug, Default)]
 pub struct Table {
-    rows: Vec<Vec<String>>,
+    rows: Vec<Row>,
     indent: usize,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Row {
+    cells: Vec<String>,
+    /// Lines below it that keep to no column.
+    notes: Vec<String>,
 }
 
 impl Ink {
@@ -72,20 +79,31 @@ impl Table {
 
     /// Adds a row.
     pub fn row<T: Into<String>>(&mut self, cells: impl IntoIterator<Item = T>) {
-        self.rows.push(cells.into_iter().map(Into::into).collect());
+        self.rows.push(Row { cells: cells.into_iter().map(Into::into).collect(), notes: Vec::new() });
+    }
+
+    /// Adds a line below the last row.
+    pub fn note(&mut self, text: impl Into<String>) {
+        if let Some(row) = self.rows.last_mut() {
+            row.notes.push(text.into());
+        }
     }
 
     /// The table as text; `paint` colours the cells of a row and a column.
     #[must_use]
     pub fn render(&self, paint: impl Fn(usize, usize, &str) -> String) -> String {
-        let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
-        let width = |column: usize| self.rows.iter().filter_map(|row| row.get(column)).map(|cell| shown(cell)).max().unwrap_or(0);
+        let columns = self.rows.iter().map(|row| row.cells.len()).max().unwrap_or(0);
+        let column = |column: usize| self.rows.iter().filter_map(move |row| row.cells.get(column));
+        let width = |at: usize| column(at).map(|cell| shown(cell)).max().unwrap_or(0);
         let widths: Vec<usize> = (0..columns.saturating_sub(1)).map(width).collect();
         let before = self.indent + widths.iter().map(|width| width + 2).sum::<usize>();
         let room = WIDTH.saturating_sub(before).max(24);
         let mut out = String::new();
         for (at, row) in self.rows.iter().enumerate() {
-            self.render_row(&mut out, row, &widths, room, |column, cell| paint(at, column, cell));
+            self.render_row(&mut out, &row.cells, &widths, room, |column, cell| paint(at, column, cell));
+            for note in &row.notes {
+                let _ = writeln!(out, "{}{note}", " ".repeat(self.indent + 6));
+            }
         }
         out
     }
@@ -117,13 +135,14 @@ fn shown(text: &str) -> usize {
     text.chars().count()
 }
 
-/// Breaks at spaces; words longer than the room stay whole. Always at least one line.
+/// Breaks at spaces, but not between a key and its value; what is longer than the room stays whole. Always
+/// at least one line.
 fn wrap(text: &str, room: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split(' ') {
         match lines.last_mut() {
             Some(line) if line.is_empty() => line.push_str(word),
-            Some(line) if shown(line) + 1 + shown(word) <= room => {
+            Some(line) if line.ends_with(':') || shown(line) + 1 + shown(word) <= room => {
                 line.push(' ');
                 line.push_str(word);
             }

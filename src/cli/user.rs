@@ -148,7 +148,7 @@ async fn add(
         .transpose()?;
     let roles = parse_roles(stored, roles).await?;
     let new = NewUser {
-        subject: PublicId::generate(&stored.random)?,
+        subject: PublicId::generate(&stored.random),
         username,
         email,
         password_hash: Some(stored.new_password(stdin)?),

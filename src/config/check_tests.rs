@@ -306,6 +306,14 @@ fn g_01_a_file_cut_short_never_lets_more_pass() {
     }
 }
 
+#[test]
+fn b_01_of_very_many_faults_only_the_first_are_listed() {
+    let many: String = (0..90_000).map(|at| format!("a{at}: 1\n")).collect();
+    let report = read(&format!("{BASE}{many}")).unwrap_err();
+    assert_eq!(report.faults.len(), 501);
+    assert_eq!(report.faults[500].message, "has more faults than are worth listing");
+}
+
 fn keys_of(value: &serde_json::Value, found: &mut Vec<String>) {
     if let Some(properties) = value.get("properties").and_then(serde_json::Value::as_object) {
         found.extend(properties.keys().cloned());

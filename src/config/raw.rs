@@ -45,6 +45,9 @@ pub struct Entry<'a> {
     pub at: At<'a>,
 }
 
+/// Nobody reads more, and each costs time to describe.
+const MOST_FAULTS: usize = 500;
+
 /// Values longer than this are cut when they are shown.
 const SHOWN: usize = 80;
 
@@ -64,9 +67,18 @@ impl<'a> Reading<'a> {
         At { node, path: String::new(), reading: self }
     }
 
-    /// Writes a fault down.
+    /// Writes a fault down; of very many, only the first.
     pub fn fault(&self, fault: Fault) {
-        self.faults.borrow_mut().push(fault);
+        let mut faults = self.faults.borrow_mut();
+        match faults.len() {
+            ..MOST_FAULTS => faults.push(fault),
+            MOST_FAULTS => faults.push(Fault::of_file("has more faults than are worth listing").at_line(fault.line)),
+            _ => {}
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.faults.borrow().len() > MOST_FAULTS
     }
 
     /// Writes a warning down.
@@ -328,6 +340,9 @@ impl<'a> Object<'a> {
     fn refuse_unknown_keys(&self) {
         let known = schema::keys(self.shape);
         for (key, _) in self.entries.iter().filter(|(key, _)| !known.contains(&key.text.as_str())) {
+            if self.at.reading.is_full() {
+                break;
+            }
             let later = later::keys(self.shape).contains(&key.text.as_str());
             let (message, hint) = if later {
                 (later::MESSAGE, None)

@@ -1,5 +1,7 @@
 //! Admission: from a parsed request to one canonical target, or a refusal.
 
+use std::sync::Arc;
+
 use pingora::http::RequestHeader;
 
 use crate::base::net::Host;
@@ -15,7 +17,7 @@ use super::wire::head::HeadFault;
 #[derive(Debug)]
 pub struct Admitted {
     /// What it asks for.
-    pub target: Target,
+    pub target: Arc<Target>,
     /// Whether its site is `https`, on which the names of cookies depend.
     pub https_site: bool,
 }
@@ -111,7 +113,7 @@ pub fn admit(
         return Err(Refused::Insecure(secure_address(site, &target)));
     }
     Ok(Admitted {
-        target,
+        target: Arc::new(target),
         https_site: site.https,
     })
 }

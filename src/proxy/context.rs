@@ -30,9 +30,9 @@ pub struct Context {
     /// What is in force for this request.
     pub running: Option<Arc<Running>>,
     /// Who sent it.
-    pub client: Option<Client>,
+    pub client: Option<Arc<Client>>,
     /// What it asks for.
-    pub target: Option<Target>,
+    pub target: Option<Arc<Target>>,
     /// The session it rests on.
     pub session: Option<Arc<Live>>,
     /// What the upstream is told about the user.
@@ -51,8 +51,8 @@ pub struct Context {
 /// How a request was judged, in words for the log and for metrics.
 #[derive(Clone, Debug)]
 pub struct Outcome {
-    /// The rule that decided, or a word for why none was asked.
-    pub rule: Arc<str>,
+    /// The rule that decided.
+    pub rule: Option<Arc<str>>,
     /// What was decided.
     pub verdict: &'static str,
     /// Why not.
@@ -76,7 +76,7 @@ impl Context {
             injected: None,
             pool: None,
             outcome: Outcome {
-                rule: "-".into(),
+                rule: None,
                 verdict: "-",
                 reason: "-",
             },
@@ -128,9 +128,10 @@ impl Context {
             verdict,
             reason,
         } = &self.outcome;
+        let rule = rule.as_deref().unwrap_or("-");
         self.metrics
             .requests
-            .with_label_values(&[&**rule, verdict, status_label(status)])
+            .with_label_values(&[rule, verdict, status_label(status)])
             .inc();
         if let Some(pool) = &self.pool {
             self.metrics

@@ -50,6 +50,8 @@ pub struct Shell {
     pub random: Random,
     /// Whether the gateway is going down.
     pub drain: Drain,
+    /// What metrics call requests for our own pages.
+    pub own_label: Arc<str>,
 }
 
 /// The proxy's logic, as Pingora wants it.
@@ -112,12 +114,13 @@ impl Gateway {
             &session.req_header().headers,
             &running.snapshot.trusted_proxies,
         );
-        ctx.client = Some(client.clone());
+        let client = Arc::new(client);
+        ctx.client = Some(Arc::clone(&client));
         let admitted = match admit(session.req_header(), &connection, &client, &running) {
             Ok(admitted) => admitted,
             Err(refused) => return self.refuse(session, ctx, &refused).await,
         };
-        ctx.target = Some(admitted.target.clone());
+        ctx.target = Some(Arc::clone(&admitted.target));
         match running.snapshot.owner(admitted.target.path().as_str()) {
             Owner::Gateway => {
                 self.own_page(session, ctx, &running, &client, &admitted)
@@ -135,7 +138,7 @@ impl Gateway {
         client: &Client,
         admitted: &Admitted,
     ) -> pingora::Result<bool> {
-        ctx.outcome.rule = "own".into();
+        ctx.outcome.rule = Some(Arc::clone(&self.0.own_label));
         ctx.outcome.verdict = "own";
         let marks = admitted.target.path().marks();
         if marks.encoded_slash || marks.matrix {
@@ -230,8 +233,6 @@ impl ProxyHttp for Gateway {
         ctx: &mut Context,
     ) -> pingora::Result<bool> {
         let id = PublicId::generate(&self.0.random);
-        let id =
-            id.map_err(|fault| Error::because(ErrorType::InternalError, "request id", fault))?;
         ctx.begin(id, self.0.drain.admitted());
         // HTTP/1.0 has no reliable way to keep a connection.
         let old = session.req_header().version == http::Version::HTTP_10;

@@ -81,12 +81,12 @@ impl Pool {
     /// The next server in turn; none when no name could be looked up.
     pub async fn next(&self) -> Option<HttpPeer> {
         let servers = self.servers.as_ref()?;
-        let chosen = match servers.select(b"", self.count.max(1)) {
+        let chosen = match choose(servers) {
             Some(backend) => backend,
             None => {
                 // Nothing is known yet, as when the gateway started before its service's name existed.
                 self.refresh().await;
-                servers.select(b"", self.count.max(1))?
+                choose(servers)?
             }
         };
         let manner = chosen.ext.get::<Manner>()?;
@@ -122,6 +122,15 @@ impl Pool {
             Scheme::H2c => options.set_http_version(2, 2),
         }
         peer
+    }
+}
+
+/// The next server in turn. Where there is only one, nobody has to take turns.
+fn choose(servers: &LoadBalancer<RoundRobin>) -> Option<Backend> {
+    let known = servers.backends().get_backend();
+    match (known.first(), known.len()) {
+        (Some(only), 1) => Some(only.clone()),
+        (_, count) => servers.select(b"", count.max(1)),
     }
 }
 

@@ -62,7 +62,7 @@ impl Gateway {
 
     fn note(&self, ctx: &mut Context, decision: &Decision) {
         if let Some(rule) = &decision.rule {
-            ctx.outcome.rule = Arc::clone(&rule.label);
+            ctx.outcome.rule = Some(Arc::clone(&rule.label));
         }
         ctx.outcome.verdict = decision.verdict.as_str();
         if let Some(reason) = decision.reason {
@@ -70,7 +70,7 @@ impl Gateway {
             self.0
                 .metrics
                 .denials
-                .with_label_values(&[&*ctx.outcome.rule, reason.as_str()])
+                .with_label_values(&[ctx.outcome.rule.as_deref().unwrap_or("-"), reason.as_str()])
                 .inc();
         }
         for (rule, would) in &decision.reports {
@@ -139,7 +139,7 @@ impl Gateway {
         let target = ctx
             .target
             .as_ref()
-            .map(crate::policy::target::Target::origin_form)
+            .map(|target| target.origin_form())
             .unwrap_or_default();
         let answer = match bridge::show(&request, &target, &self.0.echo).await {
             Ok(answer) => answer,
@@ -171,7 +171,7 @@ impl Gateway {
         running: &Running,
     ) -> pingora::Result<bool> {
         let request = session.req_header();
-        let decision = self.decision_id()?;
+        let decision = self.decision_id();
         let answer = if is_navigation(&request.method, &request.headers) {
             let next = match (request.method.as_str(), &ctx.target) {
                 ("GET" | "HEAD", Some(target)) => target.origin_form(),
@@ -197,16 +197,13 @@ impl Gateway {
     async fn forbid(&self, session: &mut Session, ctx: &mut Context) -> pingora::Result<bool> {
         let request = session.req_header();
         let navigation = is_navigation(&request.method, &request.headers);
-        let decision = self.decision_id()?;
+        let decision = self.decision_id();
         let answer = Answer::refusal(403, "FORBIDDEN", "You may not see this.", navigation);
         self.answer(session, ctx, answer.with(headers::DECISION, &decision))
             .await
     }
 
-    fn decision_id(&self) -> pingora::Result<String> {
-        let id = PublicId::generate(&self.0.random);
-        Ok(id
-            .map_err(|fault| Error::because(ErrorType::InternalError, "decision id", fault))?
-            .to_string())
+    fn decision_id(&self) -> String {
+        PublicId::generate(&self.0.random).to_string()
     }
 }

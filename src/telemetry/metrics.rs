@@ -8,9 +8,13 @@ use prometheus::{
     Registry, TextEncoder,
 };
 
-/// Every metric of the gateway. Clones share the counters.
+/// Every metric of the gateway. Clones share the counters, and cost one count.
 #[derive(Clone, Debug)]
-pub struct Metrics {
+pub struct Metrics(Arc<Meters>);
+
+/// The metrics themselves.
+#[derive(Debug)]
+pub struct Meters {
     registry: Registry,
     /// Requests by rule, verdict and status class.
     pub requests: IntCounterVec,
@@ -62,7 +66,7 @@ impl Metrics {
     #[expect(clippy::too_many_lines, reason = "a table: one metric after the other")]
     pub fn new() -> Result<Self, MetricsFault> {
         let registry = Registry::new();
-        let metrics = Self {
+        let meters = Meters {
             requests: counters(
                 "requests_total",
                 "Requests by rule, verdict and status.",
@@ -124,10 +128,33 @@ impl Metrics {
             )?,
             registry,
         };
-        metrics.register()?;
-        Ok(metrics)
+        meters.register()?;
+        Ok(Self(Arc::new(meters)))
     }
 
+    /// Everything in the text exposition format.
+    ///
+    /// # Errors
+    /// When a metric cannot be encoded.
+    pub fn render(&self) -> Result<Vec<u8>, MetricsFault> {
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
+        Ok(text)
+    }
+
+    /// Notes how long a store operation took; what the store is handed to call.
+    #[must_use]
+    pub fn store_observer(&self) -> Arc<dyn Fn(&'static str, Duration) + Send + Sync> {
+        let histogram = self.store_duration.clone();
+        Arc::new(move |operation, took| {
+            histogram
+                .with_label_values(&[operation])
+                .observe(took.as_secs_f64());
+        })
+    }
+}
+
+impl Meters {
     fn register(&self) -> Result<(), prometheus::Error> {
         let build = counters("build_info", "The version that runs.", &["version"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).inc();
@@ -154,26 +181,13 @@ impl Metrics {
         all.into_iter()
             .try_for_each(|metric| self.registry.register(metric))
     }
+}
 
-    /// Everything in the text exposition format.
-    ///
-    /// # Errors
-    /// When a metric cannot be encoded.
-    pub fn render(&self) -> Result<Vec<u8>, MetricsFault> {
-        let mut text = Vec::new();
-        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
-        Ok(text)
-    }
+impl std::ops::Deref for Metrics {
+    type Target = Meters;
 
-    /// Notes how long a store operation took; what the store is handed to call.
-    #[must_use]
-    pub fn store_observer(&self) -> Arc<dyn Fn(&'static str, Duration) + Send + Sync> {
-        let histogram = self.store_duration.clone();
-        Arc::new(move |operation, took| {
-            histogram
-                .with_label_values(&[operation])
-                .observe(took.as_secs_f64());
-        })
+    fn deref(&self) -> &Meters {
+        &self.0
     }
 }
 

@@ -12,6 +12,7 @@
 )]
 
 mod assertion;
+mod drain;
 mod framing;
 mod framing_chunks;
 mod framing_h2;
@@ -23,6 +24,9 @@ mod headers;
 mod headers_joined;
 mod headers_more;
 mod hosts;
+mod limits;
+mod limits_memory;
+mod limits_upstreams;
 mod logins;
 mod methods;
 mod pages;

@@ -115,7 +115,7 @@ impl Sessions {
         let settings = inner.settings.load();
         let now = inner.clock.now();
         let token = Token::generate(&inner.random)?;
-        let sid = PublicId::generate(&inner.random)?;
+        let sid = PublicId::generate(&inner.random);
         let record = Record {
             sid: sid.to_string(),
             created_at: now.millis(),

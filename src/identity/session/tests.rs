@@ -23,7 +23,7 @@ async fn bench(per_user: Option<u32>) -> Bench {
     let clock = Clock::manual(START);
     let random = Random::seeded(1);
     let new = NewUser {
-        subject: PublicId::generate(&random).unwrap(),
+        subject: PublicId::generate(&random),
         username: "alice".parse().unwrap(),
         email: None,
         password_hash: None,

@@ -13,6 +13,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BytesMut};
+use pingora::http::ResponseHeader;
+use pingora::protocols::raw_connect::ProxyDigest;
 use pingora::protocols::{ALPN, Stream};
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -43,6 +45,8 @@ pub struct Guard {
     /// Gone only while the guard is being dropped.
     inner: Option<Stream>,
     state: Arc<ConnState>,
+    /// The state again, in the one place of a digest that has room for it; asked for by each request.
+    digest: Option<Arc<ProxyDigest>>,
     limits: Limits,
     /// Read from the socket and not yet handed on.
     inbox: BytesMut,
@@ -106,6 +110,7 @@ impl Guard {
         };
         let mut guard = Self {
             inner: Some(inner),
+            digest: digest(&state),
             state,
             limits,
             inbox: BytesMut::new(),
@@ -249,18 +254,16 @@ impl Guard {
 
     fn poll_h2(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         self.check_deadline(cx)?;
-        if !self.inbox.is_empty() {
-            self.approved = self.inbox.len();
-            let (inbox, before) = (self.inbox.clone(), buffer.filled().len());
-            self.hand_over(buffer);
-            let handed = buffer.filled().len() - before;
-            self.follow(inbox.get(..handed).unwrap_or_default());
-            return Poll::Ready(Ok(()));
-        }
         let before = buffer.filled().len();
-        ready!(inner(&mut self.inner)?.poll_read(cx, buffer))?;
-        let new = buffer.filled().get(before..).unwrap_or_default().to_vec();
-        self.follow(&new);
+        if self.inbox.is_empty() {
+            ready!(inner(&mut self.inner)?.poll_read(cx, buffer))?;
+        } else {
+            // What was read to recognise the preface.
+            self.approved = self.inbox.len();
+            self.hand_over(buffer);
+            self.approved = 0;
+        }
+        self.follow(buffer.filled().get(before..).unwrap_or_default());
         Poll::Ready(Ok(()))
     }
 
@@ -268,13 +271,22 @@ impl Guard {
         let Phase::H2(frames) = &mut self.phase else {
             return;
         };
-        if frames.advance(bytes) {
+        let rested = frames.advance(bytes);
+        let under_way = !frames.at_rest();
+        if rested {
             self.deadline = None;
         }
-        if !frames.at_rest() {
+        if under_way {
             self.arm();
         }
     }
+}
+
+/// Carries the connection's state to the filters.
+fn digest(state: &Arc<ConnState>) -> Option<Arc<ProxyDigest>> {
+    let response = ResponseHeader::build(200, Some(0)).ok()?;
+    let state: Box<dyn std::any::Any + Send + Sync> = Box::new(Arc::clone(state));
+    Some(Arc::new(ProxyDigest::new(Box::new(response), Some(state))))
 }
 
 enum Progress {

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use async_trait::async_trait;
-use pingora::http::ResponseHeader;
 use pingora::protocols::raw_connect::ProxyDigest;
 use pingora::protocols::tls::SslDigest;
 use pingora::protocols::{
@@ -184,13 +183,8 @@ impl GetTimingDigest for Guard {
 }
 
 impl GetProxyDigest for Guard {
-    /// Carries the connection's state to the filters: it is the one digest with room for a value of ours.
     fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
-        let response = ResponseHeader::build(200, Some(0)).ok()?;
-        Some(Arc::new(ProxyDigest::new(
-            Box::new(response),
-            Some(Box::new(Arc::clone(&self.state))),
-        )))
+        self.digest.clone()
     }
 }
 

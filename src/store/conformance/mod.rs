@@ -123,7 +123,7 @@ const fn at(millis: i64) -> Timestamp {
 
 fn new_user(name: &str) -> NewUser {
     NewUser {
-        subject: PublicId::generate(&Random::System).unwrap(),
+        subject: PublicId::generate(&Random::System),
         username: name.parse().unwrap(),
         email: None,
         password_hash: None,

@@ -1,0 +1,184 @@
+//! Going down in order: G-13.
+
+use std::net::TcpStream;
+use std::thread;
+use std::time::Duration;
+
+use crate::harness::{Gateway, H2, Raw, Recorder, Reply, Setup, eventually, h2, within};
+
+const GET: &str = "GET /public/x HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
+/// A gateway in front of a service that takes its time for `/public/slow`.
+fn gateway(slow: Duration) -> Gateway {
+    let recorder = Recorder::start();
+    recorder.answer(move |request| match request.path().as_str() {
+        "/public/slow" => Reply::raw("HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nfirs")
+            .pause(slow)
+            .then("tend"),
+        _ => Reply::ok("quick"),
+    });
+    Setup::before(recorder).start()
+}
+
+fn get(target: &str) -> String {
+    format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n")
+}
+
+/// Waits until the gateway has noticed that it is to stop: it accepts nobody any more.
+fn refuses_connections(gateway: &Gateway) {
+    let address = gateway.http();
+    eventually("new connections to be refused", || {
+        match TcpStream::connect(address) {
+            Err(_) => Some(()),
+            Ok(_) => None,
+        }
+    });
+}
+
+#[test]
+fn g_13_requests_in_flight_are_answered_whole() {
+    let gateway = gateway(Duration::from_millis(1_200));
+    let mut slow = gateway.connect();
+    slow.send(get("/public/slow"));
+    assert!(slow.wait_for("firs"), "the answer has begun");
+    let mut upload = gateway.connect();
+    upload.send("POST /public/up HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\nhello");
+    let mut idle = gateway.connect();
+    assert_eq!(idle.ask(GET).header("connection"), None);
+    // The upload is in flight once its head has been judged, which the recorder tells.
+    eventually("the upload to begin", || {
+        (gateway.recorder().connections() >= 3).then_some(())
+    });
+    gateway.signal("TERM");
+    refuses_connections(&gateway);
+    assert!(gateway.ended().is_none(), "gone with requests in flight");
+    let answer = slow.read();
+    assert_eq!((answer.status, answer.text().as_str()), (200, "firstend"));
+    upload.send("world");
+    let answer = upload.read();
+    assert_eq!((answer.status, answer.text().as_str()), (200, "quick"));
+    let status = eventually("the gateway to end", || gateway.ended());
+    assert_eq!(status.code(), Some(0), "{}", gateway.log());
+    let body = gateway.recorder().last().unwrap().body;
+    assert_eq!(body, b"helloworld");
+}
+
+#[test]
+fn g_13_kept_connections_are_told_to_close() {
+    let gateway = gateway(Duration::from_secs(2));
+    let mut slow = gateway.connect();
+    slow.send(get("/public/slow"));
+    assert!(slow.wait_for("firs"));
+    let mut kept: Vec<Raw> = (0..3).map(|_| gateway.connect()).collect();
+    for raw in &mut kept {
+        assert_eq!(raw.ask(GET).status, 200);
+    }
+    gateway.signal("TERM");
+    refuses_connections(&gateway);
+    // Either closed while idle, or a last answer that says so; never an error.
+    for mut raw in kept {
+        raw.send(GET);
+        if let Ok(answer) = raw.try_read() {
+            assert_eq!(answer.status, 200);
+            let said = answer.header("connection").unwrap_or_default();
+            assert_eq!(said.to_lowercase(), "close");
+        }
+        assert!(raw.closes(), "left open");
+    }
+    assert_eq!(slow.read().text(), "firstend");
+    assert!(slow.closes(), "left open");
+    let status = eventually("the gateway to end", || gateway.ended());
+    assert_eq!(status.code(), Some(0));
+}
+
+#[test]
+fn g_13_no_request_fails_while_a_busy_gateway_stops() {
+    let gateway = gateway(Duration::from_secs(1));
+    let address = gateway.http();
+    let mut slow = gateway.connect();
+    slow.send(get("/public/slow"));
+    assert!(slow.wait_for("firs"));
+    let counts: Vec<usize> = thread::scope(|scope| {
+        let workers: Vec<_> = (0..4).map(|_| scope.spawn(|| work(address))).collect();
+        eventually("some traffic", || {
+            (gateway.recorder().count() > 40).then_some(())
+        });
+        gateway.signal("TERM");
+        workers.into_iter().map(|w| w.join().unwrap()).collect()
+    });
+    assert_eq!(slow.read().text(), "firstend");
+    let status = eventually("the gateway to end", || gateway.ended());
+    assert_eq!(status.code(), Some(0));
+    // Whatever was answered was served, and what was not answered was not half done.
+    let answered: usize = counts.iter().sum();
+    let served = gateway.recorder().count();
+    assert!(answered > 30, "{answered} answers");
+    assert!(
+        (answered..=answered + 4).contains(&served),
+        "{served} served, {answered} answered"
+    );
+}
+
+/// Asks on kept connections until nobody accepts any more; the number of good answers. Any other is a failure.
+fn work(address: std::net::SocketAddr) -> usize {
+    let mut answered = 0;
+    while let Some(mut raw) = Raw::try_connect(address) {
+        while let Ok(answer) = raw.send(GET).try_read() {
+            assert_eq!(answer.status, 200, "{}", answer.text());
+            answered += 1;
+            let said = answer.header("connection").unwrap_or_default();
+            if said.eq_ignore_ascii_case("close") {
+                break;
+            }
+        }
+    }
+    answered
+}
+
+#[test]
+fn g_13_streams_of_http2_are_finished() {
+    let gateway = gateway(Duration::from_millis(800));
+    let mut client = H2::connect(gateway.http());
+    let stream = client.open(&h2::request("GET", "/public/slow"), true);
+    gateway.recorder().wait_for("/public/slow", 1);
+    gateway.signal("TERM");
+    refuses_connections(&gateway);
+    let answer = client.read(stream);
+    assert_eq!((answer.status(), h2::text(&answer).as_str()), (Some(200), "firstend"));
+    let status = eventually("the gateway to end", || gateway.ended());
+    assert_eq!(status.code(), Some(0));
+}
+
+#[test]
+fn g_13_an_idle_gateway_stops_at_once() {
+    let gateway = gateway(Duration::from_secs(1));
+    let mut idle = gateway.connect();
+    assert_eq!(idle.ask(GET).status, 200);
+    let cookie = gateway.login("alice");
+    gateway.signal("TERM");
+    let ended = within(Duration::from_secs(5), || gateway.ended());
+    assert_eq!(ended.expect("still there").code(), Some(0));
+    // Nothing is forgotten over it.
+    let gateway = gateway.restart();
+    let app = format!("GET /app/x HTTP/1.1\r\nHost: localhost\r\nCookie: {cookie}\r\n\r\n");
+    assert_eq!(gateway.ask(app).status, 200);
+}
+
+#[test]
+fn g_13_not_ready_while_it_drains() {
+    let gateway = gateway(Duration::from_millis(1_500));
+    let mut slow = gateway.connect();
+    slow.send(get("/public/slow"));
+    assert!(slow.wait_for("firs"));
+    assert_eq!(gateway.ask_admin("/readyz").status, 200);
+    let mut probe = Raw::connect(gateway.admin());
+    let ready = "GET /readyz HTTP/1.1\r\nHost: admin\r\n\r\n";
+    assert_eq!(probe.ask(ready).status, 200);
+    gateway.signal("TERM");
+    refuses_connections(&gateway);
+    // Whoever still has a connection to the admin port is told; others are not let in.
+    if let Ok(answer) = probe.send(ready).try_read() {
+        assert_eq!(answer.status, 503);
+    }
+    assert_eq!(slow.read().text(), "firstend");
+}
