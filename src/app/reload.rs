@@ -108,7 +108,7 @@ impl Reload {
                 self.metrics.config_reloads.with_label_values(&["ok"]).inc();
                 #[expect(
                     clippy::cast_precision_loss,
-                    reason = "milliseconds since the epoch fit a double until the year 287396"
+                    reason = "milliseconds since the epoch fit a double for 285,000 years"
                 )]
                 self.metrics
                     .config_last_success

@@ -39,7 +39,11 @@ pub fn run(args: &Args, config_path: &Path) -> anyhow::Result<ExitCode> {
     } else {
         print(&outcome, config_path);
     }
-    Ok(if outcome.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if outcome.is_ok() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 /// The file, for commands that need one; what is wrong with it goes to standard error.
@@ -48,9 +52,16 @@ pub fn load(config_path: &Path) -> Option<Config> {
     match Config::load(config_path) {
         Ok(config) => Some(config),
         Err(report) => {
-            let report = Report { warnings: Vec::new(), ..report };
+            let report = Report {
+                warnings: Vec::new(),
+                ..report
+            };
             eprint!("{report}");
-            eprintln!("{} cannot be used: {}", config_path.display(), count(report.faults.len(), "fault"));
+            eprintln!(
+                "{} cannot be used: {}",
+                config_path.display(),
+                count(report.faults.len(), "fault")
+            );
             None
         }
     }
@@ -87,10 +98,20 @@ fn verdict(outcome: &Result<Config, Report>, path: &Path, ink: Ink) -> String {
                 0 => String::new(),
                 some => format!(", with {}", count(some, "warning")),
             };
-            format!("{} is {}{warned}: {}", path.display(), ink.green("fine"), holds.join(", "))
+            format!(
+                "{} is {}{warned}: {}",
+                path.display(),
+                ink.green("fine"),
+                holds.join(", ")
+            )
         }
         Err(report) => {
-            format!("{} {}: {}", path.display(), ink.red("cannot be used"), count(report.faults.len(), "fault"))
+            format!(
+                "{} {}: {}",
+                path.display(),
+                ink.red("cannot be used"),
+                count(report.faults.len(), "fault")
+            )
         }
     }
 }
@@ -107,32 +128,53 @@ fn as_json(outcome: &Result<Config, Report>, path: &Path) -> serde_json::Value {
             "upstreams": config.upstreams.len(),
             "tests": config.tests.len(),
         }),
-        Err(report) => json!({ "file": path, "fine": false, "faults": report.faults, "warnings": report.warnings }),
+        Err(report) => {
+            json!({ "file": path, "fine": false, "faults": report.faults, "warnings": report.warnings })
+        }
     }
 }
 
 /// Upstreams whose servers have no address, asked all at once: a name server may take its time.
 fn unresolved(config: &Config) -> Vec<Fault> {
-    let servers = config.upstreams.values().flat_map(|upstream| match &upstream.to {
-        Destination::Servers(servers) => servers.iter().map(|server| (&upstream.name, server)).collect(),
-        Destination::Echo => Vec::new(),
-    });
-    std::thread::scope(|scope| {
-        let asked: Vec<_> = servers.map(|(name, server)| (name, server, scope.spawn(|| resolves(server)))).collect();
-        let silent = asked.into_iter().filter_map(|(name, server, found)| match found.join() {
-            Ok(true) => None,
-            Ok(false) | Err(_) => {
-                let fault = Fault::of_file(format!("no address is known for the host {}", server.host));
-                Some(Fault { path: format!("upstreams.{name}.to"), ..fault }.hint("requests to it will be answered 502"))
-            }
+    let servers = config
+        .upstreams
+        .values()
+        .flat_map(|upstream| match &upstream.to {
+            Destination::Servers(servers) => servers
+                .iter()
+                .map(|server| (&upstream.name, server))
+                .collect(),
+            Destination::Echo => Vec::new(),
         });
+    std::thread::scope(|scope| {
+        let asked: Vec<_> = servers
+            .map(|(name, server)| (name, server, scope.spawn(|| resolves(server))))
+            .collect();
+        let silent = asked
+            .into_iter()
+            .filter_map(|(name, server, found)| match found.join() {
+                Ok(true) => None,
+                Ok(false) | Err(_) => {
+                    let fault =
+                        Fault::of_file(format!("no address is known for the host {}", server.host));
+                    Some(
+                        Fault {
+                            path: format!("upstreams.{name}.to"),
+                            ..fault
+                        }
+                        .hint("requests to it will be answered 502"),
+                    )
+                }
+            });
         silent.collect()
     })
 }
 
 fn resolves(server: &Server) -> bool {
     let host = server.host.trim_start_matches('[').trim_end_matches(']');
-    (host, server.port).to_socket_addrs().is_ok_and(|mut found| found.next().is_some())
+    (host, server.port)
+        .to_socket_addrs()
+        .is_ok_and(|mut found| found.next().is_some())
 }
 
 #[cfg(test)]
@@ -147,21 +189,32 @@ mod tests {
     fn the_last_line_says_whether_it_can_be_used() {
         let path = Path::new("gateway.yaml");
         let said = |text: &str| verdict(&outcome(text), path, Ink::of_stdout());
-        assert_eq!(said("rules: []\n"), "gateway.yaml is fine, with 1 warning: 0 rules, 0 roles, 0 upstreams, 0 tests");
+        assert_eq!(
+            said("rules: []\n"),
+            "gateway.yaml is fine, with 1 warning: 0 rules, 0 roles, 0 upstreams, 0 tests"
+        );
         assert_eq!(said("rule: []\n"), "gateway.yaml cannot be used: 2 faults");
         let json = as_json(&outcome("rule: []\n"), path);
-        assert_eq!((&json["fine"], &json["faults"][0]["hint"]), (&json!(false), &json!("did you mean 'rules'?")));
+        assert_eq!(
+            (&json["fine"], &json["faults"][0]["hint"]),
+            (&json!(false), &json!("did you mean 'rules'?"))
+        );
         assert_eq!(as_json(&outcome("rules: []\n"), path)["fine"], json!(true));
     }
 
     #[test]
     fn hosts_that_no_name_server_knows_are_warned_of() {
         let found = |to: &str| {
-            let text = format!("upstreams: {{ web: {{ to: {to} }} }}\nrules: [{{ path: /**, to: web, allow: anyone }}]\n");
+            let text = format!(
+                "upstreams: {{ web: {{ to: {to} }} }}\nrules: [{{ path: /**, to: web, allow: anyone }}]\n"
+            );
             unresolved(&outcome(&text).unwrap()).len()
         };
         // RFC 6761 section 6.4: names under .invalid never resolve.
-        assert_eq!(found("[http://127.0.0.1:1, 'http://[::1]:1', http://nowhere.invalid]"), 1);
+        assert_eq!(
+            found("[http://127.0.0.1:1, 'http://[::1]:1', http://nowhere.invalid]"),
+            1
+        );
         assert_eq!(found("builtin:echo"), 0);
     }
 }

@@ -58,7 +58,9 @@ struct Story {
 /// # Errors
 /// Never; a file that cannot be used is its answer.
 pub fn run(args: &Args, config_path: &Path) -> anyhow::Result<ExitCode> {
-    let Some(config) = load(config_path) else { return Ok(ExitCode::FAILURE) };
+    let Some(config) = load(config_path) else {
+        return Ok(ExitCode::FAILURE);
+    };
     let who = who(args);
     let asker = Asker::new(&config);
     let target = asker.target(&args.method, args.host.as_ref(), &args.path);
@@ -66,16 +68,34 @@ pub fn run(args: &Args, config_path: &Path) -> anyhow::Result<ExitCode> {
     if args.json {
         println!("{}", as_json(&story, target.as_ref().ok()));
     } else {
-        let asked = format!("{} {}{}{who}", args.method, args.host.as_ref().map(ToString::to_string).unwrap_or_default(), args.path);
-        print!("{}", as_text(&story, &asked, target.as_ref().ok(), args, Ink::of_stdout()));
+        let asked = format!(
+            "{} {}{}{who}",
+            args.method,
+            args.host
+                .as_ref()
+                .map(ToString::to_string)
+                .unwrap_or_default(),
+            args.path
+        );
+        print!(
+            "{}",
+            as_text(&story, &asked, target.as_ref().ok(), args, Ink::of_stdout())
+        );
     }
     Ok(ExitCode::SUCCESS)
 }
 
 fn parse_claim(text: &str) -> Result<Claim, String> {
     let (key, value) = text.split_once('=').unwrap_or((text, "true"));
-    let mut who = Who { known: true, ..Who::stranger() };
-    let flag = || value.parse::<bool>().map_err(|_| format!("'{value}' is neither true nor false"));
+    let mut who = Who {
+        known: true,
+        ..Who::stranger()
+    };
+    let flag = || {
+        value
+            .parse::<bool>()
+            .map_err(|_| format!("'{value}' is neither true nor false"))
+    };
     let wrong = |error: crate::base::name::NameError| format!("'{value}' {error}");
     match key {
         "role" => drop(who.roles.insert(value.parse().map_err(wrong)?)),
@@ -84,35 +104,64 @@ fn parse_claim(text: &str) -> Result<Claim, String> {
         "email" => who.email = Some(value.parse().map_err(wrong)?),
         "superuser" => who.superuser = flag()?,
         "verified" => who.verified = flag()?,
-        _ => return Err("write role=NAME, permission=NAME, user=NAME, email=ADDRESS, superuser or verified".to_owned()),
+        _ => {
+            return Err(
+                "write role=NAME, permission=NAME, user=NAME, email=ADDRESS, superuser or verified"
+                    .to_owned(),
+            );
+        }
     }
     Ok(Claim(who))
 }
 
 fn parse_host(text: &str) -> Result<Host, String> {
-    Host::parse_authority(text).map(|(host, _)| host).map_err(|error| format!("'{text}' {error}"))
+    Host::parse_authority(text)
+        .map(|(host, _)| host)
+        .map_err(|error| format!("'{text}' {error}"))
 }
 
 fn who(args: &Args) -> Who {
-    let start = Who { known: !args.claims.is_empty(), ip: args.ip.unwrap_or(Who::stranger().ip), ..Who::stranger() };
+    let start = Who {
+        known: !args.claims.is_empty(),
+        ip: args.ip.unwrap_or(Who::stranger().ip),
+        ..Who::stranger()
+    };
     args.claims.iter().fold(start, |mut who, Claim(more)| {
         who.user = more.user.clone().or(who.user);
         who.email = more.email.clone().or(who.email);
         who.roles.extend(more.roles.iter().cloned());
         who.permissions.extend(more.permissions.iter().cloned());
-        Who { superuser: who.superuser | more.superuser, verified: who.verified | more.verified, ..who }
+        Who {
+            superuser: who.superuser | more.superuser,
+            verified: who.verified | more.verified,
+            ..who
+        }
     })
 }
 
 fn tell(config: &Config, asker: &Asker<'_>, target: Result<&Target, &String>, who: &Who) -> Story {
     let target = match target {
         Ok(target) => target,
-        Err(why) => return Story { steps: Vec::new(), answer: Answer::Refused(why.clone()), upstream: None, headers: Vec::new() },
+        Err(why) => {
+            return Story {
+                steps: Vec::new(),
+                answer: Answer::Refused(why.clone()),
+                upstream: None,
+                headers: Vec::new(),
+            };
+        }
     };
     let answer = asker.answer(target, who);
-    let steps = if let Answer::Judged(_) = answer { asker.steps(target, who) } else { Vec::new() };
+    let steps = if let Answer::Judged(_) = answer {
+        asker.steps(target, who)
+    } else {
+        Vec::new()
+    };
     let permit = match &answer {
-        Answer::Judged(Decision { verdict: Verdict::Allow(permit), .. }) => Some(permit),
+        Answer::Judged(Decision {
+            verdict: Verdict::Allow(permit),
+            ..
+        }) => Some(permit),
         _ => None,
     };
     let upstream = permit.map(|permit| permit.upstream().to_string());
@@ -128,12 +177,25 @@ fn tell(config: &Config, asker: &Asker<'_>, target: Result<&Target, &String>, wh
             Some((name.to_string(), value))
         });
         let assertion = config.headers.assertion.iter().map(|name| {
-            (name.to_string(), format!("(a signed token for {})", upstream.as_deref().unwrap_or_default()))
+            (
+                name.to_string(),
+                format!(
+                    "(a signed token for {})",
+                    upstream.as_deref().unwrap_or_default()
+                ),
+            )
         });
         values.chain(assertion).collect::<Vec<_>>()
     };
-    let headers = proof.map(|(method, identity)| told((method, &**identity))).unwrap_or_default();
-    Story { steps, answer, upstream, headers }
+    let headers = proof
+        .map(|(method, identity)| told((method, &**identity)))
+        .unwrap_or_default();
+    Story {
+        steps,
+        answer,
+        upstream,
+        headers,
+    }
 }
 
 fn as_text(story: &Story, asked: &str, target: Option<&Target>, args: &Args, ink: Ink) -> String {
@@ -146,11 +208,18 @@ fn as_text(story: &Story, asked: &str, target: Option<&Target>, args: &Args, ink
         text.push_str(&walk(&story.steps, ink));
     }
     let word = story.answer.as_str();
-    let verdict = if word == "allow" { ink.green(word) } else { ink.red(word) };
+    let verdict = if word == "allow" {
+        ink.green(word)
+    } else {
+        ink.red(word)
+    };
     let _ = writeln!(text, "\n{verdict}: {}", ending(story));
     if !story.headers.is_empty() {
         let mut table = Table::indented(2);
-        story.headers.iter().for_each(|(name, value)| table.row([format!("{name}:"), value.clone()]));
+        story
+            .headers
+            .iter()
+            .for_each(|(name, value)| table.row([format!("{name}:"), value.clone()]));
         text.push_str(&table.render(|_, _, cell| cell.to_owned()));
     }
     text
@@ -162,13 +231,26 @@ fn walk(steps: &[Step], ink: Ink) -> String {
         let place = format!("line {}", step.rule.line);
         let (word, why) = match &step.outcome {
             Outcome::Skipped(mismatch) => ("-", mismatch.to_string()),
-            Outcome::Reported(verdict, reason) => (*verdict, format!("{} (only reported)", because(&step.rule, *reason))),
+            Outcome::Reported(verdict, reason) => (
+                *verdict,
+                format!("{} (only reported)", because(&step.rule, *reason)),
+            ),
             Outcome::Decided(verdict, reason) => (*verdict, because(&step.rule, *reason)),
         };
         table.row([place.as_str(), &step.rule.label, word, &why]);
     }
-    let skipped = |row: usize| steps.get(row).is_some_and(|step| matches!(step.outcome, Outcome::Skipped(_)));
-    table.render(|row, _, cell| if skipped(row) { ink.dim(cell) } else { cell.to_owned() })
+    let skipped = |row: usize| {
+        steps
+            .get(row)
+            .is_some_and(|step| matches!(step.outcome, Outcome::Skipped(_)))
+    };
+    table.render(|row, _, cell| {
+        if skipped(row) {
+            ink.dim(cell)
+        } else {
+            cell.to_owned()
+        }
+    })
 }
 
 /// What a rule that speaks for the request has to say.
@@ -176,7 +258,11 @@ fn because(rule: &Rule, reason: Option<Reason>) -> String {
     match reason {
         None => format!("allow: {}", rule.allow),
         Some(Reason::From) => {
-            let from: Vec<String> = rule.from.iter().flat_map(|nets| nets.iter().map(ToString::to_string)).collect();
+            let from: Vec<String> = rule
+                .from
+                .iter()
+                .flat_map(|nets| nets.iter().map(ToString::to_string))
+                .collect();
             format!("the address is not in from: [{}]", from.join(", "))
         }
         Some(Reason::Anonymous) => format!("asks to sign in, for allow: {}", rule.allow),
@@ -204,8 +290,14 @@ fn as_json(story: &Story, target: Option<&Target>) -> Value {
     let steps = story.steps.iter().map(|step| {
         let (outcome, why) = match &step.outcome {
             Outcome::Skipped(mismatch) => ("skipped", mismatch.to_string()),
-            Outcome::Reported(verdict, reason) => ("reported", format!("{verdict}: {}", because(&step.rule, *reason))),
-            Outcome::Decided(verdict, reason) => ("decided", format!("{verdict}: {}", because(&step.rule, *reason))),
+            Outcome::Reported(verdict, reason) => (
+                "reported",
+                format!("{verdict}: {}", because(&step.rule, *reason)),
+            ),
+            Outcome::Decided(verdict, reason) => (
+                "decided",
+                format!("{verdict}: {}", because(&step.rule, *reason)),
+            ),
         };
         json!({ "rule": &*step.rule.label, "line": step.rule.line, "outcome": outcome, "why": why })
     });
@@ -213,8 +305,11 @@ fn as_json(story: &Story, target: Option<&Target>) -> Value {
         Answer::Judged(decision) => Some(decision),
         Answer::Refused(_) | Answer::OwnPage => None,
     };
-    let headers: serde_json::Map<String, Value> =
-        story.headers.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect();
+    let headers: serde_json::Map<String, Value> = story
+        .headers
+        .iter()
+        .map(|(name, value)| (name.clone(), value.as_str().into()))
+        .collect();
     json!({
         "target": target.map(Target::origin_form),
         "verdict": story.answer.as_str(),
@@ -230,114 +325,5 @@ fn as_json(story: &Story, target: Option<&Target>) -> Value {
 }
 
 #[cfg(test)]
-mod tests {
-    use clap::Parser;
-
-    use super::*;
-
-    const FILE: &str = "site: http://app.localhost
-upstreams: { web: { to: http://web }, old: { to: http://old, paths: { case: fold } } }
-rules:
-  - { path: /public/**, to: web, allow: anyone }
-  - { path: /**, to: web, allow: nobody, mode: report }
-  - { path: /admin/**, to: web, allow: { role: admin }, methods: [GET], from: [10.0.0.0/8] }
-  - { path: /old/secret, to: old, allow: nobody }
-  - { path: /**, to: old, allow: signed_in }
-";
-
-    #[derive(Parser)]
-    struct Line {
-        #[command(flatten)]
-        args: Args,
-    }
-
-    fn story(line: &str) -> (Args, Story, Option<Target>, String) {
-        let config = Config::from_text(FILE, Path::new("/nonexistent"), &|_| None).unwrap();
-        let args = Line::parse_from(["explain"].into_iter().chain(line.split(' '))).args;
-        let (asker, who) = (Asker::new(&config), who(&args));
-        let target = asker.target(&args.method, args.host.as_ref(), &args.path);
-        let story = tell(&config, &asker, target.as_ref(), &who);
-        let asked = format!("{} {}{who}", args.method, args.path);
-        (args, story, target.ok(), asked)
-    }
-
-    fn text(line: &str) -> String {
-        let (args, story, target, asked) = story(line);
-        as_text(&story, &asked, target.as_ref(), &args, Ink::of_stdout())
-    }
-
-    #[test]
-    fn every_rule_down_to_the_one_that_decides() {
-        insta::assert_snapshot!(text("GET /public/../admin?x=1 --as role=admin --as user=Alice --as email=a@x.test --ip 10.1.2.3"), @"
-        GET /public/../admin?x=1 as alice, admin from 10.1.2.3
-        judged and sent as /admin?x=1
-
-          line 4  /public/**     -      another path
-          line 5  /** (report)   deny   does not satisfy allow: nobody (only reported)
-          line 6  GET /admin/**  allow  allow: role: admin
-
-        allow: by GET /admin/** (line 6), forwarded to web with
-          x-auth-user:       alice
-          x-auth-user-id:    (the account's)
-          x-auth-email:      a@x.test
-          x-auth-roles:      admin
-          x-auth-method:     session
-          x-auth-assertion:  (a signed token for web)
-        ");
-        insta::assert_snapshot!(text("GET /admin --ip 8.8.8.8"), @"
-        GET /admin from 8.8.8.8
-
-          line 4  /public/**     -     another path
-          line 5  /** (report)   deny  does not satisfy allow: nobody (only reported)
-          line 6  GET /admin/**  deny  the address is not in from: [10.0.0.0/8]
-
-        deny: by GET /admin/** (line 6)
-        ");
-        insta::assert_snapshot!(text("GET /public/x"), @"
-        GET /public/x
-
-          line 4  /public/**  allow  allow: anyone
-
-        allow: by /public/** (line 4), forwarded to web without identity headers
-        ");
-        insta::assert_snapshot!(text("GET /OLD/Secret --as superuser"), @"
-        GET /OLD/Secret as superuser
-
-          line 4  /public/**     -     another path
-          line 5  /** (report)   deny  does not satisfy allow: nobody (only reported)
-          line 6  GET /admin/**  -     another path
-          line 7  /old/secret    deny  does not satisfy allow: nobody
-
-        deny: by /old/secret (line 7)
-        ");
-    }
-
-    #[test]
-    fn what_no_rule_is_asked_about() {
-        let endings = ["GET /a%2Fb", "GET /AUTH/login", "TRACE /", "GET /x --host evil.test", "GET /%zz"].map(|line| {
-            text(line).lines().last().unwrap_or_default().to_owned()
-        });
-        insta::assert_snapshot!(endings.join("\n"), @"
-        bad_request: refused before any rule is read: the path can be read in two ways
-        own_page: one of the gateway's own pages; rules are not asked
-        bad_request: refused before any rule is read: this method is never served here
-        bad_request: refused before any rule is read: neither site: nor a rule names the host evil.test
-        bad_request: refused before any rule is read: the path is ambiguous: '%' without two hex digits
-        ");
-    }
-
-    #[test]
-    fn programs_read_it() {
-        let (_, story, target, _) = story("GET /admin --as role=admin --ip 10.1.2.3");
-        let json = as_json(&story, target.as_ref());
-        assert_eq!((&json["verdict"], &json["upstream"], &json["rule"]), (&json!("allow"), &json!("web"), &json!("GET /admin/**")));
-        assert_eq!((&json["headers"]["x-auth-roles"], &json["steps"][1]["outcome"]), (&json!("admin"), &json!("reported")));
-    }
-
-    #[test]
-    fn claims_that_mean_nothing_are_misuse() {
-        for bad in ["rol=admin", "role=", "role=a b", "superuser=maybe", "admin"] {
-            assert!(Line::try_parse_from(["explain", "GET", "/", "--as", bad]).is_err(), "{bad}");
-        }
-    }
-}
+#[path = "explain_tests.rs"]
+mod tests;

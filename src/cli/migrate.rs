@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Subcommand;
+use serde_json::json;
 
 use crate::base::time::Clock;
 use crate::config::Config;
@@ -23,7 +24,11 @@ enum Command {
     /// Apply what is missing (the gateway does so at start).
     Apply,
     /// List every migration and when it was applied.
-    Status,
+    Status {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// Runs the command.
@@ -46,8 +51,15 @@ pub fn run(args: &Args, path: &Path) -> anyhow::Result<ExitCode> {
                 println!("the store is up to date");
                 Ok(ExitCode::SUCCESS)
             }
-            Command::Status => {
+            Command::Status { json } => {
                 let all = migrate::status(&db).await?;
+                if json {
+                    let all: Vec<_> = all
+                        .iter()
+                        .map(|m| json!({ "version": m.version, "name": m.name, "applied_at": m.applied_at }))
+                        .collect();
+                    println!("{}", serde_json::to_string_pretty(&all)?);
+                } else {
                 let rows: Vec<[String; 3]> = all
                     .iter()
                     .map(|m| {
@@ -60,6 +72,7 @@ pub fn run(args: &Args, path: &Path) -> anyhow::Result<ExitCode> {
                     })
                     .collect();
                 table(["VERSION", "NAME", "APPLIED"], &rows);
+                }
                 let missing = all.iter().any(|migration| migration.applied_at.is_none());
                 Ok(if missing {
                     ExitCode::FAILURE

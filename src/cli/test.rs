@@ -30,28 +30,50 @@ pub struct Args {
 /// # Errors
 /// When the report cannot be written.
 pub fn run(args: &Args, config_path: &Path) -> anyhow::Result<ExitCode> {
-    let Some(config) = load(config_path) else { return Ok(ExitCode::FAILURE) };
+    let Some(config) = load(config_path) else {
+        return Ok(ExitCode::FAILURE);
+    };
     let outcomes = run_tests(&config);
     if let Some(file) = &args.junit {
-        std::fs::write(file, junit(&outcomes, config_path)).with_context(|| format!("cannot write {}", file.display()))?;
+        std::fs::write(file, junit(&outcomes, config_path))
+            .with_context(|| format!("cannot write {}", file.display()))?;
     }
     if args.json {
         println!("{}", as_json(&outcomes, &config));
     } else {
-        print!("{}", lines(&outcomes, &unreached(&config, &outcomes), Ink::of_stdout()));
+        print!(
+            "{}",
+            lines(&outcomes, &unreached(&config, &outcomes), Ink::of_stdout())
+        );
     }
     let passed = outcomes.iter().all(TestOutcome::passed);
-    Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if passed {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 fn lines(outcomes: &[TestOutcome], unreached: &[&Rule], ink: Ink) -> String {
     let mut table = Table::default();
     for outcome in outcomes {
-        let rule = outcome.rule.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
+        let rule = outcome
+            .rule
+            .as_ref()
+            .map_or_else(|| "-".to_owned(), ToString::to_string);
         let mark = if outcome.passed() { "ok" } else { "FAIL" };
         let place = format!("line {}", outcome.test.line);
-        table.row([mark, &place, &outcome.test.to_string(), outcome.answer, &rule]);
-        outcome.failures.iter().for_each(|failure| table.note(ink.red(failure)));
+        table.row([
+            mark,
+            &place,
+            &outcome.test.to_string(),
+            outcome.answer,
+            &rule,
+        ]);
+        outcome
+            .failures
+            .iter()
+            .for_each(|failure| table.note(ink.red(failure)));
     }
     let passed = |row: usize| outcomes.get(row).is_some_and(TestOutcome::passed);
     let mut text = table.render(|row, column, cell| match (column, passed(row)) {
@@ -61,7 +83,15 @@ fn lines(outcomes: &[TestOutcome], unreached: &[&Rule], ink: Ink) -> String {
         _ => cell.to_owned(),
     });
     if !unreached.is_empty() {
-        let _ = writeln!(text, "\nNo test reaches {}:", if unreached.len() == 1 { "this rule" } else { "these rules" });
+        let _ = writeln!(
+            text,
+            "\nNo test reaches {}:",
+            if unreached.len() == 1 {
+                "this rule"
+            } else {
+                "these rules"
+            }
+        );
         for rule in unreached {
             let _ = writeln!(text, "  {rule}");
         }
@@ -86,8 +116,10 @@ fn as_json(outcomes: &[TestOutcome], config: &Config) -> Value {
             "failures": outcome.failures,
         })
     });
-    let unreached: Vec<_> =
-        unreached(config, outcomes).into_iter().map(|rule| json!({ "rule": &*rule.label, "line": rule.line })).collect();
+    let unreached: Vec<_> = unreached(config, outcomes)
+        .into_iter()
+        .map(|rule| json!({ "rule": &*rule.label, "line": rule.line }))
+        .collect();
     json!({
         "passed": outcomes.iter().all(TestOutcome::passed),
         "tests": tests.collect::<Vec<_>>(),
@@ -99,13 +131,25 @@ fn junit(outcomes: &[TestOutcome], path: &Path) -> String {
     let failed = outcomes.iter().filter(|outcome| !outcome.passed()).count();
     let file = xml(&path.display().to_string());
     let mut text = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
-    let _ = writeln!(text, "<testsuite name=\"{file}\" tests=\"{}\" failures=\"{failed}\">", outcomes.len());
+    let _ = writeln!(
+        text,
+        "<testsuite name=\"{file}\" tests=\"{}\" failures=\"{failed}\">",
+        outcomes.len()
+    );
     for outcome in outcomes {
         let name = xml(&outcome.test.to_string());
-        let _ = write!(text, "  <testcase classname=\"{file}\" name=\"{name}\" line=\"{}\"", outcome.test.line);
+        let _ = write!(
+            text,
+            "  <testcase classname=\"{file}\" name=\"{name}\" line=\"{}\"",
+            outcome.test.line
+        );
         let _ = match outcome.failures.as_slice() {
             [] => writeln!(text, "/>"),
-            failures => writeln!(text, "><failure message=\"{}\"/></testcase>", xml(&failures.join("; "))),
+            failures => writeln!(
+                text,
+                "><failure message=\"{}\"/></testcase>",
+                xml(&failures.join("; "))
+            ),
         };
     }
     text.push_str("</testsuite>\n");
@@ -154,7 +198,22 @@ tests:
     fn a_line_for_each_test_and_the_rules_that_none_reaches() {
         let (config, outcomes) = outcomes();
         let text = lines(&outcomes, &unreached(&config, &outcomes), Ink::of_stdout());
-        insta::assert_snapshot!(text, @"");
+        insta::assert_snapshot!(text, @"
+        ok    line 7   GET /public/x                             allow        /public/** (line 3)
+        ok    line 8   GET /public/../api from 10.1.2.3          login        /api/** (line 4)
+        FAIL  line 9   GET /api as admin                         deny         /api/** (line 4)
+              expected allow, got deny (from)
+        FAIL  line 10  POST /api?<&> as superuser from 10.1.2.3  bad_request  -
+              expected allow, got bad_request (the query holds a character that must be percent-encoded)
+              expected the rule /public/** to decide, got no rule
+        FAIL  line 11  GET /auth/login                           own_page     -
+              expected login, got own_page (one of the gateway's own pages; rules are not asked)
+
+        No test reaches this rule:
+          /** (line 5)
+
+        5 tests, 3 not as expected
+        ");
     }
 
     #[test]
@@ -178,7 +237,10 @@ tests:
         let json = as_json(&outcomes, &config);
         assert_eq!(json["passed"], false);
         assert_eq!(json["tests"][1]["rule"], "/api/**");
-        assert_eq!(json["tests"][2]["failures"], json!(["expected allow, got deny (from)"]));
+        assert_eq!(
+            json["tests"][2]["failures"],
+            json!(["expected allow, got deny (from)"])
+        );
         assert_eq!(json["unreached"], json!([{ "rule": "/**", "line": 5 }]));
     }
 }

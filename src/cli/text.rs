@@ -32,7 +32,9 @@ impl Ink {
     #[must_use]
     pub fn of_stdout() -> Self {
         let refused = crate::config::environment("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Self { coloured: std::io::stdout().is_terminal() && !refused }
+        Self {
+            coloured: std::io::stdout().is_terminal() && !refused,
+        }
     }
 
     /// Good news.
@@ -66,7 +68,11 @@ impl Ink {
     }
 
     fn paint(self, code: &str, text: &str) -> String {
-        if self.coloured { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+        if self.coloured {
+            format!("\u{1b}[{code}m{text}\u{1b}[0m")
+        } else {
+            text.to_owned()
+        }
     }
 }
 
@@ -74,12 +80,18 @@ impl Table {
     /// A table set in by some columns.
     #[must_use]
     pub const fn indented(indent: usize) -> Self {
-        Self { rows: Vec::new(), indent }
+        Self {
+            rows: Vec::new(),
+            indent,
+        }
     }
 
     /// Adds a row.
     pub fn row<T: Into<String>>(&mut self, cells: impl IntoIterator<Item = T>) {
-        self.rows.push(Row { cells: cells.into_iter().map(Into::into).collect(), notes: Vec::new() });
+        self.rows.push(Row {
+            cells: cells.into_iter().map(Into::into).collect(),
+            notes: Vec::new(),
+        });
     }
 
     /// Adds a line below the last row.
@@ -92,15 +104,26 @@ impl Table {
     /// The table as text; `paint` colours the cells of a row and a column.
     #[must_use]
     pub fn render(&self, paint: impl Fn(usize, usize, &str) -> String) -> String {
-        let columns = self.rows.iter().map(|row| row.cells.len()).max().unwrap_or(0);
-        let column = |column: usize| self.rows.iter().filter_map(move |row| row.cells.get(column));
+        let columns = self
+            .rows
+            .iter()
+            .map(|row| row.cells.len())
+            .max()
+            .unwrap_or(0);
+        let column = |column: usize| {
+            self.rows
+                .iter()
+                .filter_map(move |row| row.cells.get(column))
+        };
         let width = |at: usize| column(at).map(|cell| shown(cell)).max().unwrap_or(0);
         let widths: Vec<usize> = (0..columns.saturating_sub(1)).map(width).collect();
         let before = self.indent + widths.iter().map(|width| width + 2).sum::<usize>();
         let room = WIDTH.saturating_sub(before).max(24);
         let mut out = String::new();
         for (at, row) in self.rows.iter().enumerate() {
-            self.render_row(&mut out, &row.cells, &widths, room, |column, cell| paint(at, column, cell));
+            self.render_row(&mut out, &row.cells, &widths, room, |column, cell| {
+                paint(at, column, cell)
+            });
             for note in &row.notes {
                 let _ = writeln!(out, "{}{note}", " ".repeat(self.indent + 6));
             }
@@ -108,16 +131,30 @@ impl Table {
         out
     }
 
-    fn render_row(&self, out: &mut String, row: &[String], widths: &[usize], room: usize, paint: impl Fn(usize, &str) -> String) {
+    fn render_row(
+        &self,
+        out: &mut String,
+        row: &[String],
+        widths: &[usize],
+        room: usize,
+        paint: impl Fn(usize, &str) -> String,
+    ) {
         let mut line = " ".repeat(self.indent);
         for (column, (cell, width)) in row.iter().zip(widths).enumerate() {
             let gap = " ".repeat(width.saturating_sub(shown(cell)) + 2);
             let _ = write!(line, "{}{gap}", paint(column, cell));
         }
         let before = self.indent + widths.iter().map(|width| width + 2).sum::<usize>();
-        let last = row.get(widths.len()).map(String::as_str).unwrap_or_default();
+        let last = row
+            .get(widths.len())
+            .map(String::as_str)
+            .unwrap_or_default();
         for (at, part) in wrap(last, room).iter().enumerate() {
-            let start = if at == 0 { std::mem::take(&mut line) } else { " ".repeat(before) };
+            let start = if at == 0 {
+                std::mem::take(&mut line)
+            } else {
+                " ".repeat(before)
+            };
             let text = format!("{start}{}", paint(widths.len(), part));
             out.push_str(text.trim_end());
             out.push('\n');
@@ -139,16 +176,24 @@ fn shown(text: &str) -> usize {
 /// at least one line.
 fn wrap(text: &str, room: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
+    let mut part = String::new();
     for word in text.split(' ') {
+        part.push_str(word);
+        if word.ends_with(':') {
+            part.push(' ');
+            continue;
+        }
+        let part = std::mem::take(&mut part);
         match lines.last_mut() {
-            Some(line) if line.is_empty() => line.push_str(word),
-            Some(line) if line.ends_with(':') || shown(line) + 1 + shown(word) <= room => {
+            Some(line) if line.is_empty() => line.push_str(&part),
+            Some(line) if shown(line) + 1 + shown(&part) <= room => {
                 line.push(' ');
-                line.push_str(word);
+                line.push_str(&part);
             }
-            _ => lines.push(word.to_owned()),
+            _ => lines.push(part),
         }
     }
+    lines.extend(Some(part).filter(|rest| !rest.is_empty()));
     lines
 }
 

@@ -99,7 +99,11 @@ impl<'a> Asker<'a> {
     /// Builds the policy.
     #[must_use]
     pub fn new(config: &'a Config) -> Self {
-        Self { config, policy: config.policy(), roles: with_defaults(&config.roles) }
+        Self {
+            config,
+            policy: config.policy(),
+            roles: with_defaults(&config.roles),
+        }
     }
 
     /// A request line as a client would send it; the host is the main site's unless one is given.
@@ -108,7 +112,11 @@ impl<'a> Asker<'a> {
     /// Why it is refused before any rule is read.
     pub fn target(&self, method: &str, host: Option<&Host>, path: &str) -> Result<Target, String> {
         let host = host.unwrap_or_else(|| &self.config.sites.main().host);
-        let named = |rule: &Arc<Rule>| rule.host.as_ref().is_some_and(|pattern| pattern.matches(host));
+        let named = |rule: &Arc<Rule>| {
+            rule.host
+                .as_ref()
+                .is_some_and(|pattern| pattern.matches(host))
+        };
         if self.config.sites.of_host(host).is_none() && !self.policy.rules().iter().any(named) {
             return Err(format!("neither site: nor a rule names the host {host}"));
         }
@@ -132,9 +140,13 @@ impl<'a> Asker<'a> {
     pub fn steps(&self, target: &Target, who: &Who) -> Vec<Step> {
         let steps = explain(&self.policy, target, &self.evidence(who));
         // An upstream that ignores case is judged by the folded path, so that is the walk to tell.
-        let folds = steps.last().is_some_and(|step| self.readings(&step.rule.upstream).fold_case);
+        let folds = steps
+            .last()
+            .is_some_and(|step| self.readings(&step.rule.upstream).fold_case);
         match target.path().folded() {
-            Ok(folded) if folds => explain(&self.policy, &target.with_path(folded), &self.evidence(who)),
+            Ok(folded) if folds => {
+                explain(&self.policy, &target.with_path(folded), &self.evidence(who))
+            }
             _ => steps,
         }
     }
@@ -160,17 +172,25 @@ impl<'a> Asker<'a> {
     }
 
     fn evidence(&self, who: &Who) -> Evidence {
-        let proof = self.identity(who).map(|identity| (who.auth, Arc::new(identity)));
+        let proof = self
+            .identity(who)
+            .map(|identity| (who.auth, Arc::new(identity)));
         Evidence { ip: who.ip, proof }
     }
 
     fn readings(&self, upstream: &str) -> Readings {
-        self.config.upstreams.get(upstream).map(|upstream| upstream.paths).unwrap_or_default()
+        self.config
+            .upstreams
+            .get(upstream)
+            .map(|upstream| upstream.paths)
+            .unwrap_or_default()
     }
 
     fn is_own(&self, path: &str) -> bool {
         let prefix = &self.config.prefix;
         let below = path.split_at_checked(prefix.len());
-        below.is_some_and(|(head, rest)| head.eq_ignore_ascii_case(prefix) && (rest.is_empty() || rest.starts_with('/')))
+        below.is_some_and(|(head, rest)| {
+            head.eq_ignore_ascii_case(prefix) && (rest.is_empty() || rest.starts_with('/'))
+        })
     }
 }

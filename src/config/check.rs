@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use super::policy_test;
-use super::raw::{At, Reading};
+use super::raw::At;
+use super::reading::Reading;
 use super::report::{Fault, Report};
 use super::rules::{self, Scope};
 use super::{Config, identities, limits, listen, login, roles, tree, upstreams};
@@ -12,14 +13,24 @@ use super::{Config, identities, limits, listen, login, roles, tree, upstreams};
 ///
 /// # Errors
 /// Every fault at once.
-pub fn config(text: &str, base: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Config, Report> {
+pub fn config(
+    text: &str,
+    base: &Path,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<Config, Report> {
     let tree = tree::parse(text).map_err(Report::of_fault)?;
     let reading = Reading::new(base, env);
-    tree.faults.iter().cloned().for_each(|fault| reading.fault(fault));
-    let read = file(&reading.root(&tree.root));
+    tree.faults
+        .iter()
+        .cloned()
+        .for_each(|fault| reading.fault(fault));
+    let read = file(&At::root(&tree.root, &reading));
     let (mut faults, warnings) = reading.into_findings();
     match read {
-        Some(config) if faults.is_empty() => Ok(Config { warnings: Report::new(Vec::new(), warnings).warnings, ..config }),
+        Some(config) if faults.is_empty() => Ok(Config {
+            warnings: Report::new(Vec::new(), warnings).warnings,
+            ..config
+        }),
         _ => {
             // A reader that gives up says why; should one not, the file is refused all the same.
             if faults.is_empty() {
@@ -47,8 +58,15 @@ fn file(root: &At<'_>) -> Option<Config> {
     let tests = policy_test::read_all(&file, &scope, &rules);
     let identity = login::settings(&file);
     let (key, store) = (login::key(&file), listen::store(&file));
-    let (bootstrap, trusted_proxies) = (login::bootstrap(&file, identity.password), listen::trusted_proxies(&file));
-    let (brand, headers, limits) = (limits::brand(&file), identities::headers(&file), limits::limits(&file));
+    let (bootstrap, trusted_proxies) = (
+        login::bootstrap(&file, identity.password),
+        listen::trusted_proxies(&file),
+    );
+    let (brand, headers, limits) = (
+        limits::brand(&file),
+        identities::headers(&file),
+        limits::limits(&file),
+    );
     let (log, threads) = (limits::log(&file), limits::threads(&file));
     let (sites, site_is_default) = sites?;
     Some(Config {

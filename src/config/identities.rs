@@ -14,22 +14,32 @@ use super::values;
 /// The headers that carry an identity.
 pub fn headers(file: &Object<'_>) -> IdentityHeaders {
     let mut settings = IdentityHeaders::default();
-    let Some(object) = file.section("identity", "identity") else { return settings };
+    let Some(object) = file.section("identity", "identity") else {
+        return settings;
+    };
     let mut taken = HashMap::new();
     if let Some(entries) = object.get("headers").and_then(|at| at.entries()) {
-        settings.headers = entries.iter().filter_map(|entry| header(entry, &mut taken)).collect();
+        settings.headers = entries
+            .iter()
+            .filter_map(|entry| header(entry, &mut taken))
+            .collect();
     }
     if let Some(at) = object.get("assertion") {
         settings.assertion = assertion(&at);
     }
     if let Some(name) = &settings.assertion {
-        let at = object.get("assertion").unwrap_or_else(|| object.at().clone());
+        let at = object
+            .get("assertion")
+            .unwrap_or_else(|| object.at().clone());
         claim(&at, name.as_str(), &mut taken);
     }
     settings
 }
 
-fn header(entry: &Entry<'_>, taken: &mut HashMap<String, String>) -> Option<(HeaderName, Attribute)> {
+fn header(
+    entry: &Entry<'_>,
+    taken: &mut HashMap<String, String>,
+) -> Option<(HeaderName, Attribute)> {
     let name = values::header(&entry.at, entry.name);
     let attribute = attribute(&entry.at);
     claim(&entry.at, entry.name, taken)?;
@@ -40,20 +50,32 @@ fn header(entry: &Entry<'_>, taken: &mut HashMap<String, String>) -> Option<(Hea
 fn claim(at: &At<'_>, name: &str, taken: &mut HashMap<String, String>) -> Option<()> {
     match taken.insert(fold(name).into_owned(), name.to_owned()) {
         None => Some(()),
-        Some(other) => at.refuse_around(format!("{name} and {other} are one header to a service"), None),
+        Some(other) => at.refuse_around(
+            format!("{name} and {other} are one header to a service"),
+            None,
+        ),
     }
 }
 
 fn attribute(at: &At<'_>) -> Option<Attribute> {
     let text = at.text()?;
-    let later = ["user.attributes.", "claims.", "claim."].iter().any(|family| text.starts_with(family));
-    if later { at.not_yet(text) } else { at.choice("attribute", &Attribute::ALL) }
+    let later = ["user.attributes.", "claims.", "claim."]
+        .iter()
+        .any(|family| text.starts_with(family));
+    if later {
+        at.not_yet(text)
+    } else {
+        at.choice("attribute", &Attribute::ALL)
+    }
 }
 
 fn assertion(at: &At<'_>) -> Option<HeaderName> {
     match at.value() {
         Value::Bool(false) => None,
-        Value::Bool(true) => at.refuse_with("expected the name of a header, or false", "assertion: X-Auth-Assertion"),
+        Value::Bool(true) => at.refuse_with(
+            "expected the name of a header, or false",
+            "assertion: X-Auth-Assertion",
+        ),
         _ => values::header(at, at.text()?),
     }
 }

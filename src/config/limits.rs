@@ -11,17 +11,26 @@ use super::raw::{At, Object};
 use super::values;
 
 /// From a blink to ten minutes: a head that takes longer is an attack.
-const HEAD_TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(600);
+const HEAD_TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_mins(10);
 
 /// What one client may ask for.
 pub fn limits(file: &Object<'_>) -> Limits {
     let default = Limits::DEFAULT;
-    let Some(object) = file.section("limits", "limits") else { return default };
+    let Some(object) = file.section("limits", "limits") else {
+        return default;
+    };
     let count = |key, most, default: usize| {
         let written = object.get(key).and_then(|at| at.integer(1..=most));
-        written.and_then(|count| usize::try_from(count).ok()).unwrap_or(default)
+        written
+            .and_then(|count| usize::try_from(count).ok())
+            .unwrap_or(default)
     };
-    let bytes = |key, default| object.get(key).and_then(|at| bounded_size(&at, 64..=1 << 20)).unwrap_or(default);
+    let bytes = |key, default| {
+        object
+            .get(key)
+            .and_then(|at| bounded_size(&at, 64..=1 << 20))
+            .unwrap_or(default)
+    };
     let limits = Limits {
         head: bytes("head", default.head),
         fields: count("fields", 10_000, default.fields),
@@ -30,11 +39,21 @@ pub fn limits(file: &Object<'_>) -> Limits {
             Some(u64::MAX) => None,
             written => written.or(default.body),
         },
-        head_timeout: object.get("head_timeout").and_then(|at| values::duration(&at, HEAD_TIMEOUT)).unwrap_or(default.head_timeout),
-        connections_per_address: count("connections_per_address", 1_000_000, default.connections_per_address),
+        head_timeout: object
+            .get("head_timeout")
+            .and_then(|at| values::duration(&at, HEAD_TIMEOUT))
+            .unwrap_or(default.head_timeout),
+        connections_per_address: count(
+            "connections_per_address",
+            1_000_000,
+            default.connections_per_address,
+        ),
     };
     if limits.target > limits.head && object.get("target").is_some() {
-        object.at().warn("target is larger than head, which holds it", "raise head, or lower target");
+        object.at().warn(
+            "target is larger than head, which holds it",
+            "raise head, or lower target",
+        );
     }
     limits
 }
@@ -43,13 +62,17 @@ pub fn limits(file: &Object<'_>) -> Limits {
 pub fn log(file: &Object<'_>) -> Format {
     let object = file.section("log", "log");
     let words = [("text", Format::Text), ("json", Format::Json)];
-    object.and_then(|object| object.get("format")?.choice("format", &words)).unwrap_or_default()
+    object
+        .and_then(|object| object.get("format")?.choice("format", &words))
+        .unwrap_or_default()
 }
 
 /// What our own pages look like.
 pub fn brand(file: &Object<'_>) -> Brand {
     let mut brand = Brand::default();
-    let Some(object) = file.section("brand", "brand") else { return brand };
+    let Some(object) = file.section("brand", "brand") else {
+        return brand;
+    };
     if let Some(name) = object.get("name").and_then(|at| title(&at)) {
         brand.name = name;
     }
@@ -62,30 +85,51 @@ pub fn brand(file: &Object<'_>) -> Brand {
 /// Worker threads: one for each core, unless the file says otherwise.
 pub fn threads(file: &Object<'_>) -> usize {
     let written = file.get("threads").and_then(|at| at.integer(1..=256));
-    let cores = || std::thread::available_parallelism().map_or(1, usize::from).min(256);
-    written.and_then(|count| usize::try_from(count).ok()).unwrap_or_else(cores)
+    let cores = || {
+        std::thread::available_parallelism()
+            .map_or(1, usize::from)
+            .min(256)
+    };
+    written
+        .and_then(|count| usize::try_from(count).ok())
+        .unwrap_or_else(cores)
 }
 
 fn bounded_size(at: &At<'_>, bounds: RangeInclusive<u64>) -> Option<usize> {
     match values::size(at)? {
         bytes if bounds.contains(&bytes) => usize::try_from(bytes).ok(),
-        _ => at.refuse(format!("must be from {}B to {}KiB", bounds.start(), bounds.end() / 1024)),
+        _ => at.refuse(format!(
+            "must be from {}B to {}KiB",
+            bounds.start(),
+            bounds.end() / 1024
+        )),
     }
 }
 
 fn title(at: &At<'_>) -> Option<String> {
     let text = at.text()?.trim();
     let fits = (1..=64).contains(&text.chars().count()) && !text.contains(char::is_control);
-    if fits { Some(text.to_owned()) } else { at.refuse("must have 1 to 64 characters") }
+    if fits {
+        Some(text.to_owned())
+    } else {
+        at.refuse("must have 1 to 64 characters")
+    }
 }
 
 fn color(at: &At<'_>) -> Option<String> {
     // An unquoted colour is a comment to YAML, which leaves nothing.
     if *at.value() == super::tree::Value::Null {
-        return at.refuse_with("expected a colour, found nothing", "put it in quotes: \"#0a5\"");
+        return at.refuse_with(
+            "expected a colour, found nothing",
+            "put it in quotes: \"#0a5\"",
+        );
     }
     let text = at.text()?;
     let digits = text.strip_prefix('#').unwrap_or_default();
     let fits = matches!(digits.len(), 3 | 6) && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-    if fits { Some(text.to_owned()) } else { at.refuse_with("not a colour", "write it like \"#0a5\" or \"#2f5d8c\"") }
+    if fits {
+        Some(text.to_owned())
+    } else {
+        at.refuse_with("not a colour", "write it like \"#0a5\" or \"#2f5d8c\"")
+    }
 }

@@ -25,17 +25,38 @@ pub fn listen(file: &Object<'_>) -> (Listen, Option<Certificate>) {
     let listen = file.section("listen", "listen");
     let https = listen.as_ref().and_then(|listen| listen.get("https"));
     match (https, &tls) {
-        (Some(at), None) => at.refuse_with("https needs a certificate", "tls: { certificate: cert.pem, key: key.pem }"),
-        (None, Some(tls)) => Some(tls.at().warn("no https listener uses this certificate", "listen: { https: \":443\" }")),
-        _ => Some(()),
-    };
+        (Some(at), None) => {
+            let hint = "tls: { certificate: cert.pem, key: key.pem }";
+            at.refuse_with::<()>("https needs a certificate", hint);
+        }
+        (None, Some(tls)) => {
+            let hint = "listen: { https: \":443\" }";
+            tls.at()
+                .warn("no https listener uses this certificate", hint);
+        }
+        _ => {}
+    }
     let Some(object) = listen else {
-        return (Listen { http: Some(HTTP), https: None, admin: ADMIN }, certificate);
+        return (
+            Listen {
+                http: Some(HTTP),
+                https: None,
+                admin: ADMIN,
+            },
+            certificate,
+        );
     };
     let address = |key| object.get(key).and_then(|at| address(&at));
-    let listen = Listen { http: address("http"), https: address("https"), admin: address("admin").unwrap_or(ADMIN) };
+    let listen = Listen {
+        http: address("http"),
+        https: address("https"),
+        admin: address("admin").unwrap_or(ADMIN),
+    };
     if object.get("http").is_none() && object.get("https").is_none() {
-        object.at().refuse_with::<()>("no listener for requests", "http: \":8080\", or https: \":443\" and tls");
+        object.at().refuse_with::<()>(
+            "no listener for requests",
+            "http: \":8080\", or https: \":443\" and tls",
+        );
     }
     refuse_shared(&object, &listen);
     guard_admin(&object, listen.admin);
@@ -47,43 +68,70 @@ fn address(at: &At<'_>) -> Option<SocketAddr> {
     let everywhere = || text.strip_prefix(':').map(|port| format!("0.0.0.0:{port}"));
     match everywhere().as_deref().unwrap_or(text).parse() {
         Ok(address) => Some(address),
-        Err(_) => at.refuse_with("not an address to listen on", "write it like \":8080\", \"127.0.0.1:8080\" or \"[::]:8080\""),
+        Err(_) => at.refuse_with(
+            "not an address to listen on",
+            "write it like \":8080\", \"127.0.0.1:8080\" or \"[::]:8080\"",
+        ),
     }
 }
 
 /// Two listeners on one port: the second could not start.
 fn refuse_shared(object: &Object<'_>, listen: &Listen) {
-    let all = [("http", listen.http), ("https", listen.https), ("admin", Some(listen.admin))];
+    let all = [
+        ("http", listen.http),
+        ("https", listen.https),
+        ("admin", Some(listen.admin)),
+    ];
     let clash = |a: SocketAddr, b: SocketAddr| {
-        a.port() != 0 && a.port() == b.port() && (a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified())
+        a.port() != 0
+            && a.port() == b.port()
+            && (a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified())
     };
     for (at, (key, address)) in all.iter().enumerate() {
-        let above = all.iter().take(at).find(|(_, other)| address.zip(*other).is_some_and(|(a, b)| clash(a, b)));
+        let above = all
+            .iter()
+            .take(at)
+            .find(|(_, other)| address.zip(*other).is_some_and(|(a, b)| clash(a, b)));
         if let Some((other, _)) = above {
-            object.at().refuse::<()>(format!("{other} and {key} are the same address"));
+            object
+                .at()
+                .refuse::<()>(format!("{other} and {key} are the same address"));
         }
     }
 }
 
 /// The admin listener asks nobody who they are, so it stays at home unless told by name.
 fn guard_admin(object: &Object<'_>, admin: SocketAddr) {
-    let public = object.get("admin_public").and_then(|at| at.boolean()).unwrap_or(false);
+    let public = object
+        .get("admin_public")
+        .and_then(|at| at.boolean())
+        .unwrap_or(false);
     let at = object.get("admin").unwrap_or_else(|| object.at().clone());
     match (admin.ip().to_canonical().is_loopback(), public) {
         (false, false) => {
-            at.refuse_with::<()>("others could reach the admin listener, which asks nobody who they are",
-                "use 127.0.0.1, or write admin_public: true if the network is guarded otherwise");
+            at.refuse_with::<()>(
+                "others could reach the admin listener, which asks nobody who they are",
+                "use 127.0.0.1, or write admin_public: true if the network is guarded otherwise",
+            );
         }
-        (false, true) => at.warn("the admin listener can be reached by others", "see that a firewall guards it"),
+        (false, true) => at.warn(
+            "the admin listener can be reached by others",
+            "see that a firewall guards it",
+        ),
         (true, _) => {}
     }
 }
 
 fn certificate(tls: &Object<'_>) -> Option<Certificate> {
-    let chain = tls.require("certificate").and_then(|at| Some((secrets::file(&at)?, at)));
-    let key = tls.require("key").and_then(|at| Some((secrets::file(&at)?, at)));
+    let chain = tls
+        .require("certificate")
+        .and_then(|at| Some((secrets::file(&at)?, at)));
+    let key = tls
+        .require("key")
+        .and_then(|at| Some((secrets::file(&at)?, at)));
     let (((chain, chain_pem), chain_at), ((key, key_pem), key_at)) = chain.zip(key)?;
-    let certificates: Result<Vec<_>, _> = rustls_pemfile::certs(&mut chain_pem.expose().as_slice()).collect();
+    let certificates: Result<Vec<_>, _> =
+        rustls_pemfile::certs(&mut chain_pem.expose().as_slice()).collect();
     let certificates = match certificates {
         Ok(found) if !found.is_empty() => found,
         _ => return chain_at.refuse("holds no PEM certificate"),
@@ -95,7 +143,9 @@ fn certificate(tls: &Object<'_>) -> Option<Certificate> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     match rustls::sign::CertifiedKey::from_der(certificates, private, &provider) {
         Ok(_) => Some(Certificate { chain, key }),
-        Err(error) => tls.at().refuse_with("certificate and key do not go together", error.to_string()),
+        Err(error) => tls
+            .at()
+            .refuse_with("certificate and key do not go together", error.to_string()),
     }
 }
 
@@ -105,10 +155,18 @@ pub fn sites(file: &Object<'_>, listen: &Listen) -> Option<(Sites, bool)> {
         let Some(http) = listen.http else {
             // Without any listener, that has been said, and says enough.
             listen.https?;
-            return file.at().refuse_with("'site' is missing", "site: https://app.example.com");
+            return file
+                .at()
+                .refuse_with("'site' is missing", "site: https://app.example.com");
         };
         let host: Host = "localhost".parse().ok()?;
-        return Some((Sites::new(Site::new(false, host, Some(http.port()), "localhost"), Vec::new()), true));
+        return Some((
+            Sites::new(
+                Site::new(false, host, Some(http.port()), "localhost"),
+                Vec::new(),
+            ),
+            true,
+        ));
     };
     let items = at.list_or_one()?;
     let mut sites: Vec<Site> = Vec::new();
@@ -119,7 +177,10 @@ pub fn sites(file: &Object<'_>, listen: &Listen) -> Option<(Sites, bool)> {
         }
     }
     if items.is_empty() {
-        return at.refuse_with("a gateway has at least one site", "site: https://app.example.com");
+        return at.refuse_with(
+            "a gateway has at least one site",
+            "site: https://app.example.com",
+        );
     }
     let others = sites.split_off(1.min(sites.len()));
     warn_of_unreachable(file, &at, &sites, listen);
@@ -135,22 +196,35 @@ fn site(at: &At<'_>) -> Option<Site> {
     };
     let authority = rest.strip_suffix('/').unwrap_or(rest);
     if authority.contains(['/', '?', '#', '@']) {
-        return at.refuse_with("a site is scheme, host and port alone", "the gateway owns the whole host; rules divide its paths");
+        return at.refuse_with(
+            "a site is scheme, host and port alone",
+            "the gateway owns the whole host; rules divide its paths",
+        );
     }
     let Ok((host, port)) = Host::parse_authority(authority) else {
-        return at.refuse_with("not a host", "names with letters outside ASCII are written in punycode: xn--...");
+        return at.refuse_with(
+            "not a host",
+            "names with letters outside ASCII are written in punycode: xn--...",
+        );
     };
     if !https && !host.is_loopback() {
-        return at.refuse_with("plain http would send passwords and cookies in the clear",
-            "write https://; http is for localhost, *.localhost, 127.0.0.0/8 and [::1]");
+        return at.refuse_with(
+            "plain http would send passwords and cookies in the clear",
+            "write https://; http is for localhost, *.localhost, 127.0.0.0/8 and [::1]",
+        );
     }
-    let written = port.and_then(|_| authority.rsplit_once(':')).map_or(authority, |(host, _)| host);
+    let written = port
+        .and_then(|_| authority.rsplit_once(':'))
+        .map_or(authority, |(host, _)| host);
     Some(Site::new(https, host, port, written))
 }
 
 fn refuse_twin(at: &At<'_>, site: &Site, others: &[Site]) {
     if let Some(twin) = others.iter().find(|other| other.host == site.host) {
-        at.refuse_with::<()>(format!("has the same host as {}", twin.origin), "localhost, 127.0.0.1 and [::1] count as one");
+        at.refuse_with::<()>(
+            format!("has the same host as {}", twin.origin),
+            "localhost, 127.0.0.1 and [::1] count as one",
+        );
     }
 }
 
@@ -158,8 +232,10 @@ fn refuse_twin(at: &At<'_>, site: &Site, others: &[Site]) {
 fn warn_of_unreachable(file: &Object<'_>, at: &At<'_>, sites: &[Site], listen: &Listen) {
     let proxied = file.get("trusted_proxies").is_some();
     if sites.iter().any(|site| site.https) && listen.https.is_none() && !proxied {
-        at.warn("nobody can reach an https site through a plain http listener",
-            "add listen: { https: ... } and tls, or name the proxy in front in trusted_proxies");
+        at.warn(
+            "nobody can reach an https site through a plain http listener",
+            "add listen: { https: ... } and tls, or name the proxy in front in trusted_proxies",
+        );
     }
 }
 
@@ -167,17 +243,37 @@ fn warn_of_unreachable(file: &Object<'_>, at: &At<'_>, sites: &[Site], listen: &
 pub fn prefix(file: &Object<'_>) -> String {
     let written = file.get("prefix").and_then(|at| {
         let text = at.text()?;
-        let word = |word: &str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b));
-        let words = text.strip_prefix('/').is_some_and(|rest| rest.split('/').all(word));
-        if words { Some(text.to_owned()) } else { at.refuse_with("not a prefix", "write it like /auth or /gate/auth, without a slash at the end") }
+        let word = |word: &str| {
+            !word.is_empty()
+                && word
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b))
+        };
+        let words = text
+            .strip_prefix('/')
+            .is_some_and(|rest| rest.split('/').all(word));
+        if words {
+            Some(text.to_owned())
+        } else {
+            at.refuse_with(
+                "not a prefix",
+                "write it like /auth or /gate/auth, without a slash at the end",
+            )
+        }
     });
     written.unwrap_or_else(|| PREFIX.to_owned())
 }
 
 /// Who may set `X-Forwarded-*`.
 pub fn trusted_proxies(file: &Object<'_>) -> Networks {
-    let Some(at) = file.get("trusted_proxies") else { return Networks::default() };
-    at.list().unwrap_or_default().iter().filter_map(trusted_proxy).collect()
+    let Some(at) = file.get("trusted_proxies") else {
+        return Networks::default();
+    };
+    at.list()
+        .unwrap_or_default()
+        .iter()
+        .filter_map(trusted_proxy)
+        .collect()
 }
 
 fn trusted_proxy(at: &At<'_>) -> Option<IpNet> {
@@ -185,7 +281,10 @@ fn trusted_proxy(at: &At<'_>) -> Option<IpNet> {
     let wide = if net.addr().is_ipv4() { 8 } else { 16 };
     let hint = "name the addresses of the proxies in front";
     match net.prefix_len() {
-        0 => at.refuse_with("is everybody, who could then choose the address they seem to come from", hint),
+        0 => at.refuse_with(
+            "is everybody, who could then choose the address they seem to come from",
+            hint,
+        ),
         len if len < wide => {
             at.warn("is a large part of the internet", hint);
             Some(net)
@@ -196,7 +295,10 @@ fn trusted_proxy(at: &At<'_>) -> Option<IpNet> {
 
 /// Where everything is kept.
 pub fn store(file: &Object<'_>) -> Option<store::Settings> {
-    let words = [("store", VolatileKind::Store), ("memory", VolatileKind::Memory)];
+    let words = [
+        ("store", VolatileKind::Store),
+        ("memory", VolatileKind::Memory),
+    ];
     let volatile = file.get("volatile").and_then(|at| match at.text()? {
         url if url.starts_with("redis://") || url.starts_with("rediss://") => at.not_yet("redis"),
         _ => at.choice("place", &words),
@@ -210,5 +312,8 @@ pub fn store(file: &Object<'_>) -> Option<store::Settings> {
         },
     };
     let url = url?.relative_to(&file.at().reading().resolve(""));
-    Some(store::Settings { url, volatile: volatile.unwrap_or(VolatileKind::Store) })
+    Some(store::Settings {
+        url,
+        volatile: volatile.unwrap_or(VolatileKind::Store),
+    })
 }

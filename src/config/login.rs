@@ -12,7 +12,8 @@ use super::report::Fault;
 use super::{Bootstrap, KeySource, secrets, values};
 
 /// From a moment to ten years.
-const SESSION: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_hours(24 * 3650);
+const SESSION: RangeInclusive<Duration> =
+    Duration::from_millis(1)..=Duration::from_hours(24 * 3650);
 
 /// Hashes below this are broken on a gaming card within days.
 const LEAST_MEMORY_KIB: u64 = 8 * 1024;
@@ -25,31 +26,55 @@ const DEFAULT_KEY: &str = "data/gateway.key";
 
 /// Passwords and sessions.
 pub fn settings(file: &Object<'_>) -> Settings {
-    Settings { session: session(file), password: password(file) }
+    Settings {
+        session: session(file),
+        password: password(file),
+    }
 }
 
 fn session(file: &Object<'_>) -> SessionSettings {
     let default = SessionSettings::DEFAULT;
-    let Some(object) = file.section("session", "session") else { return default };
-    let span = |key| object.get(key).and_then(|at| values::duration(&at, SESSION));
+    let Some(object) = file.section("session", "session") else {
+        return default;
+    };
+    let span = |key| {
+        object
+            .get(key)
+            .and_then(|at| values::duration(&at, SESSION))
+    };
     let (idle, max) = (span("idle"), span("max"));
     if let (Some(idle), Some(max)) = (idle, max)
         && idle > max
     {
-        object.at().warn("idle is longer than max, so it never ends a session", "lower idle, or raise max");
+        object.at().warn(
+            "idle is longer than max, so it never ends a session",
+            "lower idle, or raise max",
+        );
     }
     let per_user = object.get("per_user").and_then(|at| at.integer(1..=1000));
-    SessionSettings { idle: idle.unwrap_or(default.idle), max: max.unwrap_or(default.max), per_user }
+    SessionSettings {
+        idle: idle.unwrap_or(default.idle),
+        max: max.unwrap_or(default.max),
+        per_user,
+    }
 }
 
 fn password(file: &Object<'_>) -> password::Settings {
     let mut settings = password::Settings::DEFAULT;
     let login = file.section("login", "login");
-    let Some(object) = login.and_then(|login| login.section("password", "password")) else { return settings };
+    let Some(object) = login.and_then(|login| login.section("password", "password")) else {
+        return settings;
+    };
     if let Some(at) = object.get("min_length") {
-        settings.min_length = at.integer(1..=128).and_then(|n| usize::try_from(n).ok()).unwrap_or(settings.min_length);
+        settings.min_length = at
+            .integer(1..=128)
+            .and_then(|n| usize::try_from(n).ok())
+            .unwrap_or(settings.min_length);
         if settings.min_length < password::Settings::DEFAULT.min_length {
-            at.warn("passwords this short are guessed", "NIST SP 800-63B asks for at least 8 characters");
+            at.warn(
+                "passwords this short are guessed",
+                "NIST SP 800-63B asks for at least 8 characters",
+            );
         }
     }
     if let Some(cost) = object.section("argon2", "argon2") {
@@ -59,14 +84,22 @@ fn password(file: &Object<'_>) -> password::Settings {
 }
 
 fn argon2(object: &Object<'_>, settings: &mut password::Settings) {
-    let number = |key, most, default| object.get(key).and_then(|at| at.integer(1..=most)).unwrap_or(default);
+    let number = |key, most, default| {
+        object
+            .get(key)
+            .and_then(|at| at.integer(1..=most))
+            .unwrap_or(default)
+    };
     if let Some(kib) = object.get("memory").and_then(|at| memory(&at)) {
         settings.memory_kib = kib;
     }
     settings.passes = number("passes", 64, settings.passes);
     settings.lanes = number("lanes", 16, settings.lanes);
     if settings.is_weak() {
-        object.at().warn("hashes are cheaper to guess than OWASP advises", "memory: 19MiB, passes: 2");
+        object.at().warn(
+            "hashes are cheaper to guess than OWASP advises",
+            "memory: 19MiB, passes: 2",
+        );
     }
 }
 
@@ -80,13 +113,18 @@ fn memory(at: &At<'_>) -> Option<u32> {
 /// The first superuser.
 pub fn bootstrap(file: &Object<'_>, passwords: password::Settings) -> Option<Bootstrap> {
     let object = file.section("bootstrap", "bootstrap")?;
-    let username = object.require("username").and_then(|at| at.parse("a username"));
+    let username = object
+        .require("username")
+        .and_then(|at| at.parse("a username"));
     let at = object.require("password")?;
     let password = secrets::text(&at)?;
     if let Err(fault) = Password::chosen(password.expose(), &passwords) {
         return at.refuse(format!("the password {fault}"));
     }
-    Some(Bootstrap { username: username?, password })
+    Some(Bootstrap {
+        username: username?,
+        password,
+    })
 }
 
 /// The gateway key.
@@ -104,12 +142,19 @@ pub fn key(file: &Object<'_>) -> Option<KeySource> {
 fn kept_key(file: &At<'_>) -> Option<KeySource> {
     let path = file.reading().resolve(DEFAULT_KEY);
     let wrong = |message: String| {
-        file.reading().fault(Fault { path: "key".into(), ..Fault::of_file(message) });
+        file.reading().fault(Fault {
+            path: "key".into(),
+            ..Fault::of_file(message)
+        });
         None
     };
     match std::fs::read(&path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Some(KeySource::Kept(path)),
-        Err(error) => wrong(format!("cannot read {}: {}", path.display(), secrets::reason(&error))),
+        Err(error) => wrong(format!(
+            "cannot read {}: {}",
+            path.display(),
+            secrets::reason(&error)
+        )),
         Ok(bytes) => match GatewayKey::parse(&bytes) {
             Err(error) => wrong(format!("{}: {error}", path.display())),
             Ok(_) => {

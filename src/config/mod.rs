@@ -26,6 +26,7 @@ use crate::web::brand::Brand;
 pub mod check;
 pub mod policy_test;
 pub mod raw;
+pub mod reading;
 pub mod report;
 pub mod schema;
 pub mod tree;
@@ -44,8 +45,8 @@ mod upstreams;
 mod values;
 
 use policy_test::PolicyTest;
-pub use secrets::environment;
 use report::{Fault, Report};
+pub use secrets::environment;
 
 /// What `gateway.yaml` means: defaults filled in, names resolved, secrets read.
 #[derive(Clone, Debug)]
@@ -127,7 +128,11 @@ impl Config {
     ///
     /// # Errors
     /// Every fault at once.
-    pub fn from_text(text: &str, base: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, Report> {
+    pub fn from_text(
+        text: &str,
+        base: &Path,
+        env: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, Report> {
         check::config(text, base, env)
     }
 

@@ -65,8 +65,12 @@ pub struct TestOutcome {
 }
 
 impl Expected {
-    const WORDS: [(&'static str, Self); 4] =
-        [("allow", Self::Allow), ("login", Self::Login), ("deny", Self::Deny), ("bad_request", Self::BadRequest)];
+    const WORDS: [(&'static str, Self); 4] = [
+        ("allow", Self::Allow),
+        ("login", Self::Login),
+        ("deny", Self::Deny),
+        ("bad_request", Self::BadRequest),
+    ];
 
     /// The word for it.
     #[must_use]
@@ -107,14 +111,21 @@ impl fmt::Display for Who {
         let roles = self.roles.iter().map(ToString::to_string);
         let permissions = self.permissions.iter().map(ToString::to_string);
         let marks = [(self.superuser, "superuser"), (self.verified, "verified")];
-        let marks = marks.into_iter().filter(|(holds, _)| *holds).map(|(_, word)| word.to_owned());
+        let marks = marks
+            .into_iter()
+            .filter(|(holds, _)| *holds)
+            .map(|(_, word)| word.to_owned());
         let words: Vec<String> = user.chain(roles).chain(permissions).chain(marks).collect();
         match (self.known, words.is_empty()) {
             (true, true) => f.write_str(" as somebody")?,
             (true, false) => write!(f, " as {}", words.join(", "))?,
             (false, _) => {}
         }
-        if self.ip == Self::stranger().ip { Ok(()) } else { write!(f, " from {}", self.ip) }
+        if self.ip == Self::stranger().ip {
+            Ok(())
+        } else {
+            write!(f, " from {}", self.ip)
+        }
     }
 }
 
@@ -122,14 +133,20 @@ impl fmt::Display for Who {
 #[must_use]
 pub fn run(config: &Config) -> Vec<TestOutcome> {
     let asker = Asker::new(config);
-    config.tests.iter().map(|test| run_one(&asker, test)).collect()
+    config
+        .tests
+        .iter()
+        .map(|test| run_one(&asker, test))
+        .collect()
 }
 
 /// The rules that no test reached.
 #[must_use]
 pub fn unreached<'a>(config: &'a Config, outcomes: &[TestOutcome]) -> Vec<&'a Rule> {
     let reached = |rule: &&Rule| {
-        let mut seen = outcomes.iter().flat_map(|outcome| outcome.rule.iter().chain(&outcome.reported));
+        let mut seen = outcomes
+            .iter()
+            .flat_map(|outcome| outcome.rule.iter().chain(&outcome.reported));
         !seen.any(|other| other.label == rule.label)
     };
     config.rules.iter().filter(reached).collect()
@@ -140,8 +157,14 @@ fn run_one(asker: &Asker<'_>, test: &PolicyTest) -> TestOutcome {
     let answer = target.map_or_else(Answer::Refused, |target| asker.answer(&target, &test.who));
     let mut failures = Vec::new();
     if answer.as_str() != test.expect.as_str() {
-        let why = why(&answer).map(|why| format!(" ({why})")).unwrap_or_default();
-        failures.push(format!("expected {}, got {}{why}", test.expect.as_str(), answer.as_str()));
+        let why = why(&answer)
+            .map(|why| format!(" ({why})"))
+            .unwrap_or_default();
+        failures.push(format!(
+            "expected {}, got {}{why}",
+            test.expect.as_str(),
+            answer.as_str()
+        ));
     }
     let decision = match &answer {
         Answer::Judged(decision) => Some(decision),
@@ -151,16 +174,33 @@ fn run_one(asker: &Asker<'_>, test: &PolicyTest) -> TestOutcome {
     if let Some(expected) = &test.rule
         && rule.as_ref().is_none_or(|rule| rule.label != *expected)
     {
-        let found = rule.as_ref().map_or_else(|| "no rule".to_owned(), ToString::to_string);
-        failures.push(format!("expected the rule {expected} to decide, got {found}"));
+        let found = rule
+            .as_ref()
+            .map_or_else(|| "no rule".to_owned(), ToString::to_string);
+        failures.push(format!(
+            "expected the rule {expected} to decide, got {found}"
+        ));
     }
-    if let (Some(expected), Some(Verdict::Allow(permit))) = (&test.to, decision.map(|decision| &decision.verdict))
+    if let (Some(expected), Some(Verdict::Allow(permit))) =
+        (&test.to, decision.map(|decision| &decision.verdict))
         && permit.upstream() != expected
     {
-        failures.push(format!("expected it to go to {expected}, but it goes to {}", permit.upstream()));
+        failures.push(format!(
+            "expected it to go to {expected}, but it goes to {}",
+            permit.upstream()
+        ));
     }
-    let reported = decision.iter().flat_map(|decision| decision.reports.iter().map(|(rule, _)| Arc::clone(rule))).collect();
-    TestOutcome { test: test.clone(), answer: answer.as_str(), rule, reported, failures }
+    let reported = decision
+        .iter()
+        .flat_map(|decision| decision.reports.iter().map(|(rule, _)| Arc::clone(rule)))
+        .collect();
+    TestOutcome {
+        test: test.clone(),
+        answer: answer.as_str(),
+        rule,
+        reported,
+        failures,
+    }
 }
 
 fn why(answer: &Answer) -> Option<String> {
@@ -177,56 +217,104 @@ fn read(at: &At<'_>, scope: &Scope<'_>, labels: Option<&Vec<&str>>) -> Option<Po
     let request = request(&object);
     let expect = object.require("expect").and_then(|at| expected(&at));
     let to = object.get("to").and_then(|at| rules::upstream(&at, scope));
-    if let (Some(at), Some(_)) = (object.get("to"), expect.filter(|expect| *expect != Expected::Allow)) {
+    if let (Some(at), Some(_)) = (
+        object.get("to"),
+        expect.filter(|expect| *expect != Expected::Allow),
+    ) {
         at.refuse::<()>("only an allowed request goes anywhere");
     }
-    let rule = object.get("rule").and_then(|at| match (at.text()?, labels) {
-        (text, Some(labels)) if !labels.contains(&text) => at.unknown("rule", text, labels.iter().copied()),
-        (text, _) => Some(text.into()),
-    });
+    let rule = object
+        .get("rule")
+        .and_then(|at| match (at.text()?, labels) {
+            (text, Some(labels)) if !labels.contains(&text) => {
+                at.unknown("rule", text, labels.iter().copied())
+            }
+            (text, _) => Some(text.into()),
+        });
     let host = object.get("host").and_then(|at| at.parse("a host"));
-    let who = object.section("as", "who").map_or_else(Who::stranger, |who| read_who(&who));
+    let who = object
+        .section("as", "who")
+        .map_or_else(Who::stranger, |who| read_who(&who));
     let (method, target) = request?;
-    Some(PolicyTest { line: at.line(), method, target, host, who, expect: expect?, to, rule })
+    Some(PolicyTest {
+        line: at.line(),
+        method,
+        target,
+        host,
+        who,
+        expect: expect?,
+        to,
+        rule,
+    })
 }
 
 fn request(object: &Object<'_>) -> Option<(Verb, String)> {
-    let found: Vec<_> = Verb::ALL.into_iter().filter_map(|verb| Some((verb, object.get(verb.as_str())?))).collect();
+    let found: Vec<_> = Verb::ALL
+        .into_iter()
+        .filter_map(|verb| Some((verb, object.get(verb.as_str())?)))
+        .collect();
     match found.as_slice() {
         [(verb, at)] => Some((*verb, at.text()?.to_owned())),
-        [] => object.at().refuse_with("asks for nothing", "write a method and its path, such as GET: /admin"),
-        _ => object.at().refuse_with("asks for several things at once", "write one test for each method"),
+        [] => object.at().refuse_with(
+            "asks for nothing",
+            "write a method and its path, such as GET: /admin",
+        ),
+        _ => object.at().refuse_with(
+            "asks for several things at once",
+            "write one test for each method",
+        ),
     }
 }
 
 fn expected(at: &At<'_>) -> Option<Expected> {
     let text = at.text()?;
-    if later::OUTCOMES.contains(&text) { at.not_yet(text) } else { at.choice("outcome", &Expected::WORDS) }
+    if later::OUTCOMES.contains(&text) {
+        at.not_yet(text)
+    } else {
+        at.choice("outcome", &Expected::WORDS)
+    }
 }
 
 fn read_who(object: &Object<'_>) -> Who {
     let items = |key| object.get(key).and_then(|at| at.list()).unwrap_or_default();
     let boolean = |key| object.get(key).and_then(|at| at.boolean());
     let role = object.get("role");
-    let roles = role.into_iter().chain(items("roles")).filter_map(|at| at.parse("a role"));
+    let roles = role
+        .into_iter()
+        .chain(items("roles"))
+        .filter_map(|at| at.parse("a role"));
     let ip = object.get("ip").and_then(|at| at.parse("an address"));
     Who {
         known: object.keys().any(|key| key != "ip"),
         user: object.get("user").and_then(|at| at.parse("a username")),
         email: None,
         roles: roles.collect(),
-        permissions: items("permissions").iter().filter_map(|at| at.parse("a permission")).collect(),
+        permissions: items("permissions")
+            .iter()
+            .filter_map(|at| at.parse("a permission"))
+            .collect(),
         superuser: boolean("superuser").unwrap_or(false),
         verified: boolean("verified").unwrap_or(false),
-        auth: object.get("auth").and_then(|at| rules::method(&at)).unwrap_or(Who::stranger().auth),
+        auth: object
+            .get("auth")
+            .and_then(|at| rules::method(&at))
+            .unwrap_or(Who::stranger().auth),
         ip: ip.unwrap_or(Who::stranger().ip),
     }
 }
 
 /// Every test of the file that is sound.
 pub(super) fn read_all(file: &Object<'_>, scope: &Scope<'_>, sound: &[Rule]) -> Vec<PolicyTest> {
-    let items = file.get("tests").and_then(|at| at.list()).unwrap_or_default();
+    let items = file
+        .get("tests")
+        .and_then(|at| at.list())
+        .unwrap_or_default();
     let labels: Vec<&str> = sound.iter().map(|rule| &*rule.label).collect();
-    let all = file.get("rules").is_some_and(|at| matches!(at.value(), Value::List(rules) if rules.len() == sound.len()));
-    items.iter().filter_map(|at| read(at, scope, all.then_some(&labels))).collect()
+    let all = file
+        .get("rules")
+        .is_some_and(|at| matches!(at.value(), Value::List(rules) if rules.len() == sound.len()));
+    items
+        .iter()
+        .filter_map(|at| read(at, scope, all.then_some(&labels)))
+        .collect()
 }

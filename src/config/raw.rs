@@ -3,24 +3,15 @@
 //! Whoever asks gets `None` when the value is absent or wrong, and what is wrong has then been written down.
 //! So the reader of a section reads on, and one fault does not hide the next.
 
-use std::cell::RefCell;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::later;
+use super::reading::{Reading, printable, without_userinfo};
 use super::report::{Fault, nearest, suggest};
 use super::schema;
 use super::tree::{Key, Node, Value};
-
-/// What the reading of one file needs beside its text, and what it finds.
-pub struct Reading<'a> {
-    base: &'a Path,
-    env: &'a dyn Fn(&str) -> Option<String>,
-    faults: RefCell<Vec<Fault>>,
-    warnings: RefCell<Vec<Fault>>,
-}
 
 /// A value and its place.
 #[derive(Clone)]
@@ -45,74 +36,20 @@ pub struct Entry<'a> {
     pub at: At<'a>,
 }
 
-/// Nobody reads more, and each costs time to describe.
-const MOST_FAULTS: usize = 500;
-
-/// Values longer than this are cut when they are shown.
-const SHOWN: usize = 80;
-
 /// Keys whose values are, or could be taken for, secrets. They are never shown.
 const SECRET_KEYS: [&str; 3] = ["password", "secret", "key"];
 
-impl<'a> Reading<'a> {
-    /// A reading that found nothing yet.
-    #[must_use]
-    pub fn new(base: &'a Path, env: &'a dyn Fn(&str) -> Option<String>) -> Self {
-        Self { base, env, faults: RefCell::default(), warnings: RefCell::default() }
-    }
-
+impl<'a> At<'a> {
     /// The root of a tree.
     #[must_use]
-    pub fn root(&'a self, node: &'a Node) -> At<'a> {
-        At { node, path: String::new(), reading: self }
-    }
-
-    /// Writes a fault down; of very many, only the first.
-    pub fn fault(&self, fault: Fault) {
-        let mut faults = self.faults.borrow_mut();
-        match faults.len() {
-            ..MOST_FAULTS => faults.push(fault),
-            MOST_FAULTS => faults.push(Fault::of_file("has more faults than are worth listing").at_line(fault.line)),
-            _ => {}
+    pub fn root(node: &'a Node, reading: &'a Reading<'a>) -> Self {
+        Self {
+            node,
+            path: String::new(),
+            reading,
         }
     }
 
-    fn is_full(&self) -> bool {
-        self.faults.borrow().len() > MOST_FAULTS
-    }
-
-    /// Writes a warning down.
-    pub fn warning(&self, warning: Fault) {
-        self.warnings.borrow_mut().push(warning);
-    }
-
-    /// What `read` makes, if it wrote no fault down; half a rule is no rule.
-    pub fn sound<T>(&self, read: impl FnOnce() -> T) -> Option<T> {
-        let before = self.faults.borrow().len();
-        let value = read();
-        (self.faults.borrow().len() == before).then_some(value)
-    }
-
-    /// A path of the file, relative to the file's own folder.
-    #[must_use]
-    pub fn resolve(&self, path: &str) -> PathBuf {
-        self.base.join(path)
-    }
-
-    /// A variable of the environment.
-    #[must_use]
-    pub fn env(&self, name: &str) -> Option<String> {
-        (self.env)(name)
-    }
-
-    /// Everything found: faults, then warnings.
-    #[must_use]
-    pub fn into_findings(self) -> (Vec<Fault>, Vec<Fault>) {
-        (self.faults.into_inner(), self.warnings.into_inner())
-    }
-}
-
-impl<'a> At<'a> {
     /// The line the value begins on.
     #[must_use]
     pub const fn line(&self) -> u64 {
@@ -139,39 +76,59 @@ impl<'a> At<'a> {
 
     /// Writes down what is wrong with this value, and what to do about it.
     pub fn refuse_with<T>(&self, message: impl Into<String>, hint: impl Into<String>) -> Option<T> {
-        self.reading.fault(self.describe(message.into(), Some(hint.into())));
+        self.reading
+            .fault(self.describe(message.into(), Some(hint.into())));
         None
     }
 
     /// Writes down what is wrong around this value, whose own text would say nothing.
     pub fn refuse_around<T>(&self, message: impl Into<String>, hint: Option<&str>) -> Option<T> {
         let fault = self.describe(message.into(), hint.map(str::to_owned));
-        self.reading.fault(Fault { seen: None, ..fault });
+        self.reading.fault(Fault {
+            seen: None,
+            ..fault
+        });
         None
     }
 
     /// Writes down what was probably not meant.
     pub fn warn(&self, message: impl Into<String>, hint: impl Into<String>) {
-        self.reading.warning(self.describe(message.into(), Some(hint.into())));
+        self.reading
+            .warning(self.describe(message.into(), Some(hint.into())));
     }
 
     /// Writes down what was probably not meant around this value.
     pub fn warn_around(&self, message: impl Into<String>, hint: impl Into<String>) {
         let warning = self.describe(message.into(), Some(hint.into()));
-        self.reading.warning(Fault { seen: None, ..warning });
+        self.reading.warning(Fault {
+            seen: None,
+            ..warning
+        });
     }
 
     /// Refuses a word that is not among those known here.
-    pub fn unknown<'b, T>(&self, what: &str, word: &str, known: impl IntoIterator<Item = &'b str> + Clone) -> Option<T> {
+    pub fn unknown<'b, T>(
+        &self,
+        what: &str,
+        word: &str,
+        known: impl IntoIterator<Item = &'b str> + Clone,
+    ) -> Option<T> {
         let hint = suggest(word, known);
         let seen = Some(printable(word));
-        self.reading.fault(Fault { seen, hint, ..self.describe(format!("unknown {what}"), None) });
+        self.reading.fault(Fault {
+            seen,
+            hint,
+            ..self.describe(format!("unknown {what}"), None)
+        });
         None
     }
 
     /// Refuses something that the file's language has and this version does not.
     pub fn not_yet<T>(&self, what: &str) -> Option<T> {
-        let fault = Fault { seen: Some(printable(what)), ..self.describe(later::MESSAGE.to_owned(), None) };
+        let fault = Fault {
+            seen: Some(printable(what)),
+            ..self.describe(later::MESSAGE.to_owned(), None)
+        };
         self.reading.fault(fault);
         None
     }
@@ -222,7 +179,11 @@ impl<'a> At<'a> {
         };
         match u32::try_from(*value) {
             Ok(value) if bounds.contains(&value) => Some(value),
-            _ => self.refuse(format!("must be from {} to {}", bounds.start(), bounds.end())),
+            _ => self.refuse(format!(
+                "must be from {} to {}",
+                bounds.start(),
+                bounds.end()
+            )),
         }
     }
 
@@ -231,10 +192,17 @@ impl<'a> At<'a> {
     pub fn list(&self) -> Option<Vec<At<'a>>> {
         match self.value() {
             Value::List(items) => {
-                let item = |(at, node)| At { node, path: format!("{}[{at}]", self.path), reading: self.reading };
+                let item = |(at, node)| At {
+                    node,
+                    path: format!("{}[{at}]", self.path),
+                    reading: self.reading,
+                };
                 Some(items.iter().enumerate().map(item).collect())
             }
-            Value::Text(text) => self.refuse_around(self.expected("a list"), Some(&format!("write [{}]", printable(text)))),
+            Value::Text(text) => self.refuse_around(
+                self.expected("a list"),
+                Some(&format!("write [{}]", printable(text))),
+            ),
             _ => self.refuse(self.expected("a list")),
         }
     }
@@ -251,23 +219,38 @@ impl<'a> At<'a> {
     /// The entries of an object whose keys are names.
     #[must_use]
     pub fn entries(&self) -> Option<Vec<Entry<'a>>> {
-        let Value::Object(entries) = self.value() else { return self.refuse(self.expected("an object")) };
-        let entry = |(key, node): &'a (Key, Node)| Entry { name: &key.text, at: self.below(&key.text, node) };
+        let Value::Object(entries) = self.value() else {
+            return self.refuse(self.expected("an object"));
+        };
+        let entry = |(key, node): &'a (Key, Node)| Entry {
+            name: &key.text,
+            at: self.below(&key.text, node),
+        };
         Some(entries.iter().map(entry).collect())
     }
 
     /// An object with the keys of `shape`, a definition of the schema.
     #[must_use]
     pub fn object(&self, shape: &'static str) -> Option<Object<'a>> {
-        let Value::Object(entries) = self.value() else { return self.refuse(self.expected("an object")) };
-        let object = Object { at: self.clone(), entries, shape };
+        let Value::Object(entries) = self.value() else {
+            return self.refuse(self.expected("an object"));
+        };
+        let object = Object {
+            at: self.clone(),
+            entries,
+            shape,
+        };
         object.refuse_unknown_keys();
         Some(object)
     }
 
     fn below(&self, key: &str, node: &'a Node) -> Self {
         let dot = if self.path.is_empty() { "" } else { "." };
-        Self { node, path: format!("{}{dot}{}", self.path, printable(key)), reading: self.reading }
+        Self {
+            node,
+            path: format!("{}{dot}{}", self.path, printable(key)),
+            reading: self.reading,
+        }
     }
 
     fn expected(&self, what: &str) -> String {
@@ -278,7 +261,13 @@ impl<'a> At<'a> {
     }
 
     fn describe(&self, message: String, hint: Option<String>) -> Fault {
-        Fault { path: self.path.clone(), line: self.line(), message, seen: self.seen(), hint }
+        Fault {
+            path: self.path.clone(),
+            line: self.line(),
+            message,
+            seen: self.seen(),
+            hint,
+        }
     }
 
     fn seen(&self) -> Option<String> {
@@ -308,14 +297,18 @@ impl<'a> Object<'a> {
     pub fn get(&self, key: &'static str) -> Option<At<'a>> {
         #[cfg(test)]
         schema::tests::asked(self.shape, key);
-        let (_, node) = self.entries.iter().find(|(written, _)| written.text == key)?;
+        let (_, node) = self
+            .entries
+            .iter()
+            .find(|(written, _)| written.text == key)?;
         Some(self.at.below(key, node))
     }
 
     /// The value of a key that must be there.
     #[must_use]
     pub fn require(&self, key: &'static str) -> Option<At<'a>> {
-        self.get(key).or_else(|| self.at.refuse(format!("'{key}' is missing")))
+        self.get(key)
+            .or_else(|| self.at.refuse(format!("'{key}' is missing")))
     }
 
     /// The object under a key, if the key is there.
@@ -332,14 +325,21 @@ impl<'a> Object<'a> {
     fn suggest(&self, key: &str, known: &[&'static str]) -> Option<String> {
         let later = nearest(key, later::keys(self.shape).iter().copied());
         match (nearest(key, known.iter().copied()), later) {
-            (None, Some(later)) => Some(format!("did you mean '{later}', which is {}?", later::MESSAGE)),
+            (None, Some(later)) => Some(format!(
+                "did you mean '{later}', which is {}?",
+                later::MESSAGE
+            )),
             _ => suggest(key, known.iter().copied()),
         }
     }
 
     fn refuse_unknown_keys(&self) {
         let known = schema::keys(self.shape);
-        for (key, _) in self.entries.iter().filter(|(key, _)| !known.contains(&key.text.as_str())) {
+        for (key, _) in self
+            .entries
+            .iter()
+            .filter(|(key, _)| !known.contains(&key.text.as_str()))
+        {
             if self.at.reading.is_full() {
                 break;
             }
@@ -351,21 +351,12 @@ impl<'a> Object<'a> {
             };
             let fault = Fault::of_file(message).at_line(key.line);
             let (path, seen) = (self.at.path.clone(), Some(printable(&key.text)));
-            self.at.reading.fault(Fault { path, seen, hint, ..fault });
+            self.at.reading.fault(Fault {
+                path,
+                seen,
+                hint,
+                ..fault
+            });
         }
     }
-}
-
-/// Fit for a terminal: no control characters, not too long.
-#[must_use]
-pub fn printable(text: &str) -> String {
-    let plain = |c: char| if c.is_control() { '\u{fffd}' } else { c };
-    let cut: String = text.chars().take(SHOWN).map(plain).collect();
-    if text.chars().nth(SHOWN).is_some() { cut + "…" } else { cut }
-}
-
-/// A URL without the password that people put into URLs.
-fn without_userinfo(text: &str) -> String {
-    let parts = text.split_once("://").and_then(|(scheme, rest)| Some((scheme, rest.rsplit_once('@')?.1)));
-    parts.map_or_else(|| text.to_owned(), |(scheme, host)| format!("{scheme}://***@{host}"))
 }

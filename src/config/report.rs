@@ -35,13 +35,22 @@ impl Fault {
     /// A fault of the file as a whole.
     #[must_use]
     pub fn of_file(message: impl Into<String>) -> Self {
-        Self { path: String::new(), line: 0, message: message.into(), seen: None, hint: None }
+        Self {
+            path: String::new(),
+            line: 0,
+            message: message.into(),
+            seen: None,
+            hint: None,
+        }
     }
 
     /// The same fault, with a hint.
     #[must_use]
     pub fn hint(self, hint: impl Into<String>) -> Self {
-        Self { hint: Some(hint.into()), ..self }
+        Self {
+            hint: Some(hint.into()),
+            ..self
+        }
     }
 
     /// The same fault, blamed on a line.
@@ -80,13 +89,20 @@ impl Report {
     pub fn new(mut faults: Vec<Fault>, mut warnings: Vec<Fault>) -> Self {
         faults.sort_by_key(|fault| fault.line);
         warnings.sort_by_key(|fault| fault.line);
-        Self { file: PathBuf::from("gateway.yaml"), faults, warnings }
+        Self {
+            file: PathBuf::from("gateway.yaml"),
+            faults,
+            warnings,
+        }
     }
 
     /// The same report about a named file.
     #[must_use]
     pub fn of_file(self, file: &Path) -> Self {
-        Self { file: file.to_owned(), ..self }
+        Self {
+            file: file.to_owned(),
+            ..self
+        }
     }
 }
 
@@ -132,12 +148,20 @@ pub fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> O
     let written = written.to_lowercase();
     let distance = |word: &str| strsim::damerau_levenshtein(&written, &word.to_lowercase());
     let allowed = |word: &str| (word.chars().count().max(3) / 3).max(1);
-    known.into_iter().map(|word| (distance(word), word)).filter(|(far, word)| *far <= allowed(word)).min().map(|(_, word)| word)
+    known
+        .into_iter()
+        .map(|word| (distance(word), word))
+        .filter(|(far, word)| *far <= allowed(word))
+        .min()
+        .map(|(_, word)| word)
 }
 
 /// `did you mean 'role'?`, or else the words there are.
 #[must_use]
-pub fn suggest<'a>(written: &str, known: impl IntoIterator<Item = &'a str> + Clone) -> Option<String> {
+pub fn suggest<'a>(
+    written: &str,
+    known: impl IntoIterator<Item = &'a str> + Clone,
+) -> Option<String> {
     if let Some(word) = nearest(written, known.clone()) {
         return Some(format!("did you mean '{word}'?"));
     }
@@ -168,10 +192,16 @@ mod tests {
 
     #[test]
     fn far_words_are_not_suggested() {
-        assert_eq!(nearest("upstreems", ["upstreams", "rules"]), Some("upstreams"));
+        assert_eq!(
+            nearest("upstreems", ["upstreams", "rules"]),
+            Some("upstreams")
+        );
         assert_eq!(nearest("Path", ["path", "to"]), Some("path"));
         assert_eq!(nearest("zzz", ["path", "to"]), None);
         assert_eq!(nearest("x", ["to", "http"]), None);
-        assert_eq!(suggest("zzz", ["path", "to"]).unwrap(), "known here: path, to");
+        assert_eq!(
+            suggest("zzz", ["path", "to"]).unwrap(),
+            "known here: path, to"
+        );
     }
 }

@@ -8,15 +8,26 @@ use crate::policy::role::{RoleDefinition, Roles, find_cycle};
 use super::raw::{At, Entry, Object};
 
 /// The roles of every fresh store, which a file may name without declaring them.
-pub const DEFAULT_ROLES: [(&str, &[&str]); 3] =
-    [("superuser", &[]), ("admin", &["users:read", "users:write", "users:delete", "roles:read"]), ("user", &[])];
+pub const DEFAULT_ROLES: [(&str, &[&str]); 3] = [
+    ("superuser", &[]),
+    (
+        "admin",
+        &["users:read", "users:write", "users:delete", "roles:read"],
+    ),
+    ("user", &[]),
+];
 
 /// The roles of the file.
 pub fn roles(file: &Object<'_>) -> Roles {
-    let Some(at) = file.get("roles") else { return Roles::new() };
+    let Some(at) = file.get("roles") else {
+        return Roles::new();
+    };
     let entries = at.entries().unwrap_or_default();
     let names: Vec<&str> = entries.iter().map(|entry| entry.name).collect();
-    let roles: Roles = entries.iter().filter_map(|entry| role(entry, &names)).collect();
+    let roles: Roles = entries
+        .iter()
+        .filter_map(|entry| role(entry, &names))
+        .collect();
     if let Some(cycle) = find_cycle(&roles) {
         refuse_cycle(&entries, &cycle);
     }
@@ -28,9 +39,14 @@ pub fn roles(file: &Object<'_>) -> Roles {
 pub fn with_defaults(roles: &Roles) -> Roles {
     let given = |grants: &[&str]| RoleDefinition {
         includes: BTreeSet::new(),
-        permissions: grants.iter().filter_map(|grant| grant.parse().ok()).collect(),
+        permissions: grants
+            .iter()
+            .filter_map(|grant| grant.parse().ok())
+            .collect(),
     };
-    let defaults = DEFAULT_ROLES.iter().filter_map(|(name, grants)| Some((name.parse().ok()?, given(grants))));
+    let defaults = DEFAULT_ROLES
+        .iter()
+        .filter_map(|(name, grants)| Some((name.parse().ok()?, given(grants))));
     defaults.chain(roles.clone()).collect()
 }
 
@@ -52,7 +68,12 @@ fn add_grant(at: &At<'_>, definition: &mut RoleDefinition, names: &[&str]) -> Op
         return Some(());
     }
     let name = at.parse::<RoleName>("a role or a permission (resource:action)")?;
-    let known = || names.iter().copied().chain(DEFAULT_ROLES.iter().map(|(name, _)| *name));
+    let known = || {
+        names
+            .iter()
+            .copied()
+            .chain(DEFAULT_ROLES.iter().map(|(name, _)| *name))
+    };
     if !known().any(|known| known == text) {
         return at.unknown("role", text, known().collect::<Vec<_>>());
     }
@@ -62,7 +83,10 @@ fn add_grant(at: &At<'_>, definition: &mut RoleDefinition, names: &[&str]) -> Op
 
 fn refuse_cycle(entries: &[Entry<'_>], cycle: &[RoleName]) {
     let Some((first, entry)) = cycle.first().and_then(|first| {
-        Some((first, entries.iter().find(|entry| entry.name == first.as_str())?))
+        Some((
+            first,
+            entries.iter().find(|entry| entry.name == first.as_str())?,
+        ))
     }) else {
         return;
     };

@@ -46,9 +46,14 @@ pub fn rules(file: &Object<'_>, scope: &Scope<'_>) -> Vec<Rule> {
     let written = file.require("rules");
     let items = written.as_ref().and_then(At::list).unwrap_or_default();
     if let Some(at) = written.filter(|at| *at.value() == Value::List(Vec::new())) {
-        at.warn("there are no rules, so every request is denied", "rules: [{ path: /**, allow: signed_in }]");
+        at.warn(
+            "there are no rules, so every request is denied",
+            "rules: [{ path: /**, allow: signed_in }]",
+        );
     }
-    let sound = items.iter().filter_map(|at| Some((at, rule(at, scope, &defaults)?)));
+    let sound = items
+        .iter()
+        .filter_map(|at| Some((at, rule(at, scope, &defaults)?)));
     let (places, rules): (Vec<&At<'_>>, Vec<Rule>) = sound.unzip();
     together(&places, &rules, scope);
     warn_of_unused(file, &items, &rules, scope);
@@ -63,8 +68,16 @@ fn defaults(file: &Object<'_>, scope: &Scope<'_>) -> Defaults {
     }
     Defaults {
         // Wrong or not, it was given: rules without `to` are not to blame.
-        to: get("to").map(|at| if let Value::Text(name) = at.value() { name.as_str().into() } else { "".into() }),
-        auth: get("auth").and_then(|at| auth(&at)).unwrap_or_else(|| vec![Method::Session]),
+        to: get("to").map(|at| {
+            if let Value::Text(name) = at.value() {
+                name.as_str().into()
+            } else {
+                "".into()
+            }
+        }),
+        auth: get("auth")
+            .and_then(|at| auth(&at))
+            .unwrap_or_else(|| vec![Method::Session]),
     }
 }
 
@@ -73,30 +86,65 @@ fn rule(at: &At<'_>, scope: &Scope<'_>, defaults: &Defaults) -> Option<Rule> {
         let object = at.object("rule")?;
         let path = object.require("path").and_then(|at| pattern(&at, scope));
         let allow = object.require("allow").and_then(|at| allow(&at));
-        let methods = object.get("methods").and_then(|at| methods(&at)).unwrap_or(Verbs::ALL);
+        let methods = object
+            .get("methods")
+            .and_then(|at| methods(&at))
+            .unwrap_or(Verbs::ALL);
         let host = object.get("host").and_then(|at| host(&at, scope));
-        let mode = object.get("mode").and_then(|at| at.choice("mode", &[("report", Mode::Report)]));
+        let mode = object
+            .get("mode")
+            .and_then(|at| at.choice("mode", &[("report", Mode::Report)]));
         let name = object.get("name").and_then(|at| name(&at));
         let from = object.get("from").and_then(|at| networks(&at));
         let body_limit = object.get("body").and_then(|at| values::size_or_none(&at));
-        let auth = object.get("auth").and_then(|at| auth(&at)).unwrap_or_else(|| defaults.auth.clone());
+        let auth = object
+            .get("auth")
+            .and_then(|at| auth(&at))
+            .unwrap_or_else(|| defaults.auth.clone());
         let (path, mode) = (path, mode.unwrap_or(Mode::Enforce));
         let closed = allow.as_ref() == Some(&Condition::Nobody);
         let upstream = destination(&object, scope, defaults, closed);
         let (path, allow, upstream) = (path?, allow?, upstream?);
         refuse_no_method(&object, &auth, &allow);
-        refuse_upper_case(&object, &path, scope.upstreams.get(&upstream).is_some_and(|to| to.paths.fold_case));
+        refuse_upper_case(
+            &object,
+            &path,
+            scope
+                .upstreams
+                .get(&upstream)
+                .is_some_and(|to| to.paths.fold_case),
+        );
         let label = name.unwrap_or_else(|| label(methods, host.as_ref(), &path, mode));
-        Some(Rule { label: label.into(), line: at.line(), host, path, methods, upstream, from, auth, allow, mode, body_limit })
+        Some(Rule {
+            label: label.into(),
+            line: at.line(),
+            host,
+            path,
+            methods,
+            upstream,
+            from,
+            auth,
+            allow,
+            mode,
+            body_limit,
+        })
     });
     rule.flatten()
 }
 
 /// `GET /a/**`, `GET app.test/a/**`, `/a/**`.
 fn label(methods: Verbs, host: Option<&HostPattern>, path: &Pattern, mode: Mode) -> String {
-    let methods = if methods == Verbs::ALL { String::new() } else { format!("{methods} ") };
+    let methods = if methods == Verbs::ALL {
+        String::new()
+    } else {
+        format!("{methods} ")
+    };
     let host = host.map(ToString::to_string).unwrap_or_default();
-    let mode = if mode == Mode::Report { " (report)" } else { "" };
+    let mode = if mode == Mode::Report {
+        " (report)"
+    } else {
+        ""
+    };
     format!("{methods}{host}{path}{mode}")
 }
 
@@ -104,13 +152,20 @@ fn pattern(at: &At<'_>, scope: &Scope<'_>) -> Option<Pattern> {
     let text = at.text()?;
     let pattern = match Pattern::parse(text) {
         Ok(pattern) => pattern,
-        Err(error) if text.starts_with('/') => return at.refuse_with("not a path pattern", error.to_string()),
+        Err(error) if text.starts_with('/') => {
+            return at.refuse_with("not a path pattern", error.to_string());
+        }
         Err(_) => return at.refuse_with("not a path pattern", "a path begins with '/'"),
     };
     let own = Pattern::parse(&format!("{}/**", scope.prefix)).ok()?;
     if own.contains(&pattern) {
-        return at.refuse_with("can never reach a service: the gateway's own pages are there",
-            format!("choose another path, or another prefix than {}", scope.prefix));
+        return at.refuse_with(
+            "can never reach a service: the gateway's own pages are there",
+            format!(
+                "choose another path, or another prefix than {}",
+                scope.prefix
+            ),
+        );
     }
     Some(pattern)
 }
@@ -118,7 +173,10 @@ fn pattern(at: &At<'_>, scope: &Scope<'_>) -> Option<Pattern> {
 fn methods(at: &At<'_>) -> Option<Verbs> {
     let items = at.list()?;
     if items.is_empty() {
-        return at.refuse_with("an empty list fits no request", "leave it out to mean every method");
+        return at.refuse_with(
+            "an empty list fits no request",
+            "leave it out to mean every method",
+        );
     }
     let verbs: Vec<_> = items.iter().map(verb).collect();
     verbs.into_iter().collect()
@@ -137,27 +195,44 @@ fn host(at: &At<'_>, scope: &Scope<'_>) -> Option<HostPattern> {
     let text = at.text()?;
     let below = text.strip_prefix("*.");
     let Ok(host) = below.unwrap_or(text).parse::<Host>() else {
-        return at.refuse_with("not a host", "write a name without port, or *.example.com for those one label below");
+        return at.refuse_with(
+            "not a host",
+            "write a name without port, or *.example.com for those one label below",
+        );
     };
     let is_ip = host.parent().is_none() && host.as_str().contains(['.', '[']);
     if below.is_some() && is_ip {
         return at.refuse("nothing is below an address");
     }
     if scope.sites.is_some_and(|sites| !sites.main().https) && !host.is_loopback() {
-        at.warn("this host is served over plain http, as the main site is", "use an https site where others can reach it");
+        at.warn(
+            "this host is served over plain http, as the main site is",
+            "use an https site where others can reach it",
+        );
     }
-    Some(if below.is_some() { HostPattern::Below(host) } else { HostPattern::Exact(host) })
+    Some(if below.is_some() {
+        HostPattern::Below(host)
+    } else {
+        HostPattern::Exact(host)
+    })
 }
 
 fn name(at: &At<'_>) -> Option<String> {
     let text = at.text()?.trim();
     let fits = (1..=80).contains(&text.chars().count()) && !text.contains(char::is_control);
-    if fits { Some(text.to_owned()) } else { at.refuse("a name has 1 to 80 characters") }
+    if fits {
+        Some(text.to_owned())
+    } else {
+        at.refuse("a name has 1 to 80 characters")
+    }
 }
 
 fn networks(at: &At<'_>) -> Option<Networks> {
     match values::networks(at)? {
-        none if none.is_empty() => at.refuse_with("an empty list admits nobody", "leave it out to admit every address"),
+        none if none.is_empty() => at.refuse_with(
+            "an empty list admits nobody",
+            "leave it out to admit every address",
+        ),
         some => Some(some),
     }
 }
@@ -180,7 +255,12 @@ pub fn method(at: &At<'_>) -> Option<Method> {
     }
 }
 
-fn destination(object: &Object<'_>, scope: &Scope<'_>, defaults: &Defaults, closed: bool) -> Option<Arc<str>> {
+fn destination(
+    object: &Object<'_>,
+    scope: &Scope<'_>,
+    defaults: &Defaults,
+    closed: bool,
+) -> Option<Arc<str>> {
     match (object.get("to"), &defaults.to) {
         (Some(at), _) => upstream(&at, scope),
         (None, Some(to)) => Some(Arc::clone(to)),
@@ -188,10 +268,16 @@ fn destination(object: &Object<'_>, scope: &Scope<'_>, defaults: &Defaults, clos
         (None, None) if closed => Some("".into()),
         (None, None) => {
             let hint = match scope.names.first() {
-                Some(name) => format!("write to: {name} here, or once for all rules: defaults: {{ to: {name} }}"),
-                None => "name a service first: upstreams: { web: { to: http://web:8080 } }".to_owned(),
+                Some(name) => format!(
+                    "write to: {name} here, or once for all rules: defaults: {{ to: {name} }}"
+                ),
+                None => {
+                    "name a service first: upstreams: { web: { to: http://web:8080 } }".to_owned()
+                }
             };
-            object.at().refuse_with("'to' is missing, and there is no default", hint)
+            object
+                .at()
+                .refuse_with("'to' is missing, and there is no default", hint)
         }
     }
 }
@@ -207,17 +293,25 @@ pub fn upstream(at: &At<'_>, scope: &Scope<'_>) -> Option<Arc<str>> {
 
 fn refuse_no_method(object: &Object<'_>, auth: &[Method], allow: &Condition) {
     if auth.is_empty() && !allow.holds(None) && allow.attainable() {
-        let hint = "name a method, such as auth: [session], or write allow: anyone or allow: nobody";
-        object.at().refuse_with::<()>("nobody can prove who they are, so nobody can pass", hint);
+        let hint =
+            "name a method, such as auth: [session], or write allow: anyone or allow: nobody";
+        object
+            .at()
+            .refuse_with::<()>("nobody can prove who they are, so nobody can pass", hint);
     }
 }
 
 /// An upstream that ignores case is judged by the folded path.
 fn refuse_upper_case(object: &Object<'_>, path: &Pattern, folds: bool) {
-    let upper = path.as_str().split('/').any(|part| !part.starts_with(':') && part.to_lowercase() != part);
+    let upper = path
+        .as_str()
+        .split('/')
+        .any(|part| !part.starts_with(':') && part.to_lowercase() != part);
     if folds && upper {
-        object.at().refuse_with::<()>("can never match: its upstream has case: fold, so paths are judged in lower case",
-            format!("write {}", path.as_str().to_lowercase()));
+        object.at().refuse_with::<()>(
+            "can never match: its upstream has case: fold, so paths are judged in lower case",
+            format!("write {}", path.as_str().to_lowercase()),
+        );
     }
 }
 
@@ -225,15 +319,24 @@ fn refuse_upper_case(object: &Object<'_>, path: &Pattern, folds: bool) {
 fn together(places: &[&At<'_>], rules: &[Rule], scope: &Scope<'_>) {
     let mut dead = Vec::new();
     for shadow in shadows(rules) {
-        let (Some(above), Some(below), Some(at)) = (rules.get(shadow.above), rules.get(shadow.below), places.get(shadow.below)) else {
+        let (Some(above), Some(below), Some(at)) = (
+            rules.get(shadow.above),
+            rules.get(shadow.below),
+            places.get(shadow.below),
+        ) else {
             continue;
         };
         if shadow.total {
             dead.push(shadow.below);
-            at.refuse_with::<()>(format!("can never match: {above} takes every request of {below}"),
-                format!("move it above line {}, or remove it", above.line));
+            at.refuse_with::<()>(
+                format!("can never match: {above} takes every request of {below}"),
+                format!("move it above line {}, or remove it", above.line),
+            );
         } else {
-            at.warn(format!("{above} asks for less and takes some requests of {below}"), format!("move it above line {}", above.line));
+            at.warn(
+                format!("{above} asks for less and takes some requests of {below}"),
+                format!("move it above line {}", above.line),
+            );
         }
     }
     refuse_same_label(places, rules, &dead);
@@ -247,16 +350,25 @@ fn refuse_same_label(places: &[&At<'_>], rules: &[Rule], dead: &[usize]) {
         if let Some(line) = lines.insert(&rule.label, rule.line)
             && !dead.contains(&position)
         {
-            at.refuse_with::<()>(format!("is called '{}', as the rule on line {line} is", rule.label), "give it a name: of its own");
+            at.refuse_with::<()>(
+                format!("is called '{}', as the rule on line {line} is", rule.label),
+                "give it a name: of its own",
+            );
         }
     }
 }
 
 fn warn_of_unknown_roles(places: &[&At<'_>], rules: &[Rule], scope: &Scope<'_>) {
-    let known = |role: &RoleName| scope.roles.contains_key(role) || DEFAULT_ROLES.iter().any(|(name, _)| *name == role.as_str());
+    let known = |role: &RoleName| {
+        scope.roles.contains_key(role)
+            || DEFAULT_ROLES.iter().any(|(name, _)| *name == role.as_str())
+    };
     for (at, rule) in places.iter().zip(rules) {
         for role in rule.allow.roles().into_iter().filter(|role| !known(role)) {
-            at.warn(format!("the role '{role}' is not in this file"), "until it is made on the command line, nobody but a superuser has it");
+            at.warn(
+                format!("the role '{role}' is not in this file"),
+                "until it is made on the command line, nobody but a superuser has it",
+            );
         }
     }
 }
@@ -266,10 +378,17 @@ fn warn_of_unused(file: &Object<'_>, items: &[At<'_>], rules: &[Rule], scope: &S
     if items.len() != rules.len() {
         return;
     }
-    for entry in file.get("upstreams").and_then(|at| at.entries()).unwrap_or_default() {
+    for entry in file
+        .get("upstreams")
+        .and_then(|at| at.entries())
+        .unwrap_or_default()
+    {
         let used = rules.iter().any(|rule| *rule.upstream == *entry.name);
         if !used && scope.upstreams.contains_key(entry.name) {
-            entry.at.warn("no rule leads to this upstream", "remove it, or name it in a rule");
+            entry.at.warn(
+                "no rule leads to this upstream",
+                "remove it, or name it in a rule",
+            );
         }
     }
 }

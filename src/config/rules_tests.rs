@@ -1,7 +1,8 @@
+//! Rules alone, and rules beside each other.
+
 use std::path::Path;
 
 use super::super::Config;
-use super::*;
 
 fn said(rules: &str) -> Vec<String> {
     let text = format!("upstreams: {{ web: {{ to: http://web }} }}\nrules:\n{rules}\n");
@@ -9,14 +10,25 @@ fn said(rules: &str) -> Vec<String> {
         Ok(config) => (Vec::new(), config.warnings),
         Err(report) => (report.faults, report.warnings),
     };
-    let all = faults.iter().map(|fault| ("", fault)).chain(warnings.iter().map(|warning| ("?", warning)));
-    all.map(|(mark, fault)| format!("{mark}{} {}: {fault}", fault.line, fault.path)).collect()
+    let all = faults
+        .iter()
+        .map(|fault| ("", fault))
+        .chain(warnings.iter().map(|warning| ("?", warning)));
+    all.map(|(mark, fault)| format!("{mark}{} {}: {fault}", fault.line, fault.path))
+        .collect()
 }
 
 fn labels(rules: &str) -> Vec<String> {
-    let text = format!("upstreams: {{ web: {{ to: http://web }} }}\ndefaults: {{ to: web }}\nrules:\n{rules}\n");
-    let config = Config::from_text(&text, Path::new("/nonexistent"), &|_| None).unwrap_or_else(|report| panic!("{report}"));
-    config.rules.iter().map(|rule| rule.label.to_string()).collect()
+    let text = format!(
+        "upstreams: {{ web: {{ to: http://web }} }}\ndefaults: {{ to: web }}\nrules:\n{rules}\n"
+    );
+    let config = Config::from_text(&text, Path::new("/nonexistent"), &|_| None)
+        .unwrap_or_else(|report| panic!("{report}"));
+    config
+        .rules
+        .iter()
+        .map(|rule| rule.label.to_string())
+        .collect()
 }
 
 #[test]
@@ -118,16 +130,29 @@ fn g_04_rules_in_each_others_way_are_named() {
 #[test]
 fn g_04_no_rules_and_upstreams_without_rules() {
     let said = |text: &str| match Config::from_text(text, Path::new("/nonexistent"), &|_| None) {
-        Ok(config) => config.warnings.iter().map(|warning| format!("?{warning}")).collect::<Vec<_>>(),
+        Ok(config) => config
+            .warnings
+            .iter()
+            .map(|warning| format!("?{warning}"))
+            .collect::<Vec<_>>(),
         Err(report) => report.faults.iter().map(ToString::to_string).collect(),
     };
-    assert_eq!(said("upstreams: { web: { to: http://web } }\n"), ["'rules' is missing"]);
+    assert_eq!(
+        said("upstreams: { web: { to: http://web } }\n"),
+        ["'rules' is missing"]
+    );
     assert_eq!(said("rules:\n"), ["expected a list, found nothing"]);
-    assert_eq!(said("rules: []\n"), ["?there are no rules, so every request is denied"]);
+    assert_eq!(
+        said("rules: []\n"),
+        ["?there are no rules, so every request is denied"]
+    );
     let unused = "upstreams: { web: { to: http://web } }\nrules: [{ path: /x, allow: nobody }]\n";
     assert_eq!(said(unused), ["?no rule leads to this upstream"]);
     let folded = "upstreams: { web: { to: http://web, paths: { case: fold } } }\nrules: [{ path: /Admin/:Name, allow: signed_in, to: web }]\n";
-    assert_eq!(said(folded), ["can never match: its upstream has case: fold, so paths are judged in lower case"]);
+    assert_eq!(
+        said(folded),
+        ["can never match: its upstream has case: fold, so paths are judged in lower case"]
+    );
 }
 
 #[test]
@@ -138,7 +163,15 @@ fn labels_come_from_names_or_from_methods_host_and_path() {
   - { path: /a/**, allow: anyone, host: \"*.app.localhost\" }
   - { path: /a/**, allow: signed_in, name: the rest of a }",
     );
-    assert_eq!(labels, ["/a/** (report)", "GET,POST /a/**", "*.app.localhost/a/**", "the rest of a"]);
+    assert_eq!(
+        labels,
+        [
+            "/a/** (report)",
+            "GET,POST /a/**",
+            "*.app.localhost/a/**",
+            "the rest of a"
+        ]
+    );
 }
 
 #[test]
@@ -146,12 +179,22 @@ fn what_is_meant_is_what_was_written() {
     let text = "upstreams: { web: { to: http://web }, api: { to: http://api } }\ndefaults: { to: web, auth: [] }\nrules:
   - { path: /a, to: api, auth: [session], from: [10.0.0.0/8, 192.0.2.7], body: none, allow: { role: x, any: [{ user: Bob }, { verified: true }] } }
   - { path: /b, allow: anyone, body: 2KiB }\n";
-    let rules = Config::from_text(text, Path::new("/nonexistent"), &|_| None).unwrap().rules;
-    assert_eq!(rules[0].allow.to_string(), "all: [role: x, any: [user: bob, verified: true]]");
+    let rules = Config::from_text(text, Path::new("/nonexistent"), &|_| None)
+        .unwrap()
+        .rules;
+    assert_eq!(
+        rules[0].allow.to_string(),
+        "all: [role: x, any: [user: bob, verified: true]]"
+    );
     assert_eq!((&*rules[0].upstream, &*rules[1].upstream), ("api", "web"));
     assert_eq!((rules[0].auth.len(), rules[1].auth.len()), (1, 0));
-    assert_eq!((rules[0].body_limit, rules[1].body_limit), (Some(u64::MAX), Some(2048)));
+    assert_eq!(
+        (rules[0].body_limit, rules[1].body_limit),
+        (Some(u64::MAX), Some(2048))
+    );
     let from = rules[0].from.as_ref().unwrap();
-    assert!(from.contains("192.0.2.7".parse().unwrap()) && !from.contains("192.0.2.8".parse().unwrap()));
+    assert!(
+        from.contains("192.0.2.7".parse().unwrap()) && !from.contains("192.0.2.8".parse().unwrap())
+    );
     assert_eq!((rules[0].line, rules[1].line), (4, 5));
 }

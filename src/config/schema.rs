@@ -13,18 +13,31 @@ pub const TEXT: &str = include_str!("schema.json");
 static KEYS: LazyLock<HashMap<String, Vec<String>>> = LazyLock::new(|| {
     // That the text is JSON is tested below; were it not, no key would be known and every file refused.
     let schema: Value = serde_json::from_str(TEXT).unwrap_or_default();
-    let shapes = schema.get("$defs").and_then(Value::as_object).into_iter().flatten();
-    shapes.map(|(name, shape)| (name.clone(), keys_of(shape))).collect()
+    let shapes = schema
+        .get("$defs")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten();
+    shapes
+        .map(|(name, shape)| (name.clone(), keys_of(shape)))
+        .collect()
 });
 
 /// The keys that an object of this shape may have: a definition of the schema.
 pub fn keys(shape: &str) -> Vec<&'static str> {
-    KEYS.get(shape).into_iter().flatten().map(String::as_str).collect()
+    KEYS.get(shape)
+        .into_iter()
+        .flatten()
+        .map(String::as_str)
+        .collect()
 }
 
 fn keys_of(shape: &Value) -> Vec<String> {
     let properties = shape.get("properties").and_then(Value::as_object);
-    properties.into_iter().flat_map(|keys| keys.keys().cloned()).collect()
+    properties
+        .into_iter()
+        .flat_map(|keys| keys.keys().cloned())
+        .collect()
 }
 
 #[cfg(test)]
@@ -47,16 +60,32 @@ pub(super) mod tests {
     fn the_reader_asks_for_exactly_the_keys_of_the_schema() {
         ASKED.with_borrow_mut(BTreeSet::clear);
         let text = include_str!("testdata/everything.yaml");
-        let env = |name: &str| Some(if name == "KEY" { "0".repeat(64) } else { "correct horse".to_owned() });
+        let env = |name: &str| {
+            Some(if name == "KEY" {
+                "0".repeat(64)
+            } else {
+                "correct horse".to_owned()
+            })
+        };
         let folder = tempfile::tempdir().unwrap();
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         std::fs::write(folder.path().join("cert.pem"), made.cert.pem()).unwrap();
-        std::fs::write(folder.path().join("key.pem"), made.signing_key.serialize_pem()).unwrap();
+        std::fs::write(
+            folder.path().join("key.pem"),
+            made.signing_key.serialize_pem(),
+        )
+        .unwrap();
         let config = crate::config::Config::from_text(text, folder.path(), &env);
         let config = config.unwrap_or_else(|report| panic!("{report}"));
-        assert!(crate::config::policy_test::run(&config).iter().all(crate::config::policy_test::TestOutcome::passed));
+        assert!(
+            crate::config::policy_test::run(&config)
+                .iter()
+                .all(crate::config::policy_test::TestOutcome::passed)
+        );
         let asked = ASKED.with_borrow(Clone::clone);
-        let objects = KEYS.iter().flat_map(|(shape, keys)| keys.iter().map(|key| (shape.clone(), key.clone())));
+        let objects = KEYS
+            .iter()
+            .flat_map(|(shape, keys)| keys.iter().map(|key| (shape.clone(), key.clone())));
         assert_eq!(asked, objects.collect());
     }
 
@@ -65,10 +94,18 @@ pub(super) mod tests {
         let schema: Value = serde_json::from_str(TEXT).unwrap();
         for (name, shape) in schema["$defs"].as_object().unwrap() {
             for (key, value) in shape["properties"].as_object().into_iter().flatten() {
-                let target = value["$ref"].as_str().map(|path| &schema["$defs"][path.rsplit('/').next().unwrap()]);
-                let described = [Some(value), target].into_iter().flatten().any(|v| v["description"].is_string());
+                let target = value["$ref"]
+                    .as_str()
+                    .map(|path| &schema["$defs"][path.rsplit('/').next().unwrap()]);
+                let described = [Some(value), target]
+                    .into_iter()
+                    .flatten()
+                    .any(|v| v["description"].is_string());
                 assert!(described, "{name}.{key} has no description");
-                assert!(target.is_none_or(|target| !target.is_null()), "{name}.{key} refers to nothing");
+                assert!(
+                    target.is_none_or(|target| !target.is_null()),
+                    "{name}.{key} refers to nothing"
+                );
             }
             if shape["properties"].is_object() {
                 assert_eq!(shape["additionalProperties"], Value::Bool(false), "{name}");
@@ -80,7 +117,10 @@ pub(super) mod tests {
     fn what_comes_later_is_not_in_the_schema() {
         for (shape, known) in KEYS.iter() {
             let later = super::super::later::keys(shape);
-            assert!(known.iter().all(|key| !later.contains(&key.as_str())), "{shape}");
+            assert!(
+                known.iter().all(|key| !later.contains(&key.as_str())),
+                "{shape}"
+            );
         }
     }
 }

@@ -12,10 +12,14 @@ use super::raw::At;
 /// No key, certificate or password is larger.
 const MAX_BYTES: u64 = 1 << 20;
 
-const NOTATION: &str = "write env:NAME or file:/path; secrets themselves do not belong in this file";
+const NOTATION: &str =
+    "write env:NAME or file:/path; secrets themselves do not belong in this file";
 
 /// The environment of this process.
-#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that reads the environment"
+)]
 pub fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
@@ -26,7 +30,9 @@ pub fn bytes(at: &At<'_>) -> Option<Secret<Vec<u8>>> {
     match text.split_once(':') {
         Some(("env", name)) if !name.is_empty() => match at.reading().env(name) {
             Some(value) if !value.is_empty() => Some(Secret::new(value.into_bytes())),
-            _ => at.refuse(format!("the environment variable {name} is not set, or empty")),
+            _ => at.refuse(format!(
+                "the environment variable {name} is not set, or empty"
+            )),
         },
         Some(("file", path)) if !path.is_empty() => {
             let path = at.reading().resolve(path);
@@ -52,24 +58,33 @@ pub fn text(at: &At<'_>) -> Option<Secret<String>> {
 pub fn file(at: &At<'_>) -> Option<(PathBuf, Secret<Vec<u8>>)> {
     let text = at.text()?;
     // `file:` is how secrets are written; here it would say the same thing twice, but means no harm.
-    let path = at.reading().resolve(text.strip_prefix("file:").unwrap_or(text));
+    let path = at
+        .reading()
+        .resolve(text.strip_prefix("file:").unwrap_or(text));
     let found = contents(at, &path)?;
     Some((path, found))
 }
 
 /// Warns of a secret that every account of this machine can read.
 pub fn warn_if_public(at: &At<'_>, path: &Path) {
-    let mode = path.metadata().map(|meta| meta.permissions().mode()).unwrap_or(0);
+    let Ok(found) = path.metadata() else { return };
+    let mode = found.permissions().mode();
     if mode & 0o004 != 0 {
         let shown = path.display();
-        at.warn_around(format!("every user of this machine can read {shown}"), format!("chmod o-rwx {shown}"));
+        at.warn_around(
+            format!("every user of this machine can read {shown}"),
+            format!("chmod o-rwx {shown}"),
+        );
     }
 }
 
 /// Why a file cannot be read, without the number that only programmers know.
 pub fn reason(error: &std::io::Error) -> String {
     let text = error.to_string();
-    text.split(" (os error").next().unwrap_or_default().to_lowercase()
+    text.split(" (os error")
+        .next()
+        .unwrap_or_default()
+        .to_lowercase()
 }
 
 fn contents(at: &At<'_>, path: &Path) -> Option<Secret<Vec<u8>>> {
@@ -79,7 +94,9 @@ fn contents(at: &At<'_>, path: &Path) -> Option<Secret<Vec<u8>>> {
     match read {
         Err(error) => at.refuse_around(format!("cannot read {shown}: {}", reason(&error)), None),
         Ok(0) => at.refuse_around(format!("{shown} is empty"), None),
-        Ok(length) if length as u64 > MAX_BYTES => at.refuse_around(format!("{shown} is too large"), None),
+        Ok(length) if length as u64 > MAX_BYTES => {
+            at.refuse_around(format!("{shown} is too large"), None)
+        }
         Ok(_) => Some(Secret::new(bytes)),
     }
 }

@@ -11,7 +11,10 @@ use std::path::Path;
 
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_yaml::budget::BudgetBreach;
-use serde_yaml::{DefaultMessageFormatter, DuplicateKeyPolicy, Error, MergeKeyPolicy, MessageFormatter, Options, Spanned, Tagged};
+use serde_yaml::{
+    DefaultMessageFormatter, DuplicateKeyPolicy, Error, MergeKeyPolicy, MessageFormatter, Options,
+    Spanned, Tagged,
+};
 
 use super::report::Fault;
 
@@ -95,15 +98,25 @@ impl Value {
 pub fn read_file(path: &Path) -> Result<String, Fault> {
     let unreadable = |error: std::io::Error| match error.kind() {
         std::io::ErrorKind::IsADirectory => Fault::of_file("is a directory, not a file"),
-        std::io::ErrorKind::NotFound => Fault::of_file("there is no such file").hint("name another one with --config FILE"),
-        _ => Fault::of_file(format!("cannot be read: {}", super::secrets::reason(&error))),
+        std::io::ErrorKind::NotFound => {
+            Fault::of_file("there is no such file").hint("name another one with --config FILE")
+        }
+        _ => Fault::of_file(format!(
+            "cannot be read: {}",
+            super::secrets::reason(&error)
+        )),
     };
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(unreadable)?;
-    file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    file.take(MAX_BYTES as u64 + 1)
+        .read_to_end(&mut bytes)
+        .map_err(unreadable)?;
     String::from_utf8(bytes).map_err(|error| {
-        let valid = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
-        let line = valid.iter().filter(|&&byte| byte == b'\n').count() as u64 + 1;
+        let valid = error
+            .as_bytes()
+            .get(..error.utf8_error().valid_up_to())
+            .unwrap_or_default();
+        let line = String::from_utf8_lossy(valid).matches('\n').count() as u64 + 1;
         Fault::of_file("is not UTF-8 text").at_line(line)
     })
 }
@@ -115,16 +128,27 @@ pub fn read_file(path: &Path) -> Result<String, Fault> {
 pub fn parse(text: &str) -> Result<Tree, Fault> {
     refuse_at_sight(text)?;
     let tree = parse_any(text)?;
-    if tree.root.value == Value::Null { Err(Fault::of_file("is empty")) } else { Ok(tree) }
+    if tree.root.value == Value::Null {
+        Err(Fault::of_file("is empty"))
+    } else {
+        Ok(tree)
+    }
 }
 
 fn parse_any(text: &str) -> Result<Tree, Fault> {
     match read(text, DuplicateKeyPolicy::Error) {
-        Ok(root) => Ok(Tree { root, faults: Vec::new() }),
+        Ok(root) => Ok(Tree {
+            root,
+            faults: Vec::new(),
+        }),
         // Read on past the duplicate, so that it does not hide what else is wrong.
         Err(error) if is_duplicate(&error) => {
-            let root = read(text, DuplicateKeyPolicy::FirstWins).map_err(|other| fault_of(&other))?;
-            Ok(Tree { root, faults: vec![fault_of(&error)] })
+            let root =
+                read(text, DuplicateKeyPolicy::FirstWins).map_err(|other| fault_of(&other))?;
+            Ok(Tree {
+                root,
+                faults: vec![fault_of(&error)],
+            })
         }
         Err(error) => Err(fault_of(&error)),
     }
@@ -133,10 +157,15 @@ fn parse_any(text: &str) -> Result<Tree, Fault> {
 fn refuse_at_sight(text: &str) -> Result<(), Fault> {
     let line_of = |at: usize| text.get(..at).unwrap_or_default().matches('\n').count() as u64 + 1;
     if text.len() > MAX_BYTES {
-        return Err(Fault::of_file(format!("has more than {} KiB", MAX_BYTES / 1024)));
+        return Err(Fault::of_file(format!(
+            "has more than {} KiB",
+            MAX_BYTES / 1024
+        )));
     }
     if text.starts_with('\u{feff}') {
-        return Err(Fault::of_file("begins with a byte order mark").at_line(1).hint("save the file as UTF-8 without BOM"));
+        return Err(Fault::of_file("begins with a byte order mark")
+            .at_line(1)
+            .hint("save the file as UTF-8 without BOM"));
     }
     match text.find(|c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
         Some(at) => Err(Fault::of_file("holds a control character").at_line(line_of(at))),
@@ -175,10 +204,17 @@ fn fault_of(error: &Error) -> Fault {
     let line = error.location().map_or(0, |location| location.line());
     let fault = |message: &str| Fault::of_file(message).at_line(line);
     match error.without_snippet() {
-        Error::DuplicateMappingKey { key, .. } => Fault { seen: key.clone(), ..fault("the same key twice") },
+        Error::DuplicateMappingKey { key, .. } => Fault {
+            seen: key.clone(),
+            ..fault("the same key twice")
+        },
         Error::UnknownAnchor { .. } => fault(ANCHORS),
-        Error::Budget { breach, .. } => fault(too_much(breach)).hint("a configuration needs none of that; write it out"),
-        Error::MergeKeyNotAllowed { .. } => fault("merge keys ('<<') are not read here").hint("write the keys out"),
+        Error::Budget { breach, .. } => {
+            fault(too_much(breach)).hint("a configuration needs none of that; write it out")
+        }
+        Error::MergeKeyNotAllowed { .. } => {
+            fault("merge keys ('<<') are not read here").hint("write the keys out")
+        }
         Error::MultipleDocuments { .. } => fault("holds a second YAML document ('---')"),
         other => {
             let message = DefaultMessageFormatter.format_message(other);
@@ -199,9 +235,16 @@ const fn too_much(breach: &BudgetBreach) -> &'static str {
 
 impl<'de> Deserialize<'de> for Node {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Spanned { value: Tagged(value, tag), referenced, .. } = Spanned::<Tagged<Value>>::deserialize(deserializer)?;
+        let Spanned {
+            value: Tagged(value, tag),
+            referenced,
+            ..
+        } = Spanned::<Tagged<Value>>::deserialize(deserializer)?;
         let value = tag.map_or(value, Value::Tagged);
-        Ok(Self { value, line: referenced.line() })
+        Ok(Self {
+            value,
+            line: referenced.line(),
+        })
     }
 }
 
@@ -214,7 +257,12 @@ impl<'de> Deserialize<'de> for Key {
             Value::Bool(value) => value.to_string(),
             Value::Integer(value) => value.to_string(),
             Value::Float(value) => value.to_string(),
-            other => return Err(D::Error::custom(format!("a key is {}, not text", other.kind()))),
+            other => {
+                return Err(D::Error::custom(format!(
+                    "a key is {}, not text",
+                    other.kind()
+                )));
+            }
         };
         Ok(Self { text, line })
     }

@@ -1,3 +1,5 @@
+//! What YAML may and may not do.
+
 use std::fmt::Write as _;
 use std::io::Write as _;
 
@@ -13,30 +15,64 @@ fn refusal(text: &str) -> String {
 #[test]
 fn every_value_knows_its_line() {
     let tree = parse("a: 1\n# comment\nb:\n  - x\n  - {c: true}\n").unwrap();
-    let Value::Object(entries) = &tree.root.value else { panic!() };
-    let lines: Vec<_> = entries.iter().map(|(key, node)| (key.text.as_str(), key.line, node.line)).collect();
+    let Value::Object(entries) = &tree.root.value else {
+        panic!()
+    };
+    let lines: Vec<_> = entries
+        .iter()
+        .map(|(key, node)| (key.text.as_str(), key.line, node.line))
+        .collect();
     assert_eq!(lines, [("a", 1, 1), ("b", 3, 4)]);
-    let Value::List(items) = &entries[1].1.value else { panic!() };
-    assert_eq!(items.iter().map(|item| item.line).collect::<Vec<_>>(), [4, 5]);
+    let Value::List(items) = &entries[1].1.value else {
+        panic!()
+    };
+    assert_eq!(
+        items.iter().map(|item| item.line).collect::<Vec<_>>(),
+        [4, 5]
+    );
 }
 
 #[test]
 fn b_01_what_yaml_can_do_and_files_must_not() {
     let cases = [
-        ("a: &x 1\nb: *x\n", "1: anchors and aliases ('&', '*') are not read here"),
-        ("b: *x\n", "1: anchors and aliases ('&', '*') are not read here"),
-        ("a: 1\n<<: {b: 1}\n", "2: merge keys ('<<') are not read here"),
-        ("a: 1\n---\nb: 1\n", "2: holds a second YAML document ('---')"),
+        (
+            "a: &x 1\nb: *x\n",
+            "1: anchors and aliases ('&', '*') are not read here",
+        ),
+        (
+            "b: *x\n",
+            "1: anchors and aliases ('&', '*') are not read here",
+        ),
+        (
+            "a: 1\n<<: {b: 1}\n",
+            "2: merge keys ('<<') are not read here",
+        ),
+        (
+            "a: 1\n---\nb: 1\n",
+            "2: holds a second YAML document ('---')",
+        ),
         ("\u{feff}a: 1\n", "1: begins with a byte order mark"),
         ("a: 1\nb: \0\n", "2: holds a control character"),
         ("a: 1\nb: \u{1b}[31m\n", "2: holds a control character"),
         ("", "0: is empty"),
         (" \n\t\n", "0: is empty"),
         ("# nothing\n", "0: is empty"),
-        ("a: [1, 2\n", "1: is not YAML that can be read: unclosed bracket '['"),
-        ("a: \"x\n", "2: is not YAML that can be read: invalid indentation in multiline quoted scalar"),
-        ("a:\n\t- b\n", "2: is not YAML that can be read: tabs disallowed within this context (block indentation)"),
-        ("? [a]\n: b\n", "1: is not YAML that can be read: a key is a list, not text"),
+        (
+            "a: [1, 2\n",
+            "1: is not YAML that can be read: unclosed bracket '['",
+        ),
+        (
+            "a: \"x\n",
+            "2: is not YAML that can be read: invalid indentation in multiline quoted scalar",
+        ),
+        (
+            "a:\n\t- b\n",
+            "2: is not YAML that can be read: tabs disallowed within this context (block indentation)",
+        ),
+        (
+            "? [a]\n: b\n",
+            "1: is not YAML that can be read: a key is a list, not text",
+        ),
     ];
     let got: Vec<_> = cases.iter().map(|(text, _)| refusal(text)).collect();
     assert_eq!(got, cases.map(|(_, said)| said));
@@ -58,7 +94,9 @@ fn b_01_words_stay_what_they_look_like() {
     ];
     for (text, value) in cases {
         let tree = parse(&format!("a: {text}\n")).unwrap();
-        let Value::Object(entries) = tree.root.value else { panic!() };
+        let Value::Object(entries) = tree.root.value else {
+            panic!()
+        };
         assert_eq!(entries[0].1.value, value, "{text}");
     }
 }
@@ -67,7 +105,10 @@ fn b_01_words_stay_what_they_look_like() {
 fn b_01_a_duplicate_key_does_not_hide_the_rest() {
     let tree = parse("a: 1\nb: {c: 1, c: 2}\n").unwrap();
     assert_eq!(tree.faults.len(), 1);
-    assert_eq!((tree.faults[0].line, tree.faults[0].to_string().as_str()), (2, "the same key twice: 'c'"));
+    assert_eq!(
+        (tree.faults[0].line, tree.faults[0].to_string().as_str()),
+        (2, "the same key twice: 'c'")
+    );
 }
 
 #[test]
@@ -75,7 +116,11 @@ fn b_01_a_duplicate_key_does_not_hide_the_rest() {
 fn b_01_hostile_files_are_refused_at_once() {
     let mut laughs = String::from("a: &a [x, x, x, x, x, x, x, x, x]\n");
     for (from, to) in ('a'..'i').zip('b'..='i') {
-        let _ = writeln!(laughs, "{to}: &{to} [{}]", vec![format!("*{from}"); 9].join(", "));
+        let _ = writeln!(
+            laughs,
+            "{to}: &{to} [{}]",
+            vec![format!("*{from}"); 9].join(", ")
+        );
     }
     let block: String = (0..10_000).fold(String::new(), |mut text, at| {
         let _ = writeln!(text, "{}a:", " ".repeat(at.min(90)));
@@ -88,10 +133,19 @@ fn b_01_hostile_files_are_refused_at_once() {
         ("deep objects", "{a: ".repeat(10_000)),
         ("deep blocks", block),
         ("deep dashes", "- ".repeat(10_000)),
-        ("many values", format!("[{}]", "a,".repeat(MAX_BYTES / 2 - 2))),
-        ("many keys", format!("{{{}}}", "a: a,".repeat(MAX_BYTES / 5 - 2))),
+        (
+            "many values",
+            format!("[{}]", "a,".repeat(MAX_BYTES / 2 - 2)),
+        ),
+        (
+            "many keys",
+            format!("{{{}}}", "a: a,".repeat(MAX_BYTES / 5 - 2)),
+        ),
         ("many documents", "---\n".repeat(MAX_BYTES / 4 - 1)),
-        ("one long quote", format!("a: \"{}", "\\u0041".repeat(MAX_BYTES / 6 - 2))),
+        (
+            "one long quote",
+            format!("a: \"{}", "\\u0041".repeat(MAX_BYTES / 6 - 2)),
+        ),
         ("one long key", "? ".repeat(MAX_BYTES / 2 - 1)),
         ("anchors", "- &a b\n".repeat(MAX_BYTES / 7 - 1)),
     ];
@@ -108,14 +162,30 @@ fn g_01_what_is_no_file() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
     std::fs::write(at("latin1"), b"a: 1\nb: caf\xe9\n").unwrap();
-    File::create(at("large")).unwrap().set_len(10 << 20).unwrap();
+    File::create(at("large"))
+        .unwrap()
+        .set_len(10 << 20)
+        .unwrap();
     let said = |path: &Path| read_file(path).unwrap_err();
-    assert_eq!(said(folder.path()).to_string(), "is a directory, not a file");
+    assert_eq!(
+        said(folder.path()).to_string(),
+        "is a directory, not a file"
+    );
     assert_eq!(said(&at("missing")).to_string(), "there is no such file");
-    assert_eq!((said(&at("latin1")).line, said(&at("latin1")).to_string()), (2, "is not UTF-8 text".to_owned()));
+    assert_eq!(
+        (said(&at("latin1")).line, said(&at("latin1")).to_string()),
+        (2, "is not UTF-8 text".to_owned())
+    );
     let large = read_file(&at("large")).unwrap();
-    assert_eq!(large.len(), MAX_BYTES + 1, "no more is read than it takes to know");
-    assert_eq!(parse(&large).unwrap_err().to_string(), "has more than 1024 KiB");
+    assert_eq!(
+        large.len(),
+        MAX_BYTES + 1,
+        "no more is read than it takes to know"
+    );
+    assert_eq!(
+        parse(&large).unwrap_err().to_string(),
+        "has more than 1024 KiB"
+    );
     let mut file = File::create(at("endless")).unwrap();
     file.write_all(b"a: 1\n").unwrap();
     assert_eq!(read_file(&at("endless")).unwrap(), "a: 1\n");

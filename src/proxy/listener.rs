@@ -27,9 +27,6 @@ use super::request::Connections;
 use super::running::Running;
 use super::tls::with_server_name;
 
-/// How long a TLS handshake may take.
-const HANDSHAKE: Duration = Duration::from_secs(10);
-
 /// A bound port and what happens to connections to it.
 pub struct Listener<C> {
     name: String,
@@ -62,7 +59,7 @@ struct Seat {
 pub struct House {
     /// What is in force, and with it the limits for clients.
     pub running: Arc<ArcSwap<Running>>,
-    /// Connections by origin, over all listeners.
+    /// Connections by origin, over all public listeners.
     pub origins: Arc<Origins>,
     /// Whether the gateway is going down.
     pub drain: Drain,
@@ -156,7 +153,14 @@ impl<C: Connections> Service for Listener<C> {
 
 impl<C: Connections> Shared<C> {
     fn receive(self: &Arc<Self>, socket: TcpStream, peer: SocketAddr, shutdown: ShutdownWatch) {
-        let most = self.running.load().limits.connections_per_address;
+        let running = self.running.load();
+        // A proxy in front speaks for many; it is trusted to keep order among them.
+        let trusted = running.snapshot.trusted_proxies.contains(peer.ip());
+        let most = if trusted {
+            usize::MAX
+        } else {
+            running.limits.connections_per_address
+        };
         let Some(seat) = Origins::seat(&self.origins, Origin::of(peer.ip()), most) else {
             self.refused("address");
             return;
@@ -191,8 +195,11 @@ impl<C: Connections> Shared<C> {
             return Some(Box::new(Guard::new(Box::new(l4), state, limits)));
         };
         // Boxed, or every connection would carry the room of a handshake for as long as it lives.
-        let (handshake, name) =
-            with_server_name(Box::pin(timeout(HANDSHAKE, acceptor.tls_handshake(l4)))).await;
+        let (handshake, name) = with_server_name(Box::pin(timeout(
+            limits.head_timeout,
+            acceptor.tls_handshake(l4),
+        )))
+        .await;
         match handshake {
             Ok(Ok(tls)) => {
                 let state = ConnState::new(peer, true, name);

@@ -27,12 +27,13 @@ fn get(target: &str) -> String {
 /// Waits until the gateway has noticed that it is to stop: it accepts nobody any more.
 fn refuses_connections(gateway: &Gateway) {
     let address = gateway.http();
-    eventually("new connections to be refused", || {
-        match TcpStream::connect(address) {
+    eventually(
+        "new connections to be refused",
+        || match TcpStream::connect(address) {
             Err(_) => Some(()),
             Ok(_) => None,
-        }
-    });
+        },
+    );
 }
 
 #[test]
@@ -44,7 +45,7 @@ fn g_13_requests_in_flight_are_answered_whole() {
     let mut upload = gateway.connect();
     upload.send("POST /public/up HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\nhello");
     let mut idle = gateway.connect();
-    assert_eq!(idle.ask(GET).header("connection"), None);
+    assert_ne!(idle.ask(GET).header("connection").as_deref(), Some("close"));
     // The upload is in flight once its head has been judged, which the recorder tells.
     eventually("the upload to begin", || {
         (gateway.recorder().connections() >= 3).then_some(())
@@ -144,7 +145,10 @@ fn g_13_streams_of_http2_are_finished() {
     gateway.signal("TERM");
     refuses_connections(&gateway);
     let answer = client.read(stream);
-    assert_eq!((answer.status(), h2::text(&answer).as_str()), (Some(200), "firstend"));
+    assert_eq!(
+        (answer.status(), h2::text(&answer).as_str()),
+        (Some(200), "firstend")
+    );
     let status = eventually("the gateway to end", || gateway.ended());
     assert_eq!(status.code(), Some(0));
 }

@@ -12,6 +12,7 @@
 )]
 
 mod assertion;
+mod commands;
 mod drain;
 mod framing;
 mod framing_chunks;
@@ -28,6 +29,9 @@ mod limits;
 mod limits_memory;
 mod limits_upstreams;
 mod logins;
+mod matrix;
+mod matrix_servers;
+mod matrix_spellings;
 mod methods;
 mod pages;
 mod pages_answers;
@@ -38,6 +42,7 @@ mod paths_more;
 mod paths_random;
 mod readings;
 mod recovery;
+mod recovery_kill;
 mod reload;
 mod sessions;
 mod sessions_ends;

@@ -118,9 +118,8 @@ impl Guard {
             phase,
             deadline: None,
         };
-        if h2 {
-            guard.arm();
-        }
+        // Silence counts, too: a new connection owes its first head, or its preface, in time.
+        guard.arm();
         guard
     }
 

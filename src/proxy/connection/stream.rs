@@ -21,9 +21,6 @@ use crate::proxy::wire::h2::Frames;
 
 const H2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// How long a new connection may stay silent.
-const SILENCE: Duration = Duration::from_mins(1);
-
 impl AsyncRead for Guard {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -119,7 +116,7 @@ impl Shutdown for Guard {
 #[async_trait]
 impl Peek for Guard {
     /// Looks for the HTTP/2 preface on a plain connection. Bytes that cannot become one end the wait at
-    /// once, and the whole wait is bounded, which Pingora's own is not.
+    /// once, and the whole wait has the deadline of a head; Pingora's own has none.
     async fn try_peek(&mut self, wanted: &mut [u8]) -> io::Result<bool> {
         let sniff = std::future::poll_fn(|cx| {
             loop {
@@ -128,18 +125,13 @@ impl Peek for Guard {
                 if !possible || prefix == H2_PREFACE.len() {
                     return Poll::Ready(Ok(possible));
                 }
-                if prefix > 0 {
-                    self.arm();
-                }
                 self.check_deadline(cx)?;
                 if ready!(self.fill(cx))? == 0 {
                     return Poll::Ready(Err(io::Error::from(io::ErrorKind::UnexpectedEof)));
                 }
             }
         });
-        let found = timeout(SILENCE, sniff)
-            .await
-            .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+        let found = sniff.await?;
         if found {
             self.phase = Phase::H2(Frames::new());
             let length = wanted.len().min(H2_PREFACE.len());

@@ -1,0 +1,128 @@
+//! What `explain` tells of some requests.
+
+use clap::Parser;
+
+use super::*;
+
+const FILE: &str = "site: http://app.localhost
+upstreams: { web: { to: http://web }, old: { to: http://old, paths: { case: fold } } }
+rules:
+  - { path: /public/**, to: web, allow: anyone }
+  - { path: /**, to: web, allow: nobody, mode: report }
+  - { path: /admin/**, to: web, allow: { role: admin }, methods: [GET], from: [10.0.0.0/8] }
+  - { path: /old/secret, to: old, allow: nobody }
+  - { path: /**, to: old, allow: signed_in }
+";
+
+#[derive(Parser)]
+struct Line {
+    #[command(flatten)]
+    args: Args,
+}
+
+fn story(line: &str) -> (Args, Story, Option<Target>, String) {
+    let config = Config::from_text(FILE, Path::new("/nonexistent"), &|_| None).unwrap();
+    let args = Line::parse_from(["explain"].into_iter().chain(line.split(' '))).args;
+    let (asker, who) = (Asker::new(&config), who(&args));
+    let target = asker.target(&args.method, args.host.as_ref(), &args.path);
+    let story = tell(&config, &asker, target.as_ref(), &who);
+    let asked = format!("{} {}{who}", args.method, args.path);
+    (args, story, target.ok(), asked)
+}
+
+fn text(line: &str) -> String {
+    let (args, story, target, asked) = story(line);
+    as_text(&story, &asked, target.as_ref(), &args, Ink::of_stdout())
+}
+
+#[test]
+fn every_rule_down_to_the_one_that_decides() {
+    insta::assert_snapshot!(text("GET /public/../admin?x=1 --as role=admin --as user=Alice --as email=a@x.test --ip 10.1.2.3"), @"
+    GET /public/../admin?x=1 as alice, admin from 10.1.2.3
+    judged and sent as /admin?x=1
+
+      line 4  /public/**     -      another path
+      line 5  /** (report)   deny   does not satisfy allow: nobody (only reported)
+      line 6  GET /admin/**  allow  allow: role: admin
+
+    allow: by GET /admin/** (line 6), forwarded to web with
+      x-auth-user:       alice
+      x-auth-user-id:    (the account's)
+      x-auth-email:      a@x.test
+      x-auth-roles:      admin
+      x-auth-method:     session
+      x-auth-assertion:  (a signed token for web)
+    ");
+    insta::assert_snapshot!(text("GET /admin --ip 8.8.8.8"), @"
+    GET /admin from 8.8.8.8
+
+      line 4  /public/**     -     another path
+      line 5  /** (report)   deny  does not satisfy allow: nobody (only reported)
+      line 6  GET /admin/**  deny  the address is not in from: [10.0.0.0/8]
+
+    deny: by GET /admin/** (line 6)
+    ");
+    insta::assert_snapshot!(text("GET /public/x"), @"
+    GET /public/x
+
+      line 4  /public/**  allow  allow: anyone
+
+    allow: by /public/** (line 4), forwarded to web without identity headers
+    ");
+    insta::assert_snapshot!(text("GET /OLD/Secret --as superuser"), @"
+    GET /OLD/Secret as superuser
+
+      line 4  /public/**     -     another path
+      line 5  /** (report)   deny  does not satisfy allow: nobody (only reported)
+      line 6  GET /admin/**  -     another path
+      line 7  /old/secret    deny  does not satisfy allow: nobody
+
+    deny: by /old/secret (line 7)
+    ");
+}
+
+#[test]
+fn what_no_rule_is_asked_about() {
+    let endings = [
+        "GET /a%2Fb",
+        "GET /AUTH/login",
+        "TRACE /",
+        "GET /x --host evil.test",
+        "GET /%zz",
+    ]
+    .map(|line| text(line).lines().last().unwrap_or_default().to_owned());
+    insta::assert_snapshot!(endings.join("\n"), @"
+    bad_request: refused before any rule is read: the path can be read in two ways
+    own_page: one of the gateway's own pages; rules are not asked
+    bad_request: refused before any rule is read: this method is never served here
+    bad_request: refused before any rule is read: neither site: nor a rule names the host evil.test
+    bad_request: refused before any rule is read: the path is ambiguous: '%' without two hex digits
+    ");
+}
+
+#[test]
+fn programs_read_it() {
+    let (_, story, target, _) = story("GET /admin --as role=admin --ip 10.1.2.3");
+    let json = as_json(&story, target.as_ref());
+    assert_eq!(
+        (&json["verdict"], &json["upstream"], &json["rule"]),
+        (&json!("allow"), &json!("web"), &json!("GET /admin/**"))
+    );
+    assert_eq!(
+        (
+            &json["headers"]["x-auth-roles"],
+            &json["steps"][1]["outcome"]
+        ),
+        (&json!("admin"), &json!("reported"))
+    );
+}
+
+#[test]
+fn claims_that_mean_nothing_are_misuse() {
+    for bad in ["rol=admin", "role=", "role=a b", "superuser=maybe", "admin"] {
+        assert!(
+            Line::try_parse_from(["explain", "GET", "/", "--as", bad]).is_err(),
+            "{bad}"
+        );
+    }
+}
