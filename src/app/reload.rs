@@ -148,7 +148,12 @@ impl Reload {
         let next = running::build(&config, &self.signing).await?;
         roles::mirror(&self.store, &config.roles, self.clock.now()).await?;
         for warning in &config.warnings {
-            tracing::warn!(key = warning.path, hint = warning.hint, "{}", warning.message);
+            tracing::warn!(
+                key = warning.path,
+                hint = warning.hint,
+                "{}",
+                warning.message
+            );
         }
         self.sessions.configure(config.identity.session);
         self.brand.store(Arc::new(config.brand.clone()));

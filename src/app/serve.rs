@@ -30,6 +30,7 @@ use crate::proxy::drain::Drain;
 use crate::proxy::gateway::{Gateway, Shell};
 use crate::proxy::listener::{House, Listener, bind};
 use crate::proxy::request::Requests;
+use crate::proxy::tls::acceptor;
 use crate::store::Store;
 use crate::store::users::{NewUser, UserError};
 use crate::telemetry::metrics::Metrics;
@@ -288,8 +289,8 @@ fn server(config: &Config, parts: &Assembled, sockets: Sockets) -> Server {
             house.clone(),
         ));
     }
-    if let (Some(socket), Some(certificate)) = (sockets.https, &parts.running.load().certificate) {
-        let acceptor = Some(certificate.acceptor());
+    if let Some(socket) = sockets.https {
+        let acceptor = Some(acceptor(Arc::clone(&parts.running)));
         server.add_service(Listener::new(
             "https",
             socket,

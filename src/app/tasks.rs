@@ -13,6 +13,7 @@ use crate::proxy::upstream::refresh_all;
 use crate::store::Store;
 
 const SWEEP_EVERY: Duration = Duration::from_mins(1);
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 const LOOK_UP_EVERY: Duration = Duration::from_secs(30);
 /// Rows swept at once: small enough that nobody waits for it.
 const BATCH: u32 = 500;
@@ -38,8 +39,9 @@ pub async fn sweep(store: Store, clock: Clock) {
 pub async fn follow_changes(store: Store, sessions: Sessions) {
     let mut changes = store.db.changes();
     while changes.changed().await.is_ok() {
-        if let Err(fault) = sessions.revalidate().await {
+        while let Err(fault) = sessions.revalidate().await {
             tracing::warn!(%fault, "could not look at the sessions again; none is cached");
+            tokio::time::sleep(RETRY_AFTER).await;
         }
     }
 }

@@ -74,7 +74,7 @@ fn print(outcome: &Result<Config, Report>, path: &Path) {
         Err(report) => (&report.faults[..], &report.warnings),
     };
     for fault in faults {
-        println!("{} {}", ink.red("fault:"), fault.in_file(path));
+        println!("{}", fault.in_file(path));
     }
     for warning in warnings {
         println!("{} {}", ink.yellow("warning:"), warning.in_file(path));

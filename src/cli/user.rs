@@ -9,6 +9,7 @@ use serde_json::json;
 
 use crate::base::id::PublicId;
 use crate::base::name::{Email, RoleName, Username};
+use crate::store::VolatileKind;
 use crate::store::roles::LOCAL;
 use crate::store::users::{NewUser, User, UserQuery};
 
@@ -317,16 +318,23 @@ async fn set_active(stored: &Stored, name: &str, active: bool) -> anyhow::Result
     if !active {
         stored.store.volatile.forget(user.id.0).await?;
     }
-    println!(
-        "{} is {}",
-        user.username,
-        if active {
-            "enabled"
-        } else {
-            "disabled; their sessions have ended"
-        }
-    );
+    let news = if active {
+        "enabled".to_owned()
+    } else {
+        format!("disabled{}", ended(stored))
+    };
+    println!("{} is {news}", user.username);
     Ok(())
+}
+
+/// What became of a user's sessions. Those in the gateway's own memory cannot be reached from here.
+fn ended(stored: &Stored) -> &'static str {
+    match stored.config.store.volatile {
+        VolatileKind::Store => "; their sessions have ended",
+        VolatileKind::Memory => {
+            "; with `volatile: memory` their sessions are in the gateway's memory: restart it to end them"
+        }
+    }
 }
 
 async fn delete(stored: &Stored, name: &str) -> anyhow::Result<()> {

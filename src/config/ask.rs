@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
+use crate::gate::snapshot::{Owner, owner};
 use crate::base::id::{PublicId, UserId};
 use crate::base::identity::{Identity, Method};
 use crate::base::name::{Email, Permission, RoleName, Username};
@@ -187,10 +188,6 @@ impl<'a> Asker<'a> {
     }
 
     fn is_own(&self, path: &str) -> bool {
-        let prefix = &self.config.prefix;
-        let below = path.split_at_checked(prefix.len());
-        below.is_some_and(|(head, rest)| {
-            head.eq_ignore_ascii_case(prefix) && (rest.is_empty() || rest.starts_with('/'))
-        })
+        owner(&self.config.prefix, path) == Owner::Gateway
     }
 }

@@ -40,21 +40,10 @@ pub enum Owner {
 }
 
 impl Snapshot {
-    /// Whom a canonical path belongs to. Everything below the prefix is ours, known or not. Letter case does
-    /// not matter here: a service that ignores case must not get what looks like ours.
+    /// Whom a canonical path belongs to.
     #[must_use]
     pub fn owner(&self, path: &str) -> Owner {
-        let below = |prefix: &str| match path.split_at_checked(prefix.len()) {
-            Some((head, rest)) => {
-                head.eq_ignore_ascii_case(prefix) && (rest.is_empty() || rest.starts_with('/'))
-            }
-            None => false,
-        };
-        if below(&self.prefix) {
-            Owner::Gateway
-        } else {
-            Owner::Upstream
-        }
+        owner(&self.prefix, path)
     }
 
     /// The site that a host belongs to: one of `site:`, or one that a rule names, which shares the main
@@ -78,5 +67,21 @@ impl Snapshot {
     #[must_use]
     pub fn readings_of(&self, upstream: &str) -> Readings {
         self.readings.get(upstream).copied().unwrap_or_default()
+    }
+}
+
+/// Whom a canonical path belongs to. Everything below the prefix is ours, known or not. Letter case does
+/// not matter here: a service that ignores case must not get what looks like ours.
+#[must_use]
+pub fn owner(prefix: &str, path: &str) -> Owner {
+    let below = path
+        .split_at_checked(prefix.len())
+        .is_some_and(|(head, rest)| {
+            head.eq_ignore_ascii_case(prefix) && (rest.is_empty() || rest.starts_with('/'))
+        });
+    if below {
+        Owner::Gateway
+    } else {
+        Owner::Upstream
     }
 }

@@ -5,7 +5,7 @@
 
 use std::net::IpAddr;
 
-use crate::base::name::Username;
+use crate::base::name::{Email, Username};
 use crate::base::net::Origin;
 use crate::base::random::Random;
 use crate::base::secret::Secret;
@@ -110,6 +110,8 @@ impl Logins {
     /// # Errors
     /// The reason it was refused.
     pub async fn with_password(&self, credentials: Credentials) -> Result<Welcome, Refusal> {
+        // Longer than anything that was ever hashed: wrong without being tried, and no guess to be counted.
+        Password::typed(credentials.password.expose()).map_err(|_| Refusal::Invalid)?;
         let now = self.clock.now();
         let user = self
             .store
@@ -136,7 +138,7 @@ impl Logins {
         attempt: &Attempt,
         credentials: Credentials,
     ) -> Result<Welcome, Refusal> {
-        self.throttle.succeeded(attempt).await?;
+        self.throttle.succeeded(attempt, self.clock.now()).await?;
         self.upgrade_hash(&user, credentials.password).await;
         let Credentials {
             ip,
@@ -195,9 +197,10 @@ impl Logins {
 fn subject(user: Option<&User>, login: &str) -> Subject {
     match user {
         Some(user) => Subject::Known(user.id),
-        None => Subject::Unknown(match login.parse::<Username>() {
-            Ok(name) => name.to_string(),
-            Err(_) => login.trim().to_lowercase().chars().take(256).collect(),
+        None => Subject::Unknown(match (login.parse::<Username>(), login.parse::<Email>()) {
+            (Ok(name), _) => name.to_string(),
+            (_, Ok(email)) => email.folded().to_owned(),
+            _ => login.trim().to_lowercase().chars().take(256).collect(),
         }),
     }
 }

@@ -4,7 +4,8 @@
 //! an account from one origin (guessing), an origin over all accounts (spraying), an account from all
 //! origins (a botnet), and everybody. The two for one account are counted before the password is looked at, so
 //! that parallel attempts cannot slip past the limit together. An origin that has used up its own budget does
-//! not touch the account's: nobody locks the owner out from one place.
+//! not touch the account's: nobody locks the owner out from one place, and where
+//! they have logged in from before they are not locked out by everybody together either.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,6 +41,13 @@ const EVERYBODY: Budget = Budget {
     name: b"everybody",
     attempts: 6_000,
     window: Duration::from_mins(1),
+};
+
+/// Remembers that an account was logged in to from an origin.
+const FRIEND: Budget = Budget {
+    name: b"friend",
+    attempts: 0,
+    window: Duration::from_hours(30 * 24),
 };
 
 /// Counts attempts to log in.
@@ -110,7 +118,13 @@ impl Throttle {
             }
         }
         // The narrow budget first: what it refuses costs the account nothing.
+        // Who guesses from everywhere must not lock the owner out of where they log in from.
+        let friend = self.is_friend(&attempt, now).await?;
+        let spared = |budget: &Budget| friend && budget.name == ACCOUNT.name;
         for (budget, key) in attempt.guesses() {
+            if spared(budget) {
+                continue;
+            }
             let tally = self
                 .volatile
                 .count(Kind::Throttle, &key, budget.window, now)
@@ -140,11 +154,24 @@ impl Throttle {
     ///
     /// # Errors
     /// When the store does not answer.
-    pub async fn succeeded(&self, attempt: &Attempt) -> Result<(), IdentityFault> {
+    pub async fn succeeded(&self, attempt: &Attempt, now: Timestamp) -> Result<(), IdentityFault> {
         for (_, key) in attempt.guesses() {
             self.volatile.reset(Kind::Throttle, &key).await?;
         }
+        if !self.is_friend(attempt, now).await? {
+            self.volatile
+                .count(Kind::Throttle, &attempt.friend(), FRIEND.window, now)
+                .await?;
+        }
         Ok(())
+    }
+
+    async fn is_friend(&self, attempt: &Attempt, now: Timestamp) -> Result<bool, IdentityFault> {
+        let seen = self
+            .volatile
+            .peek(Kind::Throttle, &attempt.friend(), now)
+            .await?;
+        Ok(seen.is_some_and(|tally| tally.count > 0))
     }
 }
 
@@ -156,6 +183,10 @@ impl Attempt {
             (&PAIR, from_here),
             (&ACCOUNT, ACCOUNT.key(&[&self.subject])),
         ]
+    }
+
+    fn friend(&self) -> Key {
+        FRIEND.key(&[&self.subject, self.origin.as_bytes()])
     }
 
     /// The budgets that other people's accounts share, counted by failures only.
@@ -266,6 +297,19 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_01_a_botnet_does_not_lock_the_owner_out_of_home() {
+        let throttle = throttle();
+        let bob = Subject::Known(UserId(7));
+        let at_home = throttle.admit(&bob, origin(1), NOW).await.unwrap().unwrap();
+        throttle.succeeded(&at_home, NOW).await.unwrap();
+        for address in 10..1_010 {
+            wrong(&throttle, &bob, origin(address), NOW).await;
+        }
+        assert!(throttle.admit(&bob, origin(1), NOW).await.unwrap().is_ok());
+        assert!(throttle.admit(&bob, origin(2), NOW).await.unwrap().is_err());
+    }
+
+    #[tokio::test]
     async fn a_04_parallel_attempts_do_not_slip_past_the_limit() {
         let throttle = throttle();
         let bob = Subject::Known(UserId(7));
@@ -291,7 +335,7 @@ mod tests {
         let bob = Subject::Known(UserId(7));
         for _ in 0..5 {
             let attempt = throttle.admit(&bob, origin(2), NOW).await.unwrap().unwrap();
-            throttle.succeeded(&attempt).await.unwrap();
+            throttle.succeeded(&attempt, NOW).await.unwrap();
         }
         for _ in 0..PAIR.attempts {
             assert!(wrong(&throttle, &bob, origin(2), NOW).await.is_none());

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::index::{Policy, Selection};
-use super::path::{CanonicalPath, PathFault};
+use super::path::{CanonicalPath, Marks, PathFault};
 use super::rule::Rule;
 use super::target::Target;
 
@@ -23,6 +23,9 @@ pub struct Readings {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the path can be read in two ways")]
 pub struct TwoReadings;
+
+/// More readings than two kinds of marks can lead to.
+const MOST_READINGS: usize = 8;
 
 type Reading = fn(&CanonicalPath) -> Result<CanonicalPath, PathFault>;
 
@@ -44,44 +47,59 @@ pub fn settle(
     if marks.encoded_slash && !allowed.encoded_slashes || marks.matrix && !allowed.matrix_params {
         return Err(TwoReadings);
     }
-    let both: Reading = |path| path.without_matrix()?.with_slashes_decoded();
-    let all: [(bool, Reading); 3] = [
-        (marks.encoded_slash, CanonicalPath::with_slashes_decoded),
-        (marks.matrix, CanonicalPath::without_matrix),
-        (marks.encoded_slash && marks.matrix, both),
-    ];
-    for (_, reading) in all.iter().filter(|(applies, _)| *applies) {
-        let path = reading(target.path()).map_err(|_| TwoReadings)?;
-        if !same_rule(
-            selection.rule.as_ref(),
-            policy.select(&target.with_path(path)).rule.as_ref(),
-        ) {
-            return Err(TwoReadings);
-        }
+    if marks == Marks::default() && !allowed.fold_case {
+        return Ok(selection);
     }
-    if allowed.fold_case {
-        fold(policy, target, &selection)
+    // A service that ignores case is judged by what it would serve; both spellings must go to it.
+    let judged = if allowed.fold_case {
+        let path = target.path().folded().map_err(|_| TwoReadings)?;
+        policy.select(&target.with_path(path))
     } else {
-        Ok(selection)
-    }
-}
-
-/// An upstream that ignores case is judged by what it would serve: the folded path. Both spellings must go
-/// to that upstream.
-fn fold(policy: &Policy, target: &Target, as_written: &Selection) -> Result<Selection, TwoReadings> {
-    let path = target.path().folded().map_err(|_| TwoReadings)?;
-    let folded = policy.select(&target.with_path(path));
+        selection.clone()
+    };
     let upstream = |selection: &Selection| {
         selection
             .rule
             .as_ref()
             .map(|rule| Arc::clone(&rule.upstream))
     };
-    if upstream(&folded) == upstream(as_written) {
-        Ok(folded)
-    } else {
-        Err(TwoReadings)
+    if upstream(&judged) != upstream(&selection) {
+        return Err(TwoReadings);
     }
+    for path in every_reading(target.path(), allowed.fold_case)? {
+        let other = policy.select(&target.with_path(path));
+        if !same_rule(judged.rule.as_ref(), other.rule.as_ref()) {
+            return Err(TwoReadings);
+        }
+    }
+    Ok(judged)
+}
+
+/// Every reading of a path by services that decode slashes and cut parameters, in any order and as often
+/// as they like.
+fn every_reading(path: &CanonicalPath, fold: bool) -> Result<Vec<CanonicalPath>, TwoReadings> {
+    let case = |path: CanonicalPath| if fold { path.folded() } else { Ok(path) };
+    let mut found = vec![case(path.clone()).map_err(|_| TwoReadings)?];
+    let mut at = 0;
+    while let Some(path) = found.get(at).cloned() {
+        at += 1;
+        let marks = path.marks();
+        let steps: [(bool, Reading); 2] = [
+            (marks.encoded_slash, CanonicalPath::with_slashes_decoded),
+            (marks.matrix, CanonicalPath::without_matrix),
+        ];
+        for (_, reading) in steps.iter().filter(|(applies, _)| *applies) {
+            let next = reading(&path).and_then(case).map_err(|_| TwoReadings)?;
+            if !found.iter().any(|known| known.as_str() == next.as_str()) {
+                found.push(next);
+            }
+        }
+        // Each step takes a kind of mark away for good, so that few are needed.
+        if found.len() > MOST_READINGS {
+            return Err(TwoReadings);
+        }
+    }
+    Ok(found)
 }
 
 fn same_rule(a: Option<&Arc<Rule>>, b: Option<&Arc<Rule>>) -> bool {
@@ -133,6 +151,12 @@ mod tests {
             ("/old/ADMIN/x", Some("/old/admin/**")),
             ("/old/Public", Some("/old/**")),
             ("/OLD/admin", Some("/**")),
+            ("/old/ADMIN%2Fx", None),
+            ("/old/ADMIN;a/x", None),
+            ("/old/;x%2Fadmin", None),
+            ("/old/x/..;%2Fadmin/", None),
+            ("/old/x;%2F..%2Fadmin", None),
+            ("/old/X%2Fy;z", Some("/old/**")),
         ];
         for (path, expected) in cases {
             let found = settle(&policy, &target("GET", path), readings).ok();

@@ -97,6 +97,13 @@ pub fn admit(
     if request.headers.len() > limits.fields {
         return Err(HeadFault::TooManyFields.into());
     }
+    let expects = request.headers.get_all(http::header::EXPECT);
+    if expects
+        .iter()
+        .any(|value| !value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+    {
+        return Err(HeadFault::Expectation.into());
+    }
     let host = effective_host(request)?;
     let site = running
         .snapshot

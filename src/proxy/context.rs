@@ -41,7 +41,9 @@ pub struct Context {
     pub pool: Option<Arc<Pool>>,
     /// How it was judged.
     pub outcome: Outcome,
-    /// Bytes of body the client may still send.
+    /// Bytes of body the client may send.
+    pub body_limit: Option<u64>,
+    /// Bytes of body the client may still send in this try.
     pub body_left: Option<u64>,
     /// How often a connection to the upstream was tried.
     pub tries: usize,
@@ -80,6 +82,7 @@ impl Context {
                 verdict: "-",
                 reason: "-",
             },
+            body_limit: None,
             body_left: None,
             tries: 0,
             permit: None,

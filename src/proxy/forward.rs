@@ -26,11 +26,17 @@ pub fn finish_request(request: &mut RequestHeader, ctx: &Context) -> pingora::Re
     if request.raw_path() != sent.as_bytes() {
         request.set_raw_path(sent.as_bytes())?;
     }
+    // As it came, port included; it was found to be an authority and one of ours.
+    let host = request.headers.get(http::header::HOST);
+    let host = host
+        .and_then(|host| host.to_str().ok())
+        .unwrap_or_default()
+        .to_owned();
     let id = ctx.id_text();
     let way = Forwarded {
         chain: &client.forwarded_for,
         https: client.https,
-        host: target.host().as_str(),
+        host: &host,
         id: &id,
     };
     headers::tell_way(request, &way).map_err(|_| fault("a forwarding header"))?;

@@ -3,6 +3,7 @@
 //! Fails closed at every step: without a connection state, a snapshot or a permit nothing is forwarded.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
@@ -31,6 +32,9 @@ use super::forward::{finish_request, status_of};
 use super::headers;
 use super::request::state_of;
 use super::running::Running;
+
+/// How long a client may leave an answer unread.
+const STALLED: Duration = Duration::from_mins(1);
 
 /// Everything the proxy needs, handed to it by `app`.
 pub struct Shell {
@@ -239,6 +243,8 @@ impl ProxyHttp for Gateway {
         if old || self.0.drain.is_draining() {
             session.set_keepalive(None);
         }
+        // Pingora waits for ever for a client that does not read, and its upstream with it.
+        session.set_write_timeout(Some(STALLED));
         self.handle(session, ctx).await
     }
 
@@ -262,6 +268,8 @@ impl ProxyHttp for Gateway {
         })?;
         let peer = pool.next().await;
         ctx.tries += 1;
+        // A try sends the body from its beginning.
+        ctx.body_left = ctx.body_limit;
         peer.map(Box::new).ok_or_else(|| {
             Error::explain(ErrorType::ConnectNoRoute, "no server is known").into_up()
         })
@@ -299,10 +307,19 @@ impl ProxyHttp for Gateway {
 
     async fn response_filter(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         response: &mut ResponseHeader,
         ctx: &mut Context,
     ) -> pingora::Result<()> {
+        if response.status == http::StatusCode::SWITCHING_PROTOCOLS {
+            // No upgrade is ever asked of a service, so none can be agreed to.
+            let fault = Error::explain(ErrorType::InvalidHTTPHeader, "an upgrade nobody asked for");
+            return Err(fault.into_up());
+        }
+        if session.req_header().version == http::Version::HTTP_10 {
+            // HTTP/1.0 knows no chunks; the end of the connection ends the answer.
+            response.remove_header(&http::header::TRANSFER_ENCODING);
+        }
         headers::strip_answer(response);
         response.insert_header(headers::REQUEST_ID, ctx.id_text())
     }
@@ -315,7 +332,11 @@ impl ProxyHttp for Gateway {
         ctx: &mut Context,
         mut error: Box<Error>,
     ) -> Box<Error> {
-        error.set_retry(ctx.pool.as_ref().is_some_and(|pool| ctx.tries < pool.len()));
+        error.set_retry(
+            ctx.pool
+                .as_ref()
+                .is_some_and(|pool| ctx.tries < pool.known()),
+        );
         error
     }
 
@@ -326,7 +347,15 @@ impl ProxyHttp for Gateway {
         ctx: &mut Context,
     ) -> FailToProxy {
         let status = status_of(error);
-        tracing::warn!(id = ctx.id_text(), %error, status, upstream = ctx.pool.as_ref().map(|pool| &*pool.name), "a request failed");
+        // Only what kind of failure it was: the rest may quote what a service sent, secrets included.
+        tracing::warn!(
+            id = ctx.id_text(),
+            error = error.etype().as_str(),
+            side = error.esource().as_str(),
+            status,
+            upstream = ctx.pool.as_ref().map(|pool| &*pool.name),
+            "a request failed"
+        );
         if let (Some(status), None) = (status, session.response_written()) {
             let navigation =
                 is_navigation(&session.req_header().method, &session.req_header().headers);

@@ -25,7 +25,7 @@ pub struct Forwarded<'a> {
     pub chain: &'a str,
     /// Whether the client spoke TLS.
     pub https: bool,
-    /// The host that was asked, canonical.
+    /// The host that was asked, with its port.
     pub host: &'a str,
     /// The request id.
     pub id: &'a str,
@@ -119,11 +119,16 @@ pub fn set(request: &mut RequestHeader, name: HeaderName, value: HeaderValue) {
 /// Deletes cookies of our name from an upstream's answer: sessions are ours to set.
 pub fn strip_answer(response: &mut ResponseHeader) {
     let ours = |value: &HeaderValue| {
-        let name = value
+        // `=name=value` is a cookie without a name to some browsers, which then send `name=value`.
+        let start = value
             .as_bytes()
-            .split(|&byte| byte == b'=')
-            .next()
+            .iter()
+            .position(|byte| !b"= 	".contains(byte));
+        let named = value
+            .as_bytes()
+            .get(start.unwrap_or(0)..)
             .unwrap_or_default();
+        let name = named.split(|&byte| byte == b'=').next().unwrap_or_default();
         std::str::from_utf8(name.trim_ascii()).is_ok_and(CookieNames::is_ours)
     };
     let all = response.headers.get_all(header::SET_COOKIE);
@@ -183,6 +188,8 @@ mod tests {
             "a=1",
             "__Host-portcullis=x; Path=/",
             " portcullis =y",
+            "=portcullis=x",
+            " == __Host-portcullis=x",
             "portcullis2=z",
         ] {
             answer.append_header("set-cookie", cookie).unwrap();

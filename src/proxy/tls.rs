@@ -6,6 +6,7 @@ use std::io::{self, BufReader};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use pingora::listeners::tls::Acceptor;
 use rustls::ServerConfig;
 use rustls::client::verify_server_name;
@@ -14,6 +15,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
+use super::running::Running;
 use super::settings::Certificate;
 
 tokio::task_local! {
@@ -72,17 +74,17 @@ impl Identity {
         );
         matches!((leaf, name), (Ok(leaf), Ok(name)) if verify_server_name(&leaf, &name).is_ok())
     }
+}
 
-    /// An acceptor that serves it.
-    #[must_use]
-    pub fn acceptor(self: &Arc<Self>) -> Acceptor {
-        let resolver = Arc::new(Resolver(Arc::clone(self)));
-        let mut config = ServerConfig::builder()
-            .with_no_client_auth()
-            .with_cert_resolver(resolver);
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Acceptor::from_server_config(Arc::new(config))
-    }
+/// An acceptor that serves whatever certificate is in force.
+#[must_use]
+pub fn acceptor(running: Arc<ArcSwap<Running>>) -> Acceptor {
+    let resolver = Arc::new(Resolver(running));
+    let mut config = ServerConfig::builder()
+        .with_no_client_auth()
+        .with_cert_resolver(resolver);
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Acceptor::from_server_config(Arc::new(config))
 }
 
 /// Runs a handshake and tells which name the client asked for. The name is caught in the resolver, the one
@@ -96,14 +98,18 @@ pub async fn with_server_name<T>(handshake: impl Future<Output = T>) -> (T, Opti
 }
 
 #[derive(Debug)]
-struct Resolver(Arc<Identity>);
+struct Resolver(Arc<ArcSwap<Running>>);
 
 impl ResolvesServerCert for Resolver {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let name = hello.server_name().map(Into::into);
         // Outside `with_server_name` nobody wants to know.
         let _ = ASKED.try_with(|asked| asked.replace(name));
-        Some(Arc::clone(&self.0.key))
+        self.0
+            .load()
+            .certificate
+            .as_ref()
+            .map(|identity| Arc::clone(&identity.key))
     }
 }
 

@@ -11,6 +11,7 @@ use pingora::lb::selection::RoundRobin;
 use pingora::lb::{Backend, Backends, Extensions, LoadBalancer};
 use pingora::protocols::l4::socket::SocketAddr;
 use pingora::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy};
+use pingora::{Error, ErrorType};
 
 use super::settings::{Destination, Scheme, Server, Upstream};
 
@@ -20,7 +21,6 @@ pub struct Pool {
     pub name: Arc<str>,
     timeout: Duration,
     servers: Option<LoadBalancer<RoundRobin>>,
-    count: usize,
 }
 
 /// How a backend is spoken to, carried along with its address.
@@ -36,18 +36,17 @@ impl Pool {
     /// A pool of the servers in the file.
     #[must_use]
     pub fn new(upstream: &Upstream) -> Self {
-        let (servers, count) = match &upstream.to {
-            Destination::Echo => (None, 0),
+        let servers = match &upstream.to {
+            Destination::Echo => None,
             Destination::Servers(servers) => {
                 let backends = Backends::new(Box::new(Names(servers.clone())));
-                (Some(LoadBalancer::from_backends(backends)), servers.len())
+                Some(LoadBalancer::from_backends(backends))
             }
         };
         Self {
             name: Arc::clone(&upstream.name),
             timeout: upstream.timeout,
             servers,
-            count,
         }
     }
 
@@ -57,16 +56,12 @@ impl Pool {
         self.servers.is_none()
     }
 
-    /// How many servers it has, which is how often a connection is worth trying.
+    /// How many addresses are known, which is how often a connection is worth trying.
     #[must_use]
-    pub const fn len(&self) -> usize {
-        self.count
-    }
-
-    /// Whether it has no servers, as the echo page.
-    #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.count == 0
+    pub fn known(&self) -> usize {
+        self.servers
+            .as_ref()
+            .map_or(0, |servers| servers.backends().get_backend().len())
     }
 
     /// Looks the servers' names up.
@@ -138,7 +133,7 @@ impl std::fmt::Debug for Pool {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Pool")
             .field("name", &self.name)
-            .field("count", &self.count)
+            .field("known", &self.known())
             .finish_non_exhaustive()
     }
 }
@@ -156,6 +151,13 @@ impl ServiceDiscovery for Names {
                     tracing::warn!(%error, host = server.host, "could not look up a server");
                 }
             }
+        }
+        if found.is_empty() {
+            // Better the addresses of a moment ago than none.
+            return Err(Error::explain(
+                ErrorType::ConnectNoRoute,
+                "no name could be looked up",
+            ));
         }
         Ok((found, HashMap::new()))
     }

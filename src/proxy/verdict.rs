@@ -50,7 +50,7 @@ impl Gateway {
         } = judged;
         self.note(ctx, &decision);
         if let Some(live) = live {
-            cut_when(&live.ended);
+            cut_when(live.ended());
             ctx.session = Some(live);
         }
         match decision.verdict {
@@ -105,7 +105,7 @@ impl Gateway {
         if matches!((announced, limit), (Some(length), Some(limit)) if length > limit) {
             return self.too_large(session, ctx).await;
         }
-        ctx.body_left = limit;
+        ctx.body_limit = limit;
         if let Some((method, identity)) = permit.proof() {
             let made = running.snapshot.injector.headers_for(
                 (method, identity),

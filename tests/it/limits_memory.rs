@@ -11,6 +11,8 @@ use std::time::Duration;
 use crate::harness::{Gateway, Raw, Setup, eventually, within};
 
 const MIB: u64 = 1024 * 1024;
+/// What is sent at once.
+const PIECE: usize = 1024 * 1024;
 /// What is streamed through.
 const LARGE: u64 = 256 * MIB;
 /// What the gateway may grow by meanwhile.
@@ -139,9 +141,9 @@ fn b_12_a_large_upload_streams() {
     let gateway = bulk.setup().start();
     warm(&gateway);
     let cookie = gateway.cookie("alice");
-    let piece = vec![b'u'; MIB as usize];
+    let piece = vec![b'u'; PIECE];
     let grown = growth(&gateway, || {
-        let mut raw = gateway.connect().patience(Duration::from_secs(60));
+        let mut raw = gateway.connect().patience(Duration::from_mins(1));
         raw.send(format!(
             "POST /app/x HTTP/1.1\r\nHost: localhost\r\nCookie: {cookie}\r\nContent-Length: {LARGE}\r\n\r\n"
         ));
@@ -161,10 +163,10 @@ fn b_12_a_large_chunked_upload_streams() {
     warm(&gateway);
     let cookie = gateway.cookie("alice");
     let mut piece = format!("{MIB:x}\r\n").into_bytes();
-    piece.resize(piece.len() + MIB as usize, b'u');
+    piece.resize(piece.len() + PIECE, b'u');
     piece.extend_from_slice(b"\r\n");
     let grown = growth(&gateway, || {
-        let mut raw = gateway.connect().patience(Duration::from_secs(60));
+        let mut raw = gateway.connect().patience(Duration::from_mins(1));
         raw.send(format!(
             "POST /app/x HTTP/1.1\r\nHost: localhost\r\nCookie: {cookie}\r\nTransfer-Encoding: chunked\r\n\r\n"
         ));
@@ -203,7 +205,7 @@ fn b_12_an_endless_upload_to_a_service_that_does_not_read() {
         socket
             .set_write_timeout(Some(Duration::from_secs(1)))
             .unwrap();
-        let piece = vec![b'u'; MIB as usize];
+        let piece = vec![b'u'; PIECE];
         let stopped = (0..LARGE / MIB).any(|_| socket.write_all(&piece).is_err());
         assert!(stopped, "all of it was taken, and kept somewhere");
     });

@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use crate::harness::{Gateway, Raw, Recorder, Reply, Response, Setup};
+use crate::harness::{Gateway, Raw, Recorded, Recorder, Reply, Response, Setup};
 use crate::pages_browser::NAVIGATION;
 
 /// An address that nobody listens on, held so that nobody will: bound, and never listened on or accepted.
@@ -200,7 +200,7 @@ fn rules_choose_the_service() {
     }
     assert_eq!(get("/apix").status, 200);
     let paths = |recorder: &Recorder| -> Vec<String> {
-        recorder.requests().iter().map(|seen| seen.path()).collect()
+        recorder.requests().iter().map(Recorded::path).collect()
     };
     assert_eq!(paths(&api), ["/api/x", "/api/y", "/api/z"]);
     assert_eq!(paths(&web), ["/apix"]);

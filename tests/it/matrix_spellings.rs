@@ -167,7 +167,7 @@ pub fn targets() -> Vec<Vec<u8>> {
 /// header, or by a method of another name.
 pub fn messages() -> Vec<Vec<u8>> {
     let close = "Connection: close\r\n";
-    let inner = format!("GET /admin/users HTTP/1.1\r\nHost: localhost\r\n{close}\r\n");
+    let inner = "GET /admin/users HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let length = inner.len();
     let mut all = vec![
         "GET /admin/users HTTP/1.0\r\nWHO\r\n\r\n".to_owned(),

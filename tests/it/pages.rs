@@ -88,7 +88,10 @@ fn x_04_the_page_is_for_people() {
         .split('<')
         .filter_map(|tag| attribute(tag, "href").or_else(|| attribute(tag, "src")))
         .collect();
-    assert!(links.iter().any(|link| link.ends_with(".css")), "{links:?}");
+    assert!(
+        links.iter().any(|link| link.contains("style.css")),
+        "{links:?}"
+    );
     for link in links {
         assert!(link.starts_with("/auth/"), "{link}");
         let asset =
@@ -103,49 +106,52 @@ fn x_04_the_page_is_for_people() {
     }
 }
 
+/// Places that are not on this site, in every way that some validator has let through.
+const ELSEWHERE: [&str; 38] = [
+    "//evil.test",
+    "///evil.test",
+    "////evil.test",
+    "/\\evil.test",
+    "\\\\evil.test",
+    "/\\/evil.test",
+    "/%5cevil.test",
+    "/%09/evil.test",
+    "/\t/evil.test",
+    "/\n/evil.test",
+    "\t//evil.test",
+    " //evil.test",
+    "https:evil.test",
+    "https:/evil.test",
+    "https://evil.test",
+    "HTTPS://evil.test",
+    "http://localhost@evil.test",
+    "http://localhost.evil.test",
+    "http://localhost/",
+    "javascript:alert(1)",
+    "JaVaScRiPt:alert(1)",
+    "data:text/html,x",
+    "/..//evil.test",
+    "/.//evil.test",
+    "/app/..//evil.test",
+    "/app\r\nSet-Cookie: a=b",
+    "/app\r\n\r\n<script>",
+    "evil.test",
+    "evil",
+    "",
+    "#evil",
+    "?evil",
+    "/\u{3002}evil",
+    "/%2f/evil.test",
+    "/%2fevil.test",
+    "/\u{2028}evil",
+    "@evil.test",
+    ".evil.test",
+];
+
 #[test]
 fn oc_10_next_never_leads_away() {
     let gateway = Gateway::shared();
-    for next in [
-        "//evil.test",
-        "///evil.test",
-        "////evil.test",
-        "/\\evil.test",
-        "\\\\evil.test",
-        "/\\/evil.test",
-        "/%5cevil.test",
-        "/%09/evil.test",
-        "/\t/evil.test",
-        "/\n/evil.test",
-        "\t//evil.test",
-        " //evil.test",
-        "https:evil.test",
-        "https:/evil.test",
-        "https://evil.test",
-        "HTTPS://evil.test",
-        "http://localhost@evil.test",
-        "http://localhost.evil.test",
-        "http://localhost/",
-        "javascript:alert(1)",
-        "JaVaScRiPt:alert(1)",
-        "data:text/html,x",
-        "/..//evil.test",
-        "/.//evil.test",
-        "/app/..//evil.test",
-        "/app\r\nSet-Cookie: a=b",
-        "/app\r\n\r\n<script>",
-        "evil.test",
-        "evil",
-        "",
-        "#evil",
-        "?evil",
-        "/\u{3002}evil",
-        "/%2f/evil.test",
-        "/%2fevil.test",
-        "/\u{2028}evil",
-        "@evil.test",
-        ".evil.test",
-    ] {
+    for next in ELSEWHERE {
         let query = encode(&[("next", next)]);
         let mut browser = Browser::new(gateway);
         let form = browser.form(&format!("/auth/login?{query}"));

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use crate::harness::setup::{Folder, password};
-use crate::harness::{Gateway, Raw, Setup, Trial, eventually, within};
+use crate::harness::{Gateway, Raw, Recorded, Setup, Trial, eventually, within};
 
 /// Whether `check` and `serve` refuse this folder, with exit code 1 and a word of why.
 fn assert_refused(folder: &Folder, what: &str, names: &str) {
@@ -28,94 +28,96 @@ fn assert_fine(folder: &Folder, what: &str) {
     assert_eq!(check.code, Some(0), "{what}: {}", check.all());
 }
 
+/// What it is, the key, its value, and what the report must name.
+const UNSAFE: [[&str; 4]; 16] = [
+    [
+        "everybody trusted",
+        "trusted_proxies",
+        "[0.0.0.0/0]",
+        "0.0.0.0/0",
+    ],
+    ["everybody on IPv6", "trusted_proxies", "[\"::/0\"]", "::/0"],
+    [
+        "one among others",
+        "trusted_proxies",
+        "[10.0.0.0/8, 0.0.0.0/0]",
+        "0.0.0.0/0",
+    ],
+    [
+        "cookies in the clear",
+        "site",
+        "http://app.example.com",
+        "site",
+    ],
+    [
+        "a private network in the clear",
+        "site",
+        "http://192.168.1.1",
+        "site",
+    ],
+    [
+        "one site of two",
+        "site",
+        "[http://localhost, http://app.example.com]",
+        "site",
+    ],
+    [
+        "a public admin listener",
+        "listen",
+        "{ http: \"127.0.0.1:0\", admin: \"0.0.0.0:0\" }",
+        "admin",
+    ],
+    [
+        "the same on IPv6",
+        "listen",
+        "{ http: \"127.0.0.1:0\", admin: \"[::]:0\" }",
+        "admin",
+    ],
+    [
+        "the same without a host",
+        "listen",
+        "{ http: \"127.0.0.1:0\", admin: \":9901\" }",
+        "admin",
+    ],
+    ["a weak key", "key", "file:weak.key", "key"],
+    [
+        "cheap hashes",
+        "login",
+        "{ password: { argon2: { memory: 1MiB } } }",
+        "memory",
+    ],
+    [
+        "a short password",
+        "bootstrap",
+        "{ username: boss, password: file:short }",
+        "password",
+    ],
+    [
+        "a password in the file",
+        "bootstrap",
+        "{ username: boss, password: hunter22hunter22 }",
+        "password",
+    ],
+    ["a prefix that owns all", "prefix", "/", "prefix"],
+    [
+        "what is not built yet",
+        "issuers",
+        "{}",
+        "not supported yet",
+    ],
+    [
+        "a store that is not built yet",
+        "store",
+        "postgres://db/x",
+        "not supported yet",
+    ],
+];
+
 #[test]
 fn g_05_unsafe_combinations_do_not_start() {
-    let listen = |admin: &str| format!("{{ http: \"127.0.0.1:0\", admin: \"{admin}\" }}");
     assert_fine(&Setup::new().folder(), "the twin");
-    for (what, key, yaml, names) in [
-        (
-            "everybody trusted",
-            "trusted_proxies",
-            "[0.0.0.0/0]".into(),
-            "0.0.0.0/0",
-        ),
-        (
-            "everybody on IPv6",
-            "trusted_proxies",
-            "[\"::/0\"]".into(),
-            "::/0",
-        ),
-        (
-            "one of them among others",
-            "trusted_proxies",
-            "[10.0.0.0/8, 0.0.0.0/0]".into(),
-            "0.0.0.0/0",
-        ),
-        (
-            "cookies in the clear",
-            "site",
-            "http://app.example.com".into(),
-            "site",
-        ),
-        (
-            "a private network in the clear",
-            "site",
-            "http://192.168.1.1".into(),
-            "site",
-        ),
-        (
-            "one site of two",
-            "site",
-            "[http://localhost, http://app.example.com]".into(),
-            "site",
-        ),
-        (
-            "a public admin listener",
-            "listen",
-            listen("0.0.0.0:0"),
-            "admin",
-        ),
-        ("the same on IPv6", "listen", listen("[::]:0"), "admin"),
-        (
-            "the same without a host",
-            "listen",
-            listen(":9901"),
-            "admin",
-        ),
-        ("a weak key", "key", "file:weak.key".into(), "key"),
-        (
-            "cheap hashes",
-            "login",
-            "{ password: { argon2: { memory: 1MiB } } }".into(),
-            "memory",
-        ),
-        (
-            "a short bootstrap password",
-            "bootstrap",
-            "{ username: boss, password: file:short }".into(),
-            "password",
-        ),
-        (
-            "a password in the file",
-            "bootstrap",
-            "{ username: boss, password: hunter22hunter22 }".into(),
-            "password",
-        ),
-        ("a prefix that owns all", "prefix", "/".into(), "prefix"),
-        (
-            "an issuer of the next year",
-            "issuers",
-            "{}".into(),
-            "not supported yet",
-        ),
-        (
-            "a database of the next year",
-            "store",
-            "postgres://db/x".into(),
-            "not supported yet",
-        ),
-    ] {
-        let folder = Setup::new().set(key, &yaml).folder();
+    for [what, key, yaml, names] in UNSAFE {
+        let folder = Setup::new().set(key, yaml).folder();
         folder.write("weak.key", "0123456789abcdef");
         folder.write("short", "abc\n");
         assert_refused(&folder, what, names);
@@ -256,7 +258,7 @@ fn assert_closed(gateway: &Gateway, cookie: &str, seen: usize) {
     let anonymous = "GET /app/x?G-09 HTTP/1.1\r\nHost: localhost\r\n\r\n";
     assert!(gateway.ask(anonymous).denies_anonymous());
     let recorded = gateway.recorder().wait_for("G-09", seen + 1);
-    let paths: Vec<String> = recorded[seen..].iter().map(|r| r.path()).collect();
+    let paths: Vec<String> = recorded[seen..].iter().map(Recorded::path).collect();
     assert_eq!(paths, ["/public/x"], "forwarded without a store");
 }
 

@@ -24,8 +24,10 @@ use crate::store::volatile::{Key, Kind, NewEntry};
 use super::settings::SessionSettings;
 use super::{IdentityFault, account};
 
+mod ends;
 mod record;
 
+use ends::{End, Ends};
 use record::Record;
 pub use record::SessionInfo;
 
@@ -48,6 +50,8 @@ struct Inner {
     random: Random,
     settings: arc_swap::ArcSwap<SessionSettings>,
     cache: Cache<TokenHash, Arc<Live>>,
+    /// Where requests in flight hear of the end of their session.
+    ends: Ends,
     /// Rises with everything that may make a cached answer wrong.
     epoch: AtomicU64,
 }
@@ -59,8 +63,7 @@ pub struct Live {
     pub sid: PublicId,
     /// Whoever logged in.
     pub identity: Arc<Identity>,
-    /// Cancelled when the session ends; live requests end with it.
-    pub ended: CancellationToken,
+    end: Arc<End>,
     cached_until: Timestamp,
     expires_at: AtomicI64,
     touched_at: AtomicI64,
@@ -87,6 +90,7 @@ impl Sessions {
             random,
             settings: arc_swap::ArcSwap::from_pointee(settings),
             cache: Cache::new(CACHE_ENTRIES),
+            ends: Ends::default(),
             epoch: AtomicU64::new(0),
         }))
     }
@@ -225,13 +229,10 @@ impl Sessions {
     /// When the store does not answer; nothing is cached then, so nothing stale is believed.
     pub async fn revalidate(&self) -> Result<(), IdentityFault> {
         self.0.epoch.fetch_add(1, Ordering::AcqRel);
-        let cached: Vec<(TokenHash, Arc<Live>)> = self.0.cache.iter().collect();
         self.0.cache.clear();
-        for (hash, live) in cached {
-            // Ours is one reference; any other is a request in flight.
-            if Arc::strong_count(&live) > 1 && self.load(hash, self.0.clock.now()).await?.is_none()
-            {
-                live.ended.cancel();
+        for hash in self.0.ends.in_use() {
+            if self.load(hash, self.0.clock.now()).await?.is_none() {
+                self.0.ends.announce(&hash);
             }
         }
         Ok(())
@@ -257,6 +258,8 @@ impl Sessions {
     ) -> Result<Option<Arc<Live>>, IdentityFault> {
         let inner = &self.0;
         let epoch = inner.epoch.load(Ordering::Acquire);
+        // Before the row is read: an end that comes from here on is heard.
+        let end = inner.ends.of(hash);
         let Some(entry) = inner
             .store
             .volatile
@@ -282,7 +285,7 @@ impl Sessions {
         let live = Arc::new(Live {
             sid,
             identity: Arc::new(identity),
-            ended: CancellationToken::new(),
+            end,
             cached_until: now.plus(CACHE_TTL),
             expires_at: AtomicI64::new(entry.expires_at.millis()),
             touched_at: AtomicI64::new(record.seen_at),
@@ -293,7 +296,7 @@ impl Sessions {
             // kept.
             inner.cache.remove(&hash);
         }
-        Ok(Some(live))
+        Ok(Some(live).filter(|live| !live.ended().is_cancelled()))
     }
 
     /// Writes "last seen" behind the request, at most once a minute, and never brings a dead session back:
@@ -357,18 +360,24 @@ impl Sessions {
     fn forget(&self, keys: &[Key]) {
         self.0.epoch.fetch_add(1, Ordering::AcqRel);
         for key in keys {
-            if let Some((_, live)) = self.0.cache.remove(&TokenHash::from_bytes(*key.as_bytes())) {
-                live.ended.cancel();
-            }
+            let hash = TokenHash::from_bytes(*key.as_bytes());
+            self.0.cache.remove(&hash);
+            self.0.ends.announce(&hash);
         }
     }
 }
 
 impl Live {
+    /// Cancelled when the session ends; live requests end with it.
+    #[must_use]
+    pub fn ended(&self) -> &CancellationToken {
+        self.end.token()
+    }
+
     fn is_fresh(&self, now: Timestamp) -> bool {
         now < self.cached_until
             && now.millis() < self.expires_at.load(Ordering::Acquire)
-            && !self.ended.is_cancelled()
+            && !self.ended().is_cancelled()
     }
 }
 

@@ -94,7 +94,7 @@ async fn c_06_an_ended_session_is_dead_here_and_elsewhere() {
     let token = bench.begin().await;
     let live = bench.sessions.find(&token).await.unwrap().unwrap();
     assert!(bench.sessions.end(&token).await.unwrap());
-    assert!(live.ended.is_cancelled());
+    assert!(live.ended().is_cancelled());
     assert!(!bench.alive(&token).await);
     assert!(bench.elsewhere().find(&token).await.unwrap().is_none());
 
@@ -104,7 +104,7 @@ async fn c_06_an_ended_session_is_dead_here_and_elsewhere() {
     assert!(bench.elsewhere().end_sid(&sid).await.unwrap());
     bench.sessions.revalidate().await.unwrap();
     assert!(
-        live.ended.is_cancelled(),
+        live.ended().is_cancelled(),
         "a live request ends with its session"
     );
     assert!(!bench.alive(&token).await);
@@ -193,4 +193,28 @@ async fn r_08_noting_when_it_was_seen_does_not_raise_the_dead() {
         assert!(!bench.alive(&token).await);
         assert!(bench.elsewhere().find(&token).await.unwrap().is_none());
     }
+}
+
+#[tokio::test]
+async fn w_07_a_stream_ends_with_its_session_whatever_the_cache_forgot() {
+    let bench = bench(None).await;
+    let token = bench.begin().await;
+    let stream = bench.sessions.find(&token).await.unwrap().unwrap();
+    bench.clock.advance(CACHE_TTL);
+    let later = bench.sessions.find(&token).await.unwrap().unwrap();
+    assert!(!Arc::ptr_eq(&stream, &later), "read again");
+    bench.sessions.revalidate().await.unwrap();
+    assert!(!stream.ended().is_cancelled());
+    bench.sessions.end(&token).await.unwrap();
+    assert!(stream.ended().is_cancelled() && later.ended().is_cancelled());
+
+    let token = bench.begin().await;
+    let stream = bench.sessions.find(&token).await.unwrap().unwrap();
+    bench.sessions.revalidate().await.unwrap();
+    bench.elsewhere().end(&token).await.unwrap();
+    bench.sessions.revalidate().await.unwrap();
+    assert!(
+        stream.ended().is_cancelled(),
+        "ended elsewhere after another change elsewhere"
+    );
 }

@@ -17,7 +17,7 @@ use pingora::http::ResponseHeader;
 use pingora::protocols::raw_connect::ProxyDigest;
 use pingora::protocols::{ALPN, Stream};
 use tokio::io::{AsyncRead, ReadBuf};
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Duration, Instant, Sleep, sleep_until};
 
 mod stream;
 
@@ -54,6 +54,8 @@ pub struct Guard {
     approved: usize,
     phase: Phase,
     deadline: Option<Pin<Box<Sleep>>>,
+    /// Between two requests: the deadline is that of an idle connection, not of a head.
+    idle: bool,
 }
 
 enum Phase {
@@ -65,6 +67,9 @@ enum Phase {
     Refused,
     H2(Frames),
 }
+
+/// How long a connection may idle between requests; Pingora sets no limit after the first.
+const KEEP_ALIVE: Duration = Duration::from_mins(1);
 
 /// What stands in for a refused head. It is answered before anything looks at it.
 const STAND_IN: &[u8] = b"GET / HTTP/1.1\r\nHost: refused.invalid\r\nConnection: close\r\n\r\n";
@@ -117,6 +122,7 @@ impl Guard {
             approved: 0,
             phase,
             deadline: None,
+            idle: false,
         };
         // Silence counts, too: a new connection owes its first head, or its preface, in time.
         guard.arm();
@@ -164,6 +170,9 @@ impl Guard {
     fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Progress>> {
         loop {
             if !self.inbox.is_empty() {
+                if std::mem::take(&mut self.idle) {
+                    self.deadline = None;
+                }
                 self.arm();
             }
             self.check_deadline(cx)?;
@@ -238,6 +247,8 @@ impl Guard {
     fn poll_answering(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Progress>> {
         if self.state.next.swap(false, Ordering::AcqRel) {
             self.phase = Phase::Head(Scanner::default());
+            self.idle = true;
+            self.deadline = Some(Box::pin(sleep_until(Instant::now() + KEEP_ALIVE)));
             return Poll::Ready(Ok(Progress::Again));
         }
         if self.inbox.len() > self.limits.head {
