@@ -1,5 +1,11 @@
 //! Imports only go down: no module of the library uses one on its own floor or above.
 
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test says what is wrong by failing"
+)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -63,7 +69,7 @@ fn imports_only_go_down() {
     for path in sources(&root) {
         let relative = path.strip_prefix(&root).unwrap();
         let own = relative.iter().next().unwrap().to_str().unwrap();
-        if own.ends_with(".rs") {
+        if relative.iter().count() == 1 {
             continue; // lib.rs and main.rs stand above the house
         }
         for (line, module) in imports(&fs::read_to_string(&path).unwrap()) {

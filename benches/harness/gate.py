@@ -82,10 +82,10 @@ class Gate:
         finally:
             connection.close()
 
-    def session_row(self, key, label, **more):
+    def session_row(self, key, label, headers=None, **more):
         """The row that counts: a session is looked up, the rules are walked, headers and assertion are injected."""
         proves = (f"user={USER}", "assertion=ey", "cookie=\n")
-        return Row(key, label, self.port, self.process, self.log_in(), guarded=True, proves=proves, **more)
+        return Row(key, label, self.port, self.process, headers or self.log_in(), guarded=True, proves=proves, **more)
 
 
 def rows(workshop, binary, upstream):
@@ -115,17 +115,19 @@ def rule_growth_rows(workshop, binary, upstream):
 
 def session_growth_rows(workshop, binary, upstream):
     """Flat or not: each request belongs to another session, all of them in turn."""
-    gate = Gate(workshop, binary, upstream, "sessions", sessions=2_000)
-    cookies = [gate.log_in()["Cookie"] for _ in range(1_000)]
+    gate = Gate(workshop, binary, upstream, "sessions", sessions=1_000)
+    sessions = [gate.log_in() for _ in range(1_000)]
     return [
-        gate.session_row(f"sessions-{count}", f"Portcullis, {count} sessions in turn", script=in_turn(cookies[:count]))
+        gate.session_row(
+            f"sessions-{count}", f"Portcullis, {count} sessions in turn", sessions[0], script=in_turn(sessions[:count])
+        )
         for count in (10, 100, 1_000)
     ]
 
 
-def in_turn(cookies):
+def in_turn(sessions):
     """A wrk script whose requests carry one cookie after the other; they are written out before the measurement."""
-    listed = ",".join(f'"{cookie}"' for cookie in cookies)
+    listed = ",".join(f'"{session["Cookie"]}"' for session in sessions)
     return f"""
 local requests, turn = {{}}, 0
 init = function()

@@ -106,13 +106,7 @@ impl Reload {
         match self.apply().await {
             Ok(()) => {
                 self.metrics.config_reloads.with_label_values(&["ok"]).inc();
-                #[expect(
-                    clippy::cast_precision_loss,
-                    reason = "milliseconds since the epoch fit a double for 285,000 years"
-                )]
-                self.metrics
-                    .config_last_success
-                    .set(self.clock.now().millis() as f64 / 1000.0);
+                self.metrics.loaded(self.clock.now());
                 tracing::info!(rules = self.config.rules.len(), "configuration reloaded");
             }
             Err(fault) => {

@@ -193,13 +193,7 @@ async fn assemble(config: &Config) -> anyhow::Result<Assembled> {
     let running = running::build(config, &signing).await?;
     let running = Arc::new(ArcSwap::from_pointee(running));
     let drain = Drain::default();
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "milliseconds since the epoch fit a double for 285,000 years"
-    )]
-    metrics
-        .config_last_success
-        .set(now.millis() as f64 / 1000.0);
+    metrics.loaded(now);
     Ok(Assembled {
         store,
         sessions,

@@ -6,11 +6,11 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use crate::gate::snapshot::{Owner, owner};
 use crate::base::id::{PublicId, UserId};
 use crate::base::identity::{Identity, Method};
 use crate::base::name::{Email, Permission, RoleName, Username};
 use crate::base::net::Host;
+use crate::gate::snapshot::{Owner, owner};
 use crate::policy::decide::{Decision, Evidence, decide};
 use crate::policy::explain::{Step, explain};
 use crate::policy::index::Policy;

@@ -129,8 +129,9 @@ mod tests {
             "X-Team",
             "x__team",
         ];
-        ours.into_iter()
-            .for_each(|name| assert!(reserved.contains(name), "{name}"));
+        for name in ours {
+            assert!(reserved.contains(name), "{name}");
+        }
         let theirs = [
             "accept",
             "x-authority",
@@ -140,9 +141,9 @@ mod tests {
             "x-requested-with",
             "proxy-authorization",
         ];
-        theirs
-            .into_iter()
-            .for_each(|name| assert!(!reserved.contains(name), "{name}"));
+        for name in theirs {
+            assert!(!reserved.contains(name), "{name}");
+        }
     }
 
     #[test]

@@ -183,7 +183,8 @@ mod tests {
 
     #[test]
     fn navigations_are_told_from_programs() {
-        let cases: [(&str, &[(&str, &str)], bool); 7] = [
+        type Lines<'a> = &'a [(&'a str, &'a str)];
+        let cases: [(&str, Lines<'_>, bool); 7] = [
             ("GET", &[("accept", "text/html,*/*")], true),
             ("HEAD", &[("accept", "text/html")], true),
             ("POST", &[("accept", "text/html")], false),

@@ -8,6 +8,8 @@ use prometheus::{
     Registry, TextEncoder,
 };
 
+use crate::base::time::Timestamp;
+
 /// Every metric of the gateway. Clones share the counters, and cost one count.
 #[derive(Clone, Debug)]
 pub struct Metrics(Arc<Meters>);
@@ -140,6 +142,15 @@ impl Metrics {
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
         Ok(text)
+    }
+
+    /// Notes when the configuration in force was loaded.
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "milliseconds since the epoch fit a double for 285,000 years"
+    )]
+    pub fn loaded(&self, at: Timestamp) {
+        self.config_last_success.set(at.millis() as f64 / 1000.0);
     }
 
     /// Notes how long a store operation took; what the store is handed to call.

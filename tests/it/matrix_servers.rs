@@ -74,7 +74,7 @@ pub struct Server {
     /// `http://127.0.0.1:PORT`.
     pub url: String,
     shell: Child,
-    _input: ChildStdin,
+    input: Option<ChildStdin>,
     _folder: TempDir,
 }
 
@@ -110,7 +110,7 @@ impl Server {
         Self {
             url: format!("http://127.0.0.1:{port}"),
             shell,
-            _input: input,
+            input: Some(input),
             _folder: folder,
         }
     }
@@ -118,9 +118,8 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Closing its input would do, but not before this returns.
-        drop(self.shell.stdin.take());
-        let _ = self.shell.kill();
+        // The shell reads to the end of its input, and ends the service then.
+        drop(self.input.take());
         let _ = self.shell.wait();
     }
 }

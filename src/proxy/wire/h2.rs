@@ -95,7 +95,17 @@ mod tests {
     use super::*;
 
     fn frame(kind: u8, flags: u8, payload: &[u8]) -> Vec<u8> {
-        let mut bytes = vec![0, 0, payload.len() as u8, kind, flags, 0, 0, 0, 1];
+        let mut bytes = vec![
+            0,
+            0,
+            u8::try_from(payload.len()).unwrap(),
+            kind,
+            flags,
+            0,
+            0,
+            0,
+            1,
+        ];
         bytes.extend(payload);
         bytes
     }
