@@ -150,6 +150,18 @@ impl Logins {
             .sessions
             .begin(user.id, ip, &user_agent, presented.as_ref())
             .await?;
+        // Whoever changed the password or disabled the account meanwhile has ended its sessions; this one, which
+        // they could not see yet, ends with them.
+        let now = self
+            .store
+            .users
+            .by_id(user.id)
+            .await
+            .map_err(IdentityFault::from)?;
+        if now.is_none_or(|now| now.generation != user.generation) {
+            self.sessions.end(&session.token).await?;
+            return Err(Refusal::Invalid);
+        }
         Ok(Welcome { session, user })
     }
 

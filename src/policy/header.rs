@@ -24,9 +24,15 @@ const FAMILIES: [&str; 8] = [
     "x-portcullis-",
 ];
 
-/// Single names of the same kind: client addresses, rewritten targets, method overrides, and `Proxy`, which
-/// CGI turns into a proxy setting (CVE-2016-5385).
-const NAMES: [&str; 16] = [
+/// Single names of the same kind: client addresses, rewritten targets (`Script-Name` makes gunicorn cut the
+/// path it serves), method overrides, file senders, and `Proxy`, which CGI turns into a proxy setting
+/// (CVE-2016-5385).
+const NAMES: [&str; 21] = [
+    "script-name",
+    "path-info",
+    "x-script-name",
+    "x-sendfile-type",
+    "x-accel-mapping",
     "forwarded",
     "proxy",
     "x-real-ip",
@@ -56,10 +62,16 @@ impl Reserved {
     }
 
     /// Whether a header of this name must be deleted before anything else is done.
+    ///
+    /// Names with other characters than letters, digits and `-` always are: to WSGI and CGI services
+    /// `Content_Length` is `Content-Length`, and `Script_Name` moves the path they serve.
     #[must_use]
     pub fn contains(&self, name: &str) -> bool {
         let folded = fold(name);
-        FAMILIES.iter().any(|family| folded.starts_with(family)) || self.names.contains(&*folded)
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+        !name.bytes().all(plain)
+            || FAMILIES.iter().any(|family| folded.starts_with(family))
+            || self.names.contains(&*folded)
     }
 }
 
@@ -126,6 +138,10 @@ mod tests {
             "X-HTTP-Method-Override",
             "CF-Connecting-IP",
             "Proxy",
+            "Script_Name",
+            "script-name",
+            "content_length",
+            "a.b",
             "X-Team",
             "x__team",
         ];

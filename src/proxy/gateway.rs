@@ -320,6 +320,8 @@ impl ProxyHttp for Gateway {
             // HTTP/1.0 knows no chunks; the end of the connection ends the answer.
             response.remove_header(&http::header::TRANSFER_ENCODING);
         }
+        // The version is ours to say: the service's own is between it and us.
+        response.set_version(http::Version::HTTP_11);
         headers::strip_answer(response);
         response.insert_header(headers::REQUEST_ID, ctx.id_text())
     }

@@ -26,7 +26,11 @@ impl ProxyHttp for PassThrough {
     fn new_ctx(&self) {}
 
     async fn upstream_peer(&self, _: &mut Session, (): &mut ()) -> Result<Box<HttpPeer>> {
-        Ok(Box::new(HttpPeer::new(self.upstream.as_str(), false, String::new())))
+        Ok(Box::new(HttpPeer::new(
+            self.upstream.as_str(),
+            false,
+            String::new(),
+        )))
     }
 }
 
@@ -36,10 +40,14 @@ fn main() {
         eprintln!("usage: bare LISTEN_ADDRESS UPSTREAM_ADDRESS");
         std::process::exit(2);
     };
-    let conf = ServerConf { threads: 1, ..ServerConf::default() };
+    let conf = ServerConf {
+        threads: 1,
+        ..ServerConf::default()
+    };
     let mut server = Server::new_with_opt_and_conf(None, conf);
     server.bootstrap();
-    let mut service = http_proxy_service(&Arc::clone(&server.configuration), PassThrough { upstream });
+    let mut service =
+        http_proxy_service(&Arc::clone(&server.configuration), PassThrough { upstream });
     service.add_tcp(&listen);
     server.add_service(service);
     server.run_forever();
