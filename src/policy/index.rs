@@ -1,6 +1,6 @@
 //! Finding the rules for a request without reading them all.
 //!
-//! Rules are kept in a tree by host and by the literal segments that their paths begin with; only what a
+//! Rules are kept in a tree by host and by the segments that their paths begin with, up to a `**`; only what a
 //! request's own path leads to is looked at, and the lowest position wins, as reading downwards would.
 
 use std::collections::HashMap;
@@ -30,13 +30,15 @@ pub struct Selection {
     pub reporting: Vec<Arc<Rule>>,
 }
 
-/// One literal segment of the tree. The lists hold positions of rules, ascending.
+/// One segment of the tree. The lists hold positions of rules, ascending.
 #[derive(Debug, Default)]
 struct Node {
     children: HashMap<Box<str>, Node>,
+    /// What follows `*` or `:name`.
+    one: Option<Box<Node>>,
     /// Patterns that end here.
     end: Vec<usize>,
-    /// Patterns that go on with `**`, or whose glob must be asked.
+    /// Patterns that go on with `**`, and perhaps with more behind it.
     below: Vec<usize>,
 }
 
@@ -111,28 +113,44 @@ impl Policy {
 
 impl Node {
     fn insert(&mut self, at: usize, rule: &Rule) {
-        let (literals, rest) = rule.path.literal_prefix();
+        let (prefix, rest) = rule.path.prefix();
         let mut node = self;
-        for literal in literals {
-            node = node.children.entry(literal.into()).or_default();
+        for segment in prefix {
+            node = match segment {
+                Some(literal) => node.children.entry(literal.into()).or_default(),
+                None => node.one.get_or_insert_default(),
+            };
         }
         match rest {
             Rest::End => node.end.push(at),
-            Rest::Anything | Rest::Glob => node.below.push(at),
+            Rest::More => node.below.push(at),
         }
     }
 
     fn collect(&self, target: &Target, found: &mut Vec<usize>) {
+        self.walk(target.path().segments(), found);
+    }
+
+    /// Follows the path, and where a pattern says `*` also past the name that stands there. What is visited
+    /// is bounded by the rules that begin as the path does.
+    fn walk<'a>(&self, mut rest: impl Iterator<Item = &'a str> + Clone, found: &mut Vec<usize>) {
         let mut node = self;
-        found.extend(&node.below);
-        for segment in target.path().segments() {
-            match node.children.get(segment) {
-                Some(child) => node = child,
-                None => return,
-            }
+        loop {
             found.extend(&node.below);
+            let Some(segment) = rest.next() else {
+                found.extend(&node.end);
+                return;
+            };
+            match (node.children.get(segment), &node.one) {
+                (None, None) => return,
+                (Some(child), None) => node = child,
+                (None, Some(one)) => node = one,
+                (Some(child), Some(one)) => {
+                    one.walk(rest.clone(), found);
+                    node = child;
+                }
+            }
         }
-        found.extend(&node.end);
     }
 }
 

@@ -93,7 +93,7 @@ impl CanonicalPath {
     }
 
     /// The segments as rules see them: percent-decoded, without empty ones.
-    pub fn segments(&self) -> impl Iterator<Item = &str> {
+    pub fn segments(&self) -> impl Iterator<Item = &str> + Clone {
         self.decoded()
             .split('/')
             .filter(|segment| !segment.is_empty())

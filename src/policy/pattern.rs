@@ -103,29 +103,21 @@ impl Pattern {
         &self.written
     }
 
-    /// The literal segments it begins with, and whether more follows them.
+    /// The segments it begins with, up to the first `**`: literals, or none for any one segment.
     #[must_use]
-    pub fn literal_prefix(&self) -> (Vec<&str>, Rest) {
-        let literal = |segment: &'_ Segment| match segment {
-            Segment::Literal(_) => true,
-            Segment::One | Segment::Any => false,
+    pub fn prefix(&self) -> (Vec<Option<&str>>, Rest) {
+        let fixed = self.segments.iter().map_while(|segment| match segment {
+            Segment::Literal(text) => Some(Some(&**text)),
+            Segment::One => Some(None),
+            Segment::Any => None,
+        });
+        let fixed: Vec<_> = fixed.collect();
+        let rest = if fixed.len() == self.segments.len() {
+            Rest::End
+        } else {
+            Rest::More
         };
-        let prefix = self.segments.iter().take_while(|s| literal(s));
-        let prefix = prefix
-            .map(|s| {
-                if let Segment::Literal(text) = s {
-                    &**text
-                } else {
-                    ""
-                }
-            })
-            .collect();
-        let rest = match self.matcher {
-            Matcher::Exact => Rest::End,
-            Matcher::Subtree => Rest::Anything,
-            Matcher::Glob(_) => Rest::Glob,
-        };
-        (prefix, rest)
+        (fixed, rest)
     }
 
     /// Whether the path matches.
@@ -163,15 +155,13 @@ impl Pattern {
     }
 }
 
-/// What follows a pattern's literal prefix.
+/// What follows the segments that a pattern begins with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rest {
     /// Nothing: the path must end here.
     End,
-    /// `**`: the path may go on as it likes.
-    Anything,
-    /// Something that the glob must be asked about.
-    Glob,
+    /// `**`, and perhaps more.
+    More,
 }
 
 impl fmt::Display for Pattern {

@@ -1,10 +1,16 @@
 //! What is sent on: the judged target, the way it came, the identity; and what becomes of a failure.
 
+use http::header::{self, HeaderValue, InvalidHeaderValue};
+use http::request::Parts as ReqParts;
+use http::uri::Authority;
 use pingora::http::RequestHeader;
 use pingora::{Error, ErrorSource, ErrorType};
 
+use crate::policy::target::Target;
+
+use super::client::Client;
 use super::context::Context;
-use super::headers::{self, Forwarded};
+use super::headers;
 
 /// Makes of a request what an upstream receives. Runs for each try, on a copy.
 ///
@@ -15,33 +21,48 @@ pub fn finish_request(request: &mut RequestHeader, ctx: &Context) -> pingora::Re
     let (Some(target), Some(client)) = (&ctx.target, &ctx.client) else {
         return Err(fault("not admitted"));
     };
-    if request.headers.get(http::header::HOST).is_none() {
-        let authority = request
-            .uri
-            .authority()
-            .map_or_else(|| target.host().to_string(), ToString::to_string);
-        request.insert_header(http::header::HOST, authority)?;
-    }
     let sent = target.origin_form();
-    if request.raw_path() != sent.as_bytes() {
+    let as_sent = request.raw_path() == sent.as_bytes();
+    let ends_stream = request.send_end_stream();
+    // As plain parts, because Pingora's own way to set a header parses each name again and keeps its letter
+    // case in a second map.
+    let blank = RequestHeader::build_no_case("GET", b"/", Some(0))?;
+    let mut parts: ReqParts = std::mem::replace(request, blank).into();
+    tell(&mut parts, target, client, ctx).map_err(|_| fault("a forwarding header"))?;
+    *request = RequestHeader::from(parts);
+    if let Some(ends_stream) = ends_stream {
+        request.set_send_end_stream(ends_stream);
+    }
+    if !as_sent || request.raw_path() != sent.as_bytes() {
         request.set_raw_path(sent.as_bytes())?;
     }
-    // As it came, port included; it was found to be an authority and one of ours.
-    let host = request.headers.get(http::header::HOST);
-    let host = host
-        .and_then(|host| host.to_str().ok())
-        .unwrap_or_default()
-        .to_owned();
-    let id = ctx.id_text();
-    let way = Forwarded {
-        chain: &client.forwarded_for,
-        https: client.https,
-        host: &host,
-        id: &id,
+    Ok(())
+}
+
+fn tell(
+    parts: &mut ReqParts,
+    target: &Target,
+    client: &Client,
+    ctx: &Context,
+) -> Result<(), InvalidHeaderValue> {
+    let own = ctx.injected.iter().flat_map(|injected| &injected.headers);
+    parts.headers.reserve(16);
+    let host = match parts.headers.get(header::HOST) {
+        // As it came, port included; it was found to be an authority and one of ours.
+        Some(host) => host.clone(),
+        None => {
+            let authority = parts
+                .uri
+                .authority()
+                .map_or_else(|| target.host().as_str(), Authority::as_str);
+            let host = HeaderValue::from_str(authority)?;
+            parts.headers.insert(header::HOST, host.clone());
+            host
+        }
     };
-    headers::tell_way(request, &way).map_err(|_| fault("a forwarding header"))?;
-    for (name, value) in ctx.injected.iter().flat_map(|injected| &injected.headers) {
-        headers::set(request, name.clone(), value.clone());
+    headers::tell_way(&mut parts.headers, host, client, ctx.id.as_ref())?;
+    for (name, value) in own {
+        parts.headers.insert(name.clone(), value.clone());
     }
     Ok(())
 }

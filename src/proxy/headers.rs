@@ -5,8 +5,11 @@ use http::HeaderName;
 use http::header::{self, HeaderMap, HeaderValue};
 use pingora::http::{RequestHeader, ResponseHeader};
 
+use crate::base::id::PublicId;
 use crate::crypto::cookie::{self, CookieNames};
 use crate::policy::header::Reserved;
+
+use super::client::Client;
 
 /// The request id, towards both sides.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -17,19 +20,6 @@ const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
-
-/// What the upstream is told about the way of a request.
-#[derive(Debug)]
-pub struct Forwarded<'a> {
-    /// The client and the trusted proxies behind it.
-    pub chain: &'a str,
-    /// Whether the client spoke TLS.
-    pub https: bool,
-    /// The host that was asked, with its port.
-    pub host: &'a str,
-    /// The request id.
-    pub id: &'a str,
-}
 
 /// Makes one header of what HTTP/2 clients send in crumbs (RFC 9113 section 8.2.3). A crumb that is not text
 /// makes the whole header unreadable, and so absent.
@@ -90,30 +80,25 @@ fn mentions_ours(cookies: &str) -> bool {
     cookies.contains("portcullis")
 }
 
-/// Sets what the upstream is told about the request's way. Runs for each try.
+/// Sets what the upstream is told about the request's way: the client and the trusted proxies behind it,
+/// whether the client spoke TLS, the host that was asked, and the request id. Runs for each try.
 ///
 /// # Errors
 /// When a value is no header value.
 pub fn tell_way(
-    request: &mut RequestHeader,
-    way: &Forwarded<'_>,
-) -> Result<(), http::header::InvalidHeaderValue> {
-    let values = [
-        (FORWARDED_FOR, way.chain),
-        (FORWARDED_PROTO, if way.https { "https" } else { "http" }),
-        (FORWARDED_HOST, way.host),
-        (REQUEST_ID, way.id),
-    ];
-    for (name, value) in values {
-        set(request, name, HeaderValue::from_str(value)?);
+    headers: &mut HeaderMap,
+    host: HeaderValue,
+    client: &Client,
+    id: Option<&PublicId>,
+) -> Result<(), header::InvalidHeaderValue> {
+    let scheme = if client.https { "https" } else { "http" };
+    headers.insert(FORWARDED_FOR, HeaderValue::from_str(&client.forwarded_for)?);
+    headers.insert(FORWARDED_PROTO, HeaderValue::from_static(scheme));
+    headers.insert(FORWARDED_HOST, host);
+    if let Some(id) = id {
+        headers.insert(REQUEST_ID, HeaderValue::from_str(&id.to_string())?);
     }
     Ok(())
-}
-
-/// Sets one header, whatever was there.
-pub fn set(request: &mut RequestHeader, name: HeaderName, value: HeaderValue) {
-    // Pingora's signature allows for names that are not parsed yet; these are.
-    drop(request.insert_header(name, value));
 }
 
 /// Deletes cookies of our name from an upstream's answer: sessions are ours to set.

@@ -16,8 +16,9 @@ use bytes::{Buf, BytesMut};
 use pingora::http::ResponseHeader;
 use pingora::protocols::raw_connect::ProxyDigest;
 use pingora::protocols::{ALPN, Stream};
-use tokio::io::{AsyncRead, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, BufWriter, ReadBuf};
 use tokio::time::{Duration, Instant, Sleep, sleep_until};
+use tokio_util::io::poll_read_buf;
 
 mod stream;
 
@@ -42,8 +43,9 @@ pub struct ConnState {
 
 /// A stream whose bytes are checked on the way in.
 pub struct Guard {
-    /// Gone only while the guard is being dropped.
-    inner: Option<Stream>,
+    /// Gone only while the guard is being dropped. Buffered, so that the head and the body of a short answer
+    /// leave in one packet.
+    inner: Option<BufWriter<Stream>>,
     state: Arc<ConnState>,
     /// The state again, in the one place of a digest that has room for it; asked for by each request.
     digest: Option<Arc<ProxyDigest>>,
@@ -67,6 +69,12 @@ enum Phase {
     Refused,
     H2(Frames),
 }
+
+/// One TCP segment, as Pingora buffers: more would hold back what is streamed.
+const SEGMENT: usize = 1460;
+
+/// How much is read at once: enough for most heads, and for uploads not to be slowed.
+const READ: usize = 16 * 1024;
 
 /// How long a connection may idle between requests; Pingora sets no limit after the first.
 const KEEP_ALIVE: Duration = Duration::from_mins(1);
@@ -114,7 +122,7 @@ impl Guard {
             Phase::Head(Scanner::default())
         };
         let mut guard = Self {
-            inner: Some(inner),
+            inner: Some(BufWriter::with_capacity(SEGMENT, inner)),
             digest: digest(&state),
             state,
             limits,
@@ -130,10 +138,12 @@ impl Guard {
     }
 
     fn arm(&mut self) {
+        self.arm_for(self.limits.head_timeout);
+    }
+
+    fn arm_for(&mut self, limit: Duration) {
         if self.deadline.is_none() {
-            self.deadline = Some(Box::pin(sleep_until(
-                Instant::now() + self.limits.head_timeout,
-            )));
+            self.deadline = Some(Box::pin(sleep_until(Instant::now() + limit)));
         }
     }
 
@@ -151,12 +161,27 @@ impl Guard {
 
     /// Reads from the socket into the inbox; how many bytes, where none is the end.
     fn fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        self.inbox.reserve(4096);
-        let mut room = [0; 4096];
-        let mut buffer = ReadBuf::new(&mut room);
-        ready!(inner(&mut self.inner)?.poll_read(cx, &mut buffer))?;
-        self.inbox.extend_from_slice(buffer.filled());
-        Poll::Ready(Ok(buffer.filled().len()))
+        // A head is small; a body is read in larger pieces.
+        let room = if matches!(self.phase, Phase::Body(_)) {
+            READ
+        } else {
+            4096
+        };
+        self.inbox.reserve(room);
+        poll_read_buf(inner(&mut self.inner)?, cx, &mut self.inbox)
+    }
+
+    /// Whoever reads has nothing to write just now. Pingora does not flush the pieces of an answer whose length
+    /// is known; a slow one would wait here for its next piece.
+    fn send_what_waits(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        let waits = self
+            .inner
+            .as_ref()
+            .is_some_and(|stream| !stream.buffer().is_empty());
+        if waits && let Poll::Ready(flushed) = inner(&mut self.inner)?.poll_flush(cx) {
+            return flushed;
+        }
+        Ok(())
     }
 
     fn hand_over(&mut self, buffer: &mut ReadBuf<'_>) {
@@ -169,13 +194,6 @@ impl Guard {
     /// Waits for a whole head and approves it.
     fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Progress>> {
         loop {
-            if !self.inbox.is_empty() {
-                if std::mem::take(&mut self.idle) {
-                    self.deadline = None;
-                }
-                self.arm();
-            }
-            self.check_deadline(cx)?;
             let Phase::Head(scanner) = &mut self.phase else {
                 return Poll::Ready(Ok(Progress::Again));
             };
@@ -187,10 +205,32 @@ impl Guard {
                 Ok(None) => {}
                 Err(fault) => return Poll::Ready(Ok(self.replace_head(fault))),
             }
-            if ready!(self.fill(cx))? == 0 {
-                return Poll::Ready(Ok(Progress::End));
+            match self.fill(cx)? {
+                Poll::Ready(0) => return Poll::Ready(Ok(Progress::End)),
+                Poll::Ready(_) => {}
+                Poll::Pending => {
+                    // Most heads arrive whole; only one that does not is worth a timer.
+                    self.wait(cx)?;
+                    return Poll::Pending;
+                }
             }
         }
+    }
+
+    /// Nothing more has come: between requests for as long as a connection may idle, within a head until it
+    /// is due.
+    fn wait(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        let begun = !self.inbox.is_empty();
+        if begun && std::mem::take(&mut self.idle) {
+            self.deadline = None;
+        }
+        let limit = if self.idle {
+            KEEP_ALIVE
+        } else {
+            self.limits.head_timeout
+        };
+        self.arm_for(limit);
+        self.check_deadline(cx)
     }
 
     fn approve_head(&mut self, length: usize) -> Progress {
@@ -227,6 +267,7 @@ impl Guard {
             // Somebody is about to read the rest of a body as a request.
             return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
         }
+        self.send_what_waits(cx)?;
         if self.inbox.is_empty() && ready!(self.fill(cx))? == 0 {
             return Poll::Ready(Ok(Progress::End));
         }
@@ -248,9 +289,9 @@ impl Guard {
         if self.state.next.swap(false, Ordering::AcqRel) {
             self.phase = Phase::Head(Scanner::default());
             self.idle = true;
-            self.deadline = Some(Box::pin(sleep_until(Instant::now() + KEEP_ALIVE)));
             return Poll::Ready(Ok(Progress::Again));
         }
+        self.send_what_waits(cx)?;
         if self.inbox.len() > self.limits.head {
             return Poll::Pending;
         }
@@ -317,7 +358,7 @@ fn oversize(head: &[u8], limits: &Limits) -> HeadFault {
     }
 }
 
-fn inner(stream: &mut Option<Stream>) -> io::Result<Pin<&mut Stream>> {
+fn inner(stream: &mut Option<BufWriter<Stream>>) -> io::Result<Pin<&mut BufWriter<Stream>>> {
     stream
         .as_mut()
         .map(Pin::new)

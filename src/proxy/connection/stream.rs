@@ -13,7 +13,7 @@ use pingora::protocols::{
     ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl,
     Stream, TimingDigest, UniqueID, UniqueIDType,
 };
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufWriter, ReadBuf};
 use tokio::time::{Duration, timeout};
 
 use super::{Guard, Phase, Progress, inner};
@@ -93,7 +93,7 @@ impl Drop for Guard {
     }
 }
 
-async fn linger(mut stream: Stream) {
+async fn linger(mut stream: BufWriter<Stream>) {
     const LONGEST: Duration = Duration::from_secs(1);
     const MOST: u64 = 1 << 20;
     // Errors only mean that there is nobody left to wait for.
@@ -108,7 +108,9 @@ async fn linger(mut stream: Stream) {
 impl Shutdown for Guard {
     async fn shutdown(&mut self) {
         if let Some(stream) = &mut self.inner {
-            Shutdown::shutdown(stream.as_mut()).await;
+            // Whoever is gone need not be told.
+            let _ = stream.flush().await;
+            Shutdown::shutdown(stream.get_mut().as_mut()).await;
         }
     }
 }
@@ -147,7 +149,9 @@ impl Peek for Guard {
 
 impl UniqueID for Guard {
     fn id(&self) -> UniqueIDType {
-        self.inner.as_ref().map_or(-1, |stream| stream.id())
+        self.inner
+            .as_ref()
+            .map_or(-1, |stream| stream.get_ref().id())
     }
 }
 
@@ -155,13 +159,13 @@ impl Ssl for Guard {
     fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
         self.inner
             .as_ref()
-            .and_then(|stream| stream.get_ssl_digest())
+            .and_then(|stream| stream.get_ref().get_ssl_digest())
     }
 
     fn selected_alpn_proto(&self) -> Option<ALPN> {
         self.inner
             .as_ref()
-            .and_then(|stream| stream.selected_alpn_proto())
+            .and_then(|stream| stream.get_ref().selected_alpn_proto())
     }
 }
 
@@ -169,7 +173,7 @@ impl GetTimingDigest for Guard {
     fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
         self.inner
             .as_ref()
-            .map(|stream| stream.get_timing_digest())
+            .map(|stream| stream.get_ref().get_timing_digest())
             .unwrap_or_default()
     }
 }
@@ -184,7 +188,7 @@ impl GetSocketDigest for Guard {
     fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
         self.inner
             .as_ref()
-            .and_then(|stream| stream.get_socket_digest())
+            .and_then(|stream| stream.get_ref().get_socket_digest())
     }
 }
 
