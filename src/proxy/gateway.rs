@@ -122,13 +122,13 @@ impl Gateway {
         ctx.client = Some(Arc::clone(&client));
         let admitted = match admit(session.req_header(), &connection, &client, &running) {
             Ok(admitted) => admitted,
-            Err(refused) => return self.refuse(session, ctx, &refused).await,
+            Err(refused) => return Box::pin(self.refuse(session, ctx, &refused)).await,
         };
         ctx.target = Some(Arc::clone(&admitted.target));
         match running.snapshot.owner(admitted.target.path().as_str()) {
             Owner::Gateway => {
-                self.own_page(session, ctx, &running, &client, &admitted)
-                    .await
+                // Boxed, as every turn that few requests take: a request carries the room of all others.
+                Box::pin(self.own_page(session, ctx, &running, &client, &admitted)).await
             }
             Owner::Upstream => self.judge(session, ctx, &running, &client, &admitted).await,
         }
@@ -202,7 +202,7 @@ impl Gateway {
             .observe(ctx.elapsed().as_secs_f64());
         match judged {
             Ok(judged) => self.obey(session, ctx, running, judged).await,
-            Err(JudgeFault::Path(_)) => self.two_readings(session, ctx).await,
+            Err(JudgeFault::Path(_)) => Box::pin(self.two_readings(session, ctx)).await,
             Err(JudgeFault::Identity(fault)) => {
                 tracing::error!(%fault, id = ctx.id_text(), "cannot tell who asks");
                 ctx.outcome.verdict = "error";
@@ -213,8 +213,8 @@ impl Gateway {
                     "The gateway cannot check who you are just now.",
                     false,
                 );
-                self.answer(session, ctx, answer.with(http::header::RETRY_AFTER, "5"))
-                    .await
+                let answer = answer.with(http::header::RETRY_AFTER, "5");
+                Box::pin(self.answer(session, ctx, answer)).await
             }
         }
     }

@@ -80,7 +80,7 @@ impl Pool {
             Some(backend) => backend,
             None => {
                 // Nothing is known yet, as when the gateway started before its service's name existed.
-                self.refresh().await;
+                Box::pin(self.refresh()).await;
                 choose(servers)?
             }
         };
@@ -108,10 +108,6 @@ impl Pool {
         options.total_connection_timeout = Some(self.timeout);
         options.read_timeout = Some(self.timeout);
         options.write_timeout = Some(self.timeout);
-        // Not to be left out for the timer it costs: only with it does Pingora watch a pooled connection, and
-        // drop it when the service says something that nobody asked for. Else the next request would get that
-        // for an answer.
-        options.idle_timeout = Some(Duration::from_mins(1));
         // Tunnels are judged by rules of their own; until a request may ask for one, none is opened.
         options.http_upstream_request_policy = HttpUpstreamRequestPolicy::deny_upgrades();
         match manner.scheme {

@@ -55,8 +55,8 @@ impl Gateway {
         }
         match decision.verdict {
             Verdict::Allow(permit) => self.prepare(session, ctx, running, permit).await,
-            Verdict::SignIn => self.sign_in(session, ctx, running).await,
-            Verdict::Forbid => self.forbid(session, ctx).await,
+            Verdict::SignIn => Box::pin(self.sign_in(session, ctx, running)).await,
+            Verdict::Forbid => Box::pin(self.forbid(session, ctx)).await,
         }
     }
 
@@ -103,7 +103,7 @@ impl Gateway {
             .get(http::header::CONTENT_LENGTH);
         let announced = announced.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
         if matches!((announced, limit), (Some(length), Some(limit)) if length > limit) {
-            return self.too_large(session, ctx).await;
+            return Box::pin(self.too_large(session, ctx)).await;
         }
         ctx.body_limit = limit;
         if let Some((method, identity)) = permit.proof() {
@@ -124,7 +124,7 @@ impl Gateway {
         ctx.pool = Some(pool);
         ctx.grant(permit);
         if echo {
-            self.show(session, ctx).await
+            Box::pin(self.show(session, ctx)).await
         } else {
             Ok(false)
         }

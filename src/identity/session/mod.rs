@@ -162,7 +162,7 @@ impl Sessions {
         let now = self.0.clock.now();
         let live = match self.0.cache.get(&hash).filter(|live| live.is_fresh(now)) {
             Some(live) => Some(live),
-            None => self.load(hash, now).await?,
+            None => Box::pin(self.load(hash, now)).await?,
         };
         if let Some(live) = &live {
             self.touch(hash, live, now);
