@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 
 use crate::base::net::Networks;
 
@@ -18,7 +18,7 @@ pub struct Client {
     /// Whether the other end of the socket is a trusted proxy.
     pub through_trusted: bool,
     /// `X-Forwarded-For` as the upstream is to see it: the client, then trusted proxies.
-    pub forwarded_for: String,
+    pub forwarded_for: HeaderValue,
 }
 
 impl Client {
@@ -31,7 +31,7 @@ impl Client {
             ip: peer,
             https: connection.tls,
             through_trusted: false,
-            forwarded_for: peer.to_string(),
+            forwarded_for: connection.peer_header.clone(),
         };
         if trusted.is_empty() || !trusted.contains(peer) {
             return direct;
@@ -52,7 +52,7 @@ impl Client {
             ip,
             https,
             through_trusted: true,
-            forwarded_for: hops.join(", "),
+            forwarded_for: HeaderValue::from_str(&hops.join(", ")).unwrap_or(direct.forwarded_for),
         }
     }
 }
@@ -125,7 +125,7 @@ mod tests {
             assert_eq!(
                 (
                     client.ip.to_string().as_str(),
-                    client.forwarded_for.as_str()
+                    client.forwarded_for.to_str().unwrap()
                 ),
                 (ip, chain),
                 "{peer} {header}"

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderValue;
 use tokio::time::Instant;
 
 use crate::base::id::PublicId;
@@ -25,8 +26,10 @@ pub struct Context {
     logged: bool,
     /// Holds the gateway up while it drains.
     pub busy: Option<Busy>,
-    /// `X-Request-Id`.
+    /// Names the request.
     pub id: Option<PublicId>,
+    /// `X-Request-Id`, towards both sides.
+    pub id_header: Option<HeaderValue>,
     /// What is in force for this request.
     pub running: Option<Arc<Running>>,
     /// Who sent it.
@@ -71,6 +74,7 @@ impl Context {
             logged: true,
             busy: None,
             id: None,
+            id_header: None,
             running: None,
             client: None,
             target: None,
@@ -94,6 +98,7 @@ impl Context {
         self.started = Instant::now();
         self.logged = false;
         self.id = Some(id);
+        self.id_header = HeaderValue::from_str(&id.to_string()).ok();
         self.busy = Some(busy);
     }
 

@@ -60,7 +60,7 @@ fn tell(
             host
         }
     };
-    headers::tell_way(&mut parts.headers, host, client, ctx.id.as_ref())?;
+    headers::tell_way(&mut parts.headers, host, client, ctx.id_header.as_ref());
     for (name, value) in own {
         parts.headers.insert(name.clone(), value.clone());
     }

@@ -5,7 +5,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::Bytes;
 use pingora::http::{RequestHeader, ResponseHeader};
@@ -14,49 +13,24 @@ use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType};
 
 use crate::base::id::PublicId;
-use crate::base::random::Random;
-use crate::base::time::Clock;
 use crate::crypto::cookie::{self, CookieNames};
-use crate::gate::judge::{Gate, JudgeFault, Presented};
+use crate::gate::judge::{JudgeFault, Presented};
 use crate::gate::snapshot::Owner;
 use crate::gate::visitor::Visitor;
-use crate::telemetry::metrics::Metrics;
 
 use super::admit::{Admitted, Refused, admit};
 use super::answer::{Answer, is_navigation};
-use super::bridge::{self, Pages};
+use super::bridge;
 use super::client::Client;
 use super::context::Context;
-use super::drain::Drain;
 use super::forward::{finish_request, status_of};
 use super::headers;
 use super::request::state_of;
 use super::running::Running;
+use super::shell::Shell;
 
 /// How long a client may leave an answer unread.
 const STALLED: Duration = Duration::from_mins(1);
-
-/// Everything the proxy needs, handed to it by `app`.
-pub struct Shell {
-    /// What is in force; replaced whole by a reload.
-    pub running: Arc<ArcSwap<Running>>,
-    /// The engine.
-    pub gate: Gate,
-    /// Our own pages and API.
-    pub pages: Pages,
-    /// The upstream `builtin:echo`.
-    pub echo: Pages,
-    /// Where things are counted.
-    pub metrics: Metrics,
-    /// The time.
-    pub clock: Clock,
-    /// The dice.
-    pub random: Random,
-    /// Whether the gateway is going down.
-    pub drain: Drain,
-    /// What metrics call requests for our own pages.
-    pub own_label: Arc<str>,
-}
 
 /// The proxy's logic, as Pingora wants it.
 pub struct Gateway(pub Shell);
@@ -323,7 +297,10 @@ impl ProxyHttp for Gateway {
         // The version is ours to say: the service's own is between it and us.
         response.set_version(http::Version::HTTP_11);
         headers::strip_answer(response);
-        response.insert_header(headers::REQUEST_ID, ctx.id_text())
+        match &ctx.id_header {
+            Some(id) => response.insert_header(headers::REQUEST_ID, id.clone()),
+            None => Ok(()),
+        }
     }
 
     /// Another server may be tried: nothing of the request has been sent yet.

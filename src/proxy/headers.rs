@@ -5,7 +5,6 @@ use http::HeaderName;
 use http::header::{self, HeaderMap, HeaderValue};
 use pingora::http::{RequestHeader, ResponseHeader};
 
-use crate::base::id::PublicId;
 use crate::crypto::cookie::{self, CookieNames};
 use crate::policy::header::Reserved;
 
@@ -82,23 +81,19 @@ fn mentions_ours(cookies: &str) -> bool {
 
 /// Sets what the upstream is told about the request's way: the client and the trusted proxies behind it,
 /// whether the client spoke TLS, the host that was asked, and the request id. Runs for each try.
-///
-/// # Errors
-/// When a value is no header value.
 pub fn tell_way(
     headers: &mut HeaderMap,
     host: HeaderValue,
     client: &Client,
-    id: Option<&PublicId>,
-) -> Result<(), header::InvalidHeaderValue> {
+    id: Option<&HeaderValue>,
+) {
     let scheme = if client.https { "https" } else { "http" };
-    headers.insert(FORWARDED_FOR, HeaderValue::from_str(&client.forwarded_for)?);
+    headers.insert(FORWARDED_FOR, client.forwarded_for.clone());
     headers.insert(FORWARDED_PROTO, HeaderValue::from_static(scheme));
     headers.insert(FORWARDED_HOST, host);
     if let Some(id) = id {
-        headers.insert(REQUEST_ID, HeaderValue::from_str(&id.to_string())?);
+        headers.insert(REQUEST_ID, id.clone());
     }
-    Ok(())
 }
 
 /// Deletes cookies of our name from an upstream's answer: sessions are ours to set.

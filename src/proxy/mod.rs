@@ -19,6 +19,7 @@ pub mod listener;
 pub mod request;
 pub mod running;
 pub mod settings;
+pub mod shell;
 pub mod tls;
 pub mod upstream;
 mod verdict;

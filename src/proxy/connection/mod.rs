@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BytesMut};
+use http::HeaderValue;
 use pingora::http::ResponseHeader;
 use pingora::protocols::raw_connect::ProxyDigest;
 use pingora::protocols::{ALPN, Stream};
@@ -32,6 +33,8 @@ use crate::proxy::wire::head::{HeadFault, Scanner, check};
 pub struct ConnState {
     /// The other end of the socket.
     pub peer: SocketAddr,
+    /// Its address as a header carries it; asked for by each request.
+    pub peer_header: HeaderValue,
     /// Whether the socket speaks TLS.
     pub tls: bool,
     /// The name the client asked for in the TLS handshake.
@@ -86,8 +89,12 @@ impl ConnState {
     /// A connection from `peer`.
     #[must_use]
     pub fn new(peer: SocketAddr, tls: bool, server_name: Option<Box<str>>) -> Arc<Self> {
+        let text = peer.ip().to_canonical().to_string();
         Arc::new(Self {
             peer,
+            // The text of an address is always a header value.
+            peer_header: HeaderValue::from_str(&text)
+                .unwrap_or(HeaderValue::from_static("unknown")),
             tls,
             server_name,
             refusal: Mutex::default(),

@@ -1,0 +1,36 @@
+//! What the proxy is handed when it is assembled.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use crate::base::random::Random;
+use crate::base::time::Clock;
+use crate::gate::judge::Gate;
+use crate::telemetry::metrics::Metrics;
+
+use super::bridge::Pages;
+use super::drain::Drain;
+use super::running::Running;
+
+/// Everything the proxy needs, handed to it by `app`.
+pub struct Shell {
+    /// What is in force; replaced whole by a reload.
+    pub running: Arc<ArcSwap<Running>>,
+    /// The engine.
+    pub gate: Gate,
+    /// Our own pages and API.
+    pub pages: Pages,
+    /// The upstream `builtin:echo`.
+    pub echo: Pages,
+    /// Where things are counted.
+    pub metrics: Metrics,
+    /// The time.
+    pub clock: Clock,
+    /// The dice.
+    pub random: Random,
+    /// Whether the gateway is going down.
+    pub drain: Drain,
+    /// What metrics call requests for our own pages.
+    pub own_label: Arc<str>,
+}
