@@ -16,7 +16,6 @@ use crate::telemetry::metrics::Metrics;
 
 use super::client::Client;
 use super::drain::Busy;
-use super::running::Running;
 use super::upstream::Pool;
 
 /// The state of one request. A request that is cut short is logged when this is dropped.
@@ -30,8 +29,6 @@ pub struct Context {
     pub id: Option<PublicId>,
     /// `X-Request-Id`, towards both sides.
     pub id_header: Option<HeaderValue>,
-    /// What is in force for this request.
-    pub running: Option<Arc<Running>>,
     /// Who sent it.
     pub client: Option<Arc<Client>>,
     /// What it asks for.
@@ -75,7 +72,6 @@ impl Context {
             busy: None,
             id: None,
             id_header: None,
-            running: None,
             client: None,
             target: None,
             session: None,

@@ -85,7 +85,6 @@ impl Gateway {
         let connection = connection
             .ok_or_else(|| Error::explain(ErrorType::InternalError, "no connection state"))?;
         let running = self.0.running.load_full();
-        ctx.running = Some(Arc::clone(&running));
         headers::join_cookies(session.req_header_mut());
         let client = Client::of(
             &connection,

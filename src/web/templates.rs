@@ -12,11 +12,10 @@ use super::error::Problem;
 #[derive(Clone, Debug)]
 pub struct Templates(Arc<Environment<'static>>);
 
-const ALL: [(&str, &str); 5] = [
+const ALL: [(&str, &str); 4] = [
     ("base.html", include_str!("templates/base.html")),
     ("login.html", include_str!("templates/login.html")),
     ("home.html", include_str!("templates/home.html")),
-    ("message.html", include_str!("templates/message.html")),
     ("echo.html", include_str!("templates/echo.html")),
 ];
 

@@ -142,6 +142,7 @@ type Script = Arc<dyn Fn(&Recorded) -> Reply + Send + Sync>;
 struct State {
     requests: Mutex<Vec<Recorded>>,
     connections: AtomicU64,
+    ended: AtomicU64,
     script: Mutex<Option<Script>>,
 }
 
@@ -163,7 +164,10 @@ impl Recorder {
             for socket in listener.incoming().flatten() {
                 let state = Arc::clone(&shared);
                 let id = state.connections.fetch_add(1, Ordering::SeqCst) + 1;
-                thread::spawn(move || Visit::new(socket, id, state).serve());
+                thread::spawn(move || {
+                    Visit::new(socket, id, Arc::clone(&state)).serve();
+                    state.ended.fetch_add(1, Ordering::SeqCst);
+                });
             }
         });
         Self { address, state }
@@ -204,6 +208,11 @@ impl Recorder {
     /// How many connections were accepted so far.
     pub fn connections(&self) -> u64 {
         self.state.connections.load(Ordering::SeqCst)
+    }
+
+    /// How many of them have ended, from either side.
+    pub fn ended(&self) -> u64 {
+        self.state.ended.load(Ordering::SeqCst)
     }
 
     /// The newest finished request.
