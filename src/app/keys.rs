@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::base::random::{NoRandomness, Random};
+use crate::base::secret::Secret;
 use crate::base::time::Timestamp;
 use crate::config::KeySource;
+use crate::crypto::access::{AccessFault, AccessKey, Algorithm};
 use crate::crypto::jwt::{SigningFault, SigningKey};
 use crate::crypto::key::{GatewayKey, KeyFault};
 use crate::store::{DbError, Store};
@@ -25,6 +27,9 @@ pub enum KeysFault {
     /// The signing key.
     #[error(transparent)]
     Signing(#[from] SigningFault),
+    /// The key of access tokens.
+    #[error(transparent)]
+    Access(#[from] AccessFault),
     /// The store.
     #[error(transparent)]
     Store(#[from] DbError),
@@ -90,7 +95,7 @@ fn write_new(path: &Path, key: &GatewayKey) -> io::Result<()> {
     }
 }
 
-/// The signing key, the same on every node: sealed in the store, made at the first start.
+/// The key that signs assertions, the same on every node: sealed in the store, made at the first start.
 ///
 /// # Errors
 /// When the store does not answer, or what it holds does not open with this gateway key.
@@ -100,18 +105,45 @@ pub async fn signing_key(
     random: &Random,
     now: Timestamp,
 ) -> Result<Arc<SigningKey>, KeysFault> {
-    let sealed = match store.keys.get(SIGNING).await? {
+    let make = || Ok(SigningKey::generate_pkcs8()?);
+    let opened = sealed(SIGNING, make, (store, key), random, now).await?;
+    Ok(Arc::new(SigningKey::from_pkcs8(&opened)?))
+}
+
+/// The key that signs access tokens. Each algorithm has its own, so that a change of mind can be taken back.
+///
+/// # Errors
+/// As [`signing_key`].
+pub async fn access_key(
+    algorithm: Algorithm,
+    store: &Store,
+    key: &GatewayKey,
+    random: &Random,
+    now: Timestamp,
+) -> Result<AccessKey, KeysFault> {
+    let name = format!("access/{}/1", algorithm.as_str().to_lowercase());
+    let make = || Ok(algorithm.generate(random)?);
+    let opened = sealed(&name, make, (store, key), random, now).await?;
+    Ok(AccessKey::new(algorithm, &opened)?)
+}
+
+/// A key of this name, opened; made and kept if there is none.
+async fn sealed(
+    name: &str,
+    make: impl FnOnce() -> Result<Secret<Vec<u8>>, KeysFault>,
+    (store, key): (&Store, &GatewayKey),
+    random: &Random,
+    now: Timestamp,
+) -> Result<Secret<Vec<u8>>, KeysFault> {
+    let sealed = match store.keys.get(name).await? {
         Some(sealed) => sealed,
         None => {
-            let made = SigningKey::generate_pkcs8()?;
             let sealed = key
-                .seal(SIGNING, made.expose(), random)
-                .map_err(|fault| KeysFault::Key(SIGNING.into(), fault))?;
-            store.keys.keep(SIGNING, sealed, now).await?
+                .seal(name, make()?.expose(), random)
+                .map_err(|fault| KeysFault::Key(name.to_owned(), fault))?;
+            store.keys.keep(name, sealed, now).await?
         }
     };
-    let opened = key
-        .open(SIGNING, &sealed)
-        .map_err(|fault| KeysFault::Key("the stored signing key".into(), fault))?;
-    Ok(Arc::new(SigningKey::from_pkcs8(&opened)?))
+    key.open(name, &sealed)
+        .map_err(|fault| KeysFault::Key(format!("the stored key {name}"), fault))
 }

@@ -16,6 +16,7 @@ use crate::config::policy_test;
 use crate::config::{Config, KeySource};
 use crate::crypto::jwt::SigningKey;
 use crate::identity::session::Sessions;
+use crate::identity::tokens::Tokens;
 use crate::proxy::running::Running;
 use crate::store::Store;
 use crate::telemetry::metrics::Metrics;
@@ -39,6 +40,8 @@ pub struct Reload {
     pub store: Store,
     /// Whose limits follow the file.
     pub sessions: Sessions,
+    /// Whose lives follow the file.
+    pub tokens: Tokens,
     /// Where reloads are counted.
     pub metrics: Metrics,
     /// The time.
@@ -150,6 +153,8 @@ impl Reload {
             );
         }
         self.sessions.configure(config.identity.session);
+        self.tokens
+            .configure(config.sites.main().origin.clone(), config.identity.tokens);
         self.brand.store(Arc::new(config.brand.clone()));
         self.running.store(Arc::new(next));
         // Roles may have changed; whoever is cached with the old ones is looked at again.
@@ -183,6 +188,10 @@ fn needs_restart(old: &Config, new: &Config) -> Option<&'static str> {
         (
             "login.password",
             old.identity.password != new.identity.password,
+        ),
+        (
+            "tokens.algorithm",
+            old.identity.algorithm != new.identity.algorithm,
         ),
     ];
     parts

@@ -25,6 +25,7 @@ use crate::gate::judge::Gate;
 use crate::identity::hashing::Hashing;
 use crate::identity::login::Logins;
 use crate::identity::session::Sessions;
+use crate::identity::tokens::Tokens;
 use crate::proxy::admin::Admin;
 use crate::proxy::drain::Drain;
 use crate::proxy::gateway::Gateway;
@@ -106,6 +107,7 @@ struct Sockets {
 struct Assembled {
     store: Store,
     sessions: Sessions,
+    tokens: Tokens,
     hashing: Hashing,
     running: Arc<ArcSwap<crate::proxy::running::Running>>,
     signing: Arc<crate::crypto::jwt::SigningKey>,
@@ -170,9 +172,17 @@ async fn assemble(config: &Config) -> anyhow::Result<Assembled> {
         random.clone(),
         config.identity.session,
     );
+    let access = keys::access_key(config.identity.algorithm, &store, &key, &random, now).await?;
+    let tokens = Tokens::new(
+        (sessions.clone(), Arc::clone(&store.volatile)),
+        (access, &key),
+        (clock.clone(), random.clone()),
+        config.sites.main().origin.clone(),
+        config.identity.tokens,
+    );
     let logins = Logins::new(
         store.clone(),
-        sessions.clone(),
+        (sessions.clone(), tokens.clone()),
         hashing.clone(),
         clock.clone(),
         random.clone(),
@@ -183,6 +193,7 @@ async fn assemble(config: &Config) -> anyhow::Result<Assembled> {
     let web = Web::new(Parts {
         logins,
         sessions: sessions.clone(),
+        tokens: tokens.clone(),
         store: store.clone(),
         key,
         random: random.clone(),
@@ -198,6 +209,7 @@ async fn assemble(config: &Config) -> anyhow::Result<Assembled> {
     Ok(Assembled {
         store,
         sessions,
+        tokens,
         hashing,
         running,
         signing,
@@ -324,7 +336,7 @@ impl Assembled {
         );
         Shell {
             running: Arc::clone(&self.running),
-            gate: Gate::new(self.sessions.clone()),
+            gate: Gate::new(self.sessions.clone(), self.tokens.clone()),
             pages: BoxCloneSyncService::new(pages),
             echo: BoxCloneSyncService::new(echo),
             metrics: self.metrics.clone(),
@@ -354,6 +366,7 @@ impl Assembled {
             signing: self.signing,
             store: self.store,
             sessions: self.sessions,
+            tokens: self.tokens,
             metrics: self.metrics,
             clock: self.clock,
         }

@@ -35,17 +35,20 @@ pub struct Identity {
 pub enum Method {
     /// A session cookie of ours.
     Session,
+    /// An access token of ours, in `Authorization: Bearer`.
+    Jwt,
 }
 
 impl Method {
     /// Every method there is, in the order in which they are listed to people.
-    pub const ALL: [Self; 1] = [Self::Session];
+    pub const ALL: [Self; 2] = [Self::Session, Self::Jwt];
 
     /// The word used in `gateway.yaml`, headers, logs and metrics.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Session => "session",
+            Self::Jwt => "jwt",
         }
     }
 }

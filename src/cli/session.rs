@@ -94,7 +94,11 @@ async fn list(stored: &Stored, json: bool) -> anyhow::Result<()> {
 }
 
 async fn revoke(stored: &Stored, sid: &str) -> anyhow::Result<()> {
-    if !sessions(stored).end_sid(sid).await? {
+    let known = match sid.parse() {
+        Ok(sid) => sessions(stored).end_sid(sid).await?,
+        Err(_) => false,
+    };
+    if !known {
         bail!("there is no live session '{sid}'");
     }
     println!("session {sid} has ended");

@@ -11,7 +11,6 @@ pub fn keys(shape: &str) -> &'static [&'static str] {
             "clients",
             "checks",
             "issuers",
-            "tokens",
             "mail",
             "hooks",
             "cookie_domain",
@@ -19,7 +18,8 @@ pub fn keys(shape: &str) -> &'static [&'static str] {
         "tls" => &["acme"],
         "upstream" => &["health", "retry", "strip", "add"],
         "login" => &["ldap", "webhook", "order", "totp", "passkey", "providers"],
-        "password" => &["register", "verify_email", "blocklist"],
+        "password" => &["blocklist"],
+        "tokens" => &["claims"],
         "brand" => &["logo"],
         "identity" => &["preset"],
         "rule" => &["limit"],
@@ -31,7 +31,7 @@ pub fn keys(shape: &str) -> &'static [&'static str] {
 }
 
 /// Ways to prove an identity that are not supported yet.
-pub const METHODS: [&str; 4] = ["jwt", "api_key", "basic", "mtls"];
+pub const METHODS: [&str; 3] = ["api_key", "basic", "mtls"];
 
 /// Outcomes of policy tests that cannot come about yet.
 pub const OUTCOMES: [&str; 2] = ["step_up", "limited"];

@@ -3,9 +3,12 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use crate::crypto::access::Algorithm;
 use crate::crypto::key::GatewayKey;
 use crate::crypto::password::{self, Password};
-use crate::identity::settings::{SessionSettings, Settings};
+use crate::identity::account::Demands;
+use crate::identity::settings::{Register, SessionSettings, Settings};
+use crate::identity::tokens::TokenSettings;
 
 use super::raw::{At, Object};
 use super::report::Fault;
@@ -14,6 +17,10 @@ use super::{Bootstrap, KeySource, secrets, values};
 /// From a moment to ten years.
 const SESSION: RangeInclusive<Duration> =
     Duration::from_millis(1)..=Duration::from_hours(24 * 3650);
+
+/// What an access token says is believed without asking for a day at most; the session behind it is asked
+/// every time.
+const ACCESS: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(24);
 
 /// Hashes below this are broken on a gaming card within days.
 const LEAST_MEMORY_KIB: u64 = 8 * 1024;
@@ -26,10 +33,51 @@ const DEFAULT_KEY: &str = "data/gateway.key";
 
 /// Passwords and sessions.
 pub fn settings(file: &Object<'_>) -> Settings {
+    let (tokens, algorithm) = tokens(file);
+    let (register, verified_email) = doors(file);
     Settings {
-        session: session(file),
+        session: SessionSettings {
+            demands: Demands { verified_email },
+            ..session(file)
+        },
         password: password(file),
+        register,
+        tokens,
+        algorithm,
     }
+}
+
+/// Who may make an account, and whether its address must be proved.
+fn doors(file: &Object<'_>) -> (Register, bool) {
+    let login = file.section("login", "login");
+    let Some(object) = login.and_then(|login| login.section("password", "password")) else {
+        return (Register::default(), false);
+    };
+    let register = object
+        .get("register")
+        .and_then(|at| at.choice("kind of registration", &Register::ALL));
+    let verify = object.get("verify_email").and_then(|at| at.boolean());
+    (register.unwrap_or_default(), verify.unwrap_or(false))
+}
+
+fn tokens(file: &Object<'_>) -> (TokenSettings, Algorithm) {
+    let mut settings = TokenSettings::DEFAULT;
+    let Some(object) = file.section("tokens", "tokens") else {
+        return (settings, Algorithm::default());
+    };
+    let span = |key, range| object.get(key).and_then(|at| values::duration(&at, range));
+    settings.access = span("access", ACCESS).unwrap_or(settings.access);
+    settings.refresh = span("refresh", SESSION).unwrap_or(settings.refresh);
+    if settings.refresh < settings.access {
+        object.at().warn(
+            "refresh tokens end before access tokens do",
+            "tokens: { access: 30m, refresh: 7d }",
+        );
+    }
+    let algorithm = object
+        .get("algorithm")
+        .and_then(|at| at.choice("signing algorithm", &Algorithm::ALL));
+    (settings, algorithm.unwrap_or_default())
 }
 
 fn session(file: &Object<'_>) -> SessionSettings {
@@ -56,6 +104,7 @@ fn session(file: &Object<'_>) -> SessionSettings {
         idle: idle.unwrap_or(default.idle),
         max: max.unwrap_or(default.max),
         per_user,
+        demands: default.demands,
     }
 }
 

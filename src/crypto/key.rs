@@ -18,6 +18,8 @@ pub enum Purpose {
     Seal,
     /// Form tokens against cross-site requests.
     Csrf,
+    /// The successors of refresh tokens.
+    Refresh,
 }
 
 /// Something sealed could not be opened, or could not be made.
@@ -121,6 +123,7 @@ impl GatewayKey {
         let label: &[u8] = match purpose {
             Purpose::Seal => b"portcullis/seal/v1",
             Purpose::Csrf => b"portcullis/csrf/v1",
+            Purpose::Refresh => b"portcullis/refresh/v1",
         };
         // One block of HKDF-Expand. The gateway key is uniformly random, so that the extract step is not needed
         // (RFC 5869 section 3.3).

@@ -1,5 +1,6 @@
 //! Cryptography with every ingredient handed in: keys, randomness and the hour are arguments. Pure.
 
+pub mod access;
 pub mod cookie;
 pub mod csrf;
 pub mod jwt;

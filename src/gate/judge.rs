@@ -4,9 +4,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::base::identity::Method;
+use crate::base::secret::Secret;
 use crate::base::token::Token;
 use crate::identity::IdentityFault;
 use crate::identity::session::{Live, Sessions};
+use crate::identity::tokens::Tokens;
 use crate::policy::decide::{Decision, Evidence, decide};
 use crate::policy::index::Selection;
 use crate::policy::readings::{TwoReadings, settle};
@@ -18,6 +20,7 @@ use super::snapshot::Snapshot;
 #[derive(Clone)]
 pub struct Gate {
     sessions: Sessions,
+    tokens: Tokens,
 }
 
 /// What a request presents, unproved.
@@ -27,6 +30,8 @@ pub struct Presented {
     pub ip: IpAddr,
     /// The token of its session cookie, if it has exactly one.
     pub session: Option<Token>,
+    /// What stands behind `Bearer` in its `Authorization` header.
+    pub bearer: Option<Secret<String>>,
 }
 
 /// A decision, and the session it rests on.
@@ -36,6 +41,8 @@ pub struct Judged {
     pub decision: Decision,
     /// The session that proved the identity; when it ends, so does the request.
     pub session: Option<Arc<Live>>,
+    /// Whether the bearer token was spent here; a service is then not shown it.
+    pub spent_bearer: bool,
 }
 
 /// No judgement was possible. The request is refused.
@@ -44,22 +51,32 @@ pub enum JudgeFault {
     /// The path has two readings.
     #[error(transparent)]
     Path(#[from] TwoReadings),
+    /// A credential is there, and is not good.
+    #[error("the access token is not good, or no more")]
+    Credential,
+    /// Two credentials name different users.
+    #[error("two credentials name two users")]
+    TwoUsers,
     /// Nobody can say who asks.
     #[error(transparent)]
     Identity(#[from] IdentityFault),
 }
 
+/// Who asks, and how they prove it.
+type Proof = (Method, Arc<Live>);
+
 impl Gate {
-    /// An engine over these sessions.
+    /// An engine over these sessions and tokens.
     #[must_use]
-    pub const fn new(sessions: Sessions) -> Self {
-        Self { sessions }
+    pub const fn new(sessions: Sessions, tokens: Tokens) -> Self {
+        Self { sessions, tokens }
     }
 
     /// Judges a request.
     ///
     /// # Errors
-    /// When the path is ambiguous or the store does not answer; nothing may be forwarded then.
+    /// When the path is ambiguous, a credential is no good, or the store does not answer; nothing may be
+    /// forwarded then.
     pub async fn judge(
         &self,
         snapshot: &Snapshot,
@@ -69,18 +86,22 @@ impl Gate {
         let selection = settle(&snapshot.policy, target, |upstream| {
             snapshot.readings_of(upstream)
         })?;
-        let session = self.authenticate(&selection, presented).await?;
-        let proof = session
+        let proof = self.authenticate(&selection, presented).await?;
+        let proved = proof
             .as_ref()
-            .map(|live| (Method::Session, Arc::clone(&live.identity)));
+            .map(|(method, live)| (*method, Arc::clone(&live.identity)));
         let decision = decide(
             &selection,
             &Evidence {
                 ip: presented.ip,
-                proof,
+                proof: proved,
             },
         );
-        Ok(Judged { decision, session })
+        Ok(Judged {
+            decision,
+            spent_bearer: matches!(proof, Some((Method::Jwt, _))),
+            session: proof.map(|(_, live)| live),
+        })
     }
 
     /// Tries only what some selected rule accepts; a request without credentials touches no store.
@@ -88,13 +109,29 @@ impl Gate {
         &self,
         selection: &Selection,
         presented: &Presented,
-    ) -> Result<Option<Arc<Live>>, IdentityFault> {
-        let rules = || selection.rule.iter().chain(&selection.reporting);
-        match &presented.session {
-            Some(token) if rules().any(|rule| rule.auth.contains(&Method::Session)) => {
-                self.sessions.find(token).await
-            }
-            _ => Ok(None),
+    ) -> Result<Option<Proof>, JudgeFault> {
+        let accepted = |method| {
+            let mut rules = selection.rule.iter().chain(&selection.reporting);
+            rules.any(|rule| rule.auth.contains(&method))
+        };
+        let session = match &presented.session {
+            Some(token) if accepted(Method::Session) => self.sessions.find(token).await?,
+            _ => None,
+        };
+        let Some(bearer) = presented.bearer.as_ref().filter(|_| accepted(Method::Jwt)) else {
+            return Ok(usable(session).map(|live| (Method::Session, live)));
+        };
+        // Explicit, so it never falls through to the cookie or to nobody.
+        let found = Box::pin(self.tokens.find(bearer.expose())).await?;
+        let token = usable(found).ok_or(JudgeFault::Credential)?;
+        match usable(session) {
+            Some(other) if other.identity.id != token.identity.id => Err(JudgeFault::TwoUsers),
+            _ => Ok(Some((Method::Jwt, token))),
         }
     }
+}
+
+/// A session that opens more than the way to another password.
+fn usable(session: Option<Arc<Live>>) -> Option<Arc<Live>> {
+    session.filter(|live| !live.must_change_password)
 }

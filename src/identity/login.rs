@@ -16,15 +16,18 @@ use crate::store::Store;
 use crate::store::users::User;
 
 use super::IdentityFault;
+use super::account::Bar;
 use super::hashing::{Busy, Hashing};
-use super::session::{Begun, Sessions};
-use super::throttle::{Attempt, Subject, Throttle, Throttled};
+use super::session::{Begun, Opening, Sessions};
+use super::throttle::{Subject, Throttle, Throttled};
+use super::tokens::{Pair, Tokens};
 
 /// Everything a login needs. Clones share it.
 #[derive(Clone)]
 pub struct Logins {
     store: Store,
     sessions: Sessions,
+    tokens: Tokens,
     throttle: Throttle,
     hashing: Hashing,
     clock: Clock,
@@ -64,6 +67,9 @@ pub enum Refusal {
     /// No such account, disabled, or the wrong password: nobody is told which.
     #[error("wrong name or password")]
     Invalid,
+    /// The password is right, but the e-mail address was not proved yet.
+    #[error("the e-mail address is not verified")]
+    Unverified,
     /// Too many attempts.
     #[error("too many attempts")]
     Throttled(Throttled),
@@ -75,6 +81,16 @@ pub enum Refusal {
     Fault(#[from] IdentityFault),
 }
 
+impl Credentials {
+    fn opening<'a>(&'a self, user: &'a User) -> Opening<'a> {
+        Opening {
+            user,
+            ip: self.ip,
+            user_agent: &self.user_agent,
+        }
+    }
+}
+
 impl Logins {
     /// Prepares to let people in.
     ///
@@ -82,7 +98,7 @@ impl Logins {
     /// When no decoy hash can be made: the parameters are impossible or there is no randomness.
     pub fn new(
         store: Store,
-        sessions: Sessions,
+        (sessions, tokens): (Sessions, Tokens),
         hashing: Hashing,
         clock: Clock,
         random: Random,
@@ -96,6 +112,7 @@ impl Logins {
         Ok(Self {
             store,
             sessions,
+            tokens,
             throttle,
             hashing,
             clock,
@@ -110,6 +127,49 @@ impl Logins {
     /// # Errors
     /// The reason it was refused.
     pub async fn with_password(&self, credentials: Credentials) -> Result<Welcome, Refusal> {
+        let user = self.check(&credentials).await?;
+        let opening = credentials.opening(&user);
+        let session = self
+            .sessions
+            .begin(&opening, credentials.presented.as_ref())
+            .await?;
+        Ok(Welcome { session, user })
+    }
+
+    /// Checks a name and a password and hands out tokens for a program.
+    ///
+    /// # Errors
+    /// The reason it was refused.
+    pub async fn for_tokens(&self, credentials: &Credentials) -> Result<Pair, Refusal> {
+        let user = self.check(credentials).await?;
+        Ok(self.tokens.issue(&credentials.opening(&user)).await?)
+    }
+
+    /// Whether a password is the user's own: asked of somebody who is signed in, before something that a
+    /// thief of their session must not do. Counts like a login.
+    ///
+    /// # Errors
+    /// The reason it was refused.
+    pub async fn confirm(
+        &self,
+        user: &User,
+        password: &Secret<String>,
+        ip: IpAddr,
+    ) -> Result<(), Refusal> {
+        let login = user.username.to_string();
+        let credentials = Credentials {
+            login,
+            password: password.clone(),
+            ip,
+            user_agent: String::new(),
+            presented: None,
+        };
+        self.check(&credentials).await.map(drop)
+    }
+
+    /// The user whose name and password these are, if they may come in. What changes about the account from
+    /// here on is seen by the session when it is first used.
+    async fn check(&self, credentials: &Credentials) -> Result<User, Refusal> {
         // Longer than anything that was ever hashed: wrong without being tried, and no guess to be counted.
         Password::typed(credentials.password.expose()).map_err(|_| Refusal::Invalid)?;
         let now = self.clock.now();
@@ -125,44 +185,18 @@ impl Logins {
             .admit(&subject, Origin::of(credentials.ip), now)
             .await?
             .map_err(Refusal::Throttled)?;
-        let Some(user) = self.verify(user, &credentials).await? else {
+        let Some(user) = self.verify(user, credentials).await? else {
             self.throttle.failed(&attempt, now).await?;
             return Err(Refusal::Invalid);
         };
-        self.admit(user, &attempt, credentials).await
-    }
-
-    async fn admit(
-        &self,
-        user: User,
-        attempt: &Attempt,
-        credentials: Credentials,
-    ) -> Result<Welcome, Refusal> {
-        self.throttle.succeeded(attempt, self.clock.now()).await?;
-        self.upgrade_hash(&user, credentials.password).await;
-        let Credentials {
-            ip,
-            user_agent,
-            presented,
-            ..
-        } = credentials;
-        let session = self
-            .sessions
-            .begin(user.id, ip, &user_agent, presented.as_ref())
-            .await?;
-        // Whoever changed the password or disabled the account meanwhile has ended its sessions; this one, which
-        // they could not see yet, ends with them.
-        let now = self
-            .store
-            .users
-            .by_id(user.id)
-            .await
-            .map_err(IdentityFault::from)?;
-        if now.is_none_or(|now| now.generation != user.generation) {
-            self.sessions.end(&session.token).await?;
-            return Err(Refusal::Invalid);
+        self.throttle.succeeded(&attempt, self.clock.now()).await?;
+        self.upgrade_hash(&user, &credentials.password).await;
+        match self.sessions.demands().bar(&user) {
+            None => Ok(user),
+            Some(Bar::Disabled) => Err(Refusal::Invalid),
+            // Told only to who knows the password.
+            Some(Bar::Unverified) => Err(Refusal::Unverified),
         }
-        Ok(Welcome { session, user })
     }
 
     /// The user, if the password is theirs and they may come in. Always costs one hash.
@@ -181,7 +215,7 @@ impl Logins {
     }
 
     /// Rehashes with today's parameters while the password is at hand. A failure costs nobody the login.
-    async fn upgrade_hash(&self, user: &User, password: Secret<String>) {
+    async fn upgrade_hash(&self, user: &User, password: &Secret<String>) {
         let Some(old) = user
             .password_hash
             .clone()
@@ -189,7 +223,7 @@ impl Logins {
         else {
             return;
         };
-        let (settings, random) = (self.settings, self.random.clone());
+        let (settings, random, password) = (self.settings, self.random.clone(), password.clone());
         let hashed = self.hashing.run(move || {
             Password::typed(password.expose())
                 .ok()?

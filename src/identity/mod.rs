@@ -6,6 +6,7 @@ pub mod login;
 pub mod session;
 pub mod settings;
 pub mod throttle;
+pub mod tokens;
 
 /// Something failed while finding out who asks. Never taken for "nobody".
 #[derive(Clone, Debug, thiserror::Error)]
@@ -16,6 +17,9 @@ pub enum IdentityFault {
     /// There is no randomness.
     #[error("{0}")]
     Random(String),
+    /// A token could not be made.
+    #[error("signing: {0}")]
+    Signing(String),
 }
 
 impl From<crate::store::error::DbError> for IdentityFault {

@@ -162,6 +162,7 @@ impl Gateway {
         let presented = Presented {
             ip: client.ip,
             session: token,
+            bearer: headers::bearer(&session.req_header().headers),
         };
         let judged = self
             .0
@@ -176,6 +177,8 @@ impl Gateway {
         match judged {
             Ok(judged) => self.obey(session, ctx, running, judged).await,
             Err(JudgeFault::Path(_)) => Box::pin(self.two_readings(session, ctx)).await,
+            Err(JudgeFault::Credential) => Box::pin(self.bad_token(session, ctx)).await,
+            Err(JudgeFault::TwoUsers) => Box::pin(self.two_users(session, ctx)).await,
             Err(JudgeFault::Identity(fault)) => {
                 tracing::error!(%fault, id = ctx.id_text(), "cannot tell who asks");
                 ctx.outcome.verdict = "error";

@@ -5,6 +5,7 @@ use http::HeaderName;
 use http::header::{self, HeaderMap, HeaderValue};
 use pingora::http::{RequestHeader, ResponseHeader};
 
+use crate::base::secret::Secret;
 use crate::crypto::cookie::{self, CookieNames};
 use crate::policy::header::Reserved;
 
@@ -44,6 +45,22 @@ pub fn join_cookies(request: &mut RequestHeader) {
 #[must_use]
 pub fn cookies(headers: &HeaderMap) -> Option<&str> {
     headers.get(header::COOKIE)?.to_str().ok()
+}
+
+/// What stands behind `Bearer` (RFC 6750 section 2.1; the scheme's letter case does not matter, RFC 9110
+/// section 11.1). Two such headers are one that is no good.
+#[must_use]
+pub fn bearer(headers: &HeaderMap) -> Option<Secret<String>> {
+    let mut lines = headers.get_all(header::AUTHORIZATION).iter();
+    let line = lines.next()?.as_bytes();
+    let (scheme, rest) = line.split_at_checked(6)?;
+    if !scheme.eq_ignore_ascii_case(b"bearer") {
+        return None;
+    }
+    let alone = lines.next().is_none();
+    let token = rest.strip_prefix(b" ").filter(|_| alone);
+    let text = token.and_then(|token| std::str::from_utf8(token).ok());
+    Some(Secret::new(text.unwrap_or_default().to_owned()))
 }
 
 /// Deletes what a client may not say: every spelling of every reserved name, our own cookies, and whatever

@@ -37,6 +37,46 @@ impl Gateway {
         self.answer(session, ctx, answer).await
     }
 
+    /// A token is there and is not good (RFC 6750 section 3.1).
+    pub(super) async fn bad_token(
+        &self,
+        session: &mut Session,
+        ctx: &mut Context,
+    ) -> pingora::Result<bool> {
+        ctx.outcome.verdict = "login";
+        ctx.outcome.reason = "token";
+        let decision = self.decision_id();
+        let answer = Answer::refusal(
+            401,
+            "INVALID_TOKEN",
+            "The access token is not good, or no more.",
+            false,
+        )
+        .with(
+            http::header::WWW_AUTHENTICATE,
+            "Bearer realm=\"portcullis\", error=\"invalid_token\"",
+        )
+        .with(headers::DECISION, &decision);
+        self.answer(session, ctx, answer).await
+    }
+
+    /// A cookie and a token that belong to two people: whoever was meant, one of them was not.
+    pub(super) async fn two_users(
+        &self,
+        session: &mut Session,
+        ctx: &mut Context,
+    ) -> pingora::Result<bool> {
+        ctx.outcome.verdict = "refuse";
+        ctx.outcome.reason = "two_users";
+        let answer = Answer::refusal(
+            400,
+            "TWO_IDENTITIES",
+            "The session and the access token belong to different users.",
+            false,
+        );
+        self.answer(session, ctx, answer).await
+    }
+
     pub(super) async fn obey(
         &self,
         session: &mut Session,
@@ -47,8 +87,14 @@ impl Gateway {
         let Judged {
             decision,
             session: live,
+            spent_bearer,
         } = judged;
         self.note(ctx, &decision);
+        if spent_bearer {
+            session
+                .req_header_mut()
+                .remove_header(&http::header::AUTHORIZATION);
+        }
         if let Some(live) = live {
             cut_when(live.ended());
             ctx.session = Some(live);

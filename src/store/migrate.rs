@@ -63,6 +63,11 @@ const SCRIPTS: &[Script] = &[
         name: "keys",
         sql: include_str!("migrations/0003_keys.sql"),
     },
+    Script {
+        version: 4,
+        name: "password_version",
+        sql: include_str!("migrations/0004_password_version.sql"),
+    },
 ];
 
 struct Applied {

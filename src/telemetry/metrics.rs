@@ -34,6 +34,8 @@ pub struct Meters {
     pub logins: IntCounterVec,
     /// Logins refused by a budget, by which.
     pub lockouts: IntCounterVec,
+    /// Tokens handed out, by grant.
+    pub tokens_issued: IntCounterVec,
     /// Live sessions, as last counted.
     pub sessions_active: IntGauge,
     /// Passwords waiting to be hashed.
@@ -107,6 +109,11 @@ impl Metrics {
                 &["method", "result"],
             )?,
             lockouts: counters("lockouts_total", "Logins refused by a budget.", &["kind"])?,
+            tokens_issued: counters(
+                "tokens_issued_total",
+                "Pairs of tokens handed out, by grant.",
+                &["grant"],
+            )?,
             sessions_active: IntGauge::new("portcullis_sessions_active", "Live sessions.")?,
             password_queue: IntGauge::new(
                 "portcullis_password_queue",
@@ -170,7 +177,7 @@ impl Meters {
         let build = counters("build_info", "The version that runs.", &["version"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).inc();
         let process = prometheus::process_collector::ProcessCollector::for_self();
-        let all: [Box<dyn prometheus::core::Collector>; 17] = [
+        let all: [Box<dyn prometheus::core::Collector>; 18] = [
             Box::new(self.requests.clone()),
             Box::new(self.request_duration.clone()),
             Box::new(self.gate_duration.clone()),
@@ -179,6 +186,7 @@ impl Meters {
             Box::new(self.report_only.clone()),
             Box::new(self.logins.clone()),
             Box::new(self.lockouts.clone()),
+            Box::new(self.tokens_issued.clone()),
             Box::new(self.sessions_active.clone()),
             Box::new(self.password_queue.clone()),
             Box::new(self.config_reloads.clone()),

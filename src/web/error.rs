@@ -18,7 +18,13 @@ pub struct Problem {
     code: &'static str,
     detail: Value,
     retry_after: Option<u64>,
+    challenge: &'static str,
 }
+
+/// What to come back with, when nothing was presented (RFC 9110 section 11.6.1).
+const SESSION: &str = "Session realm=\"portcullis\", Bearer realm=\"portcullis\"";
+/// What to come back with instead of what was presented (RFC 6750 section 3).
+const BEARER: &str = "Bearer realm=\"portcullis\", error=\"invalid_token\"";
 
 impl Problem {
     /// A problem with a text for people.
@@ -29,7 +35,36 @@ impl Problem {
             code,
             detail: detail.into(),
             retry_after: None,
+            challenge: SESSION,
         }
+    }
+
+    /// Nobody has proved who asks.
+    #[must_use]
+    pub fn unauthenticated() -> Self {
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            "NOT_AUTHENTICATED",
+            "Not authenticated.",
+        )
+    }
+
+    /// A token is there, and is no good.
+    #[must_use]
+    pub fn bad_token() -> Self {
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            "INVALID_TOKEN",
+            "The access token is not good, or no more.",
+        )
+        .bearer()
+    }
+
+    /// On a 401: a token is asked for.
+    #[must_use]
+    pub const fn bearer(mut self) -> Self {
+        self.challenge = BEARER;
+        self
     }
 
     /// Something of ours failed; nothing about it is told.
@@ -62,6 +97,7 @@ impl Problem {
             code: "VALIDATION_ERROR",
             detail,
             retry_after: None,
+            challenge: SESSION,
         }
     }
 
@@ -93,7 +129,7 @@ impl Problem {
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(
                 header::WWW_AUTHENTICATE,
-                HeaderValue::from_static("Session realm=\"portcullis\""),
+                HeaderValue::from_static(self.challenge),
             );
         }
     }
@@ -134,6 +170,11 @@ impl From<Refusal> for Problem {
                 StatusCode::UNAUTHORIZED,
                 "LOGIN_BAD_CREDENTIALS",
                 "Wrong name or password.",
+            ),
+            Refusal::Unverified => Self::new(
+                StatusCode::FORBIDDEN,
+                "EMAIL_NOT_VERIFIED",
+                "Please confirm your e-mail address first: follow the link in the mail we sent you.",
             ),
             Refusal::Throttled(_) => {
                 let text = "Too many attempts. Please wait a while and try again.";

@@ -5,10 +5,12 @@
 
 pub mod api;
 pub mod assets;
+pub mod body;
 pub mod brand;
 pub mod csrf;
 pub mod echo;
 pub mod error;
+pub mod extract;
 pub mod layers;
 pub mod next;
 pub mod pages;
@@ -25,6 +27,7 @@ use crate::base::time::Clock;
 use crate::crypto::key::GatewayKey;
 use crate::identity::login::Logins;
 use crate::identity::session::Sessions;
+use crate::identity::tokens::Tokens;
 use crate::store::Store;
 use crate::telemetry::metrics::Metrics;
 
@@ -41,6 +44,8 @@ pub struct Parts {
     pub logins: Logins,
     /// Staying logged in.
     pub sessions: Sessions,
+    /// Tokens for programs.
+    pub tokens: Tokens,
     /// Where accounts are.
     pub store: Store,
     /// Keys form tokens.
@@ -70,6 +75,8 @@ impl Web {
             .route("/", get(pages::home::show))
             .route("/login", get(pages::login::show).post(pages::login::submit))
             .route("/logout", post(api::logout::submit))
+            .route("/login/simple", post(api::tokens::login))
+            .route("/refresh", post(api::tokens::refresh))
             .route("/session/login", post(api::session::login))
             .route("/jwks.json", get(api::jwks::show))
             .route("/static/style.css", get(assets::style))

@@ -19,12 +19,15 @@ use crate::base::random::Random;
 use crate::base::time::{Clock, Timestamp};
 use crate::base::token::{Token, TokenHash};
 use crate::store::Store;
+use crate::store::users::User;
 use crate::store::volatile::{Key, Kind, NewEntry};
 
+use super::account::Demands;
 use super::settings::SessionSettings;
 use super::{IdentityFault, account};
 
 mod ends;
+mod list;
 mod record;
 
 use ends::{End, Ends};
@@ -63,6 +66,12 @@ pub struct Live {
     pub sid: PublicId,
     /// Whoever logged in.
     pub identity: Arc<Identity>,
+    /// Whether it opens nothing but the way to another password.
+    pub must_change_password: bool,
+    /// When they logged in.
+    pub began_at: Timestamp,
+    /// Whether tokens carry it instead of a cookie.
+    pub tokens: bool,
     end: Arc<End>,
     cached_until: Timestamp,
     expires_at: AtomicI64,
@@ -78,6 +87,29 @@ pub struct Begun {
     pub sid: PublicId,
     /// When it ends at the latest.
     pub expires_at: Timestamp,
+}
+
+/// What a session begins with.
+#[derive(Clone, Copy, Debug)]
+pub struct Opening<'a> {
+    /// Who has logged in, as they were when the password was checked.
+    pub user: &'a User,
+    /// Where from.
+    pub ip: IpAddr,
+    /// What the browser or the program calls itself.
+    pub user_agent: &'a str,
+}
+
+/// What names a session to us.
+enum Carrier {
+    Cookie(TokenHash),
+    Tokens,
+}
+
+/// Where a session that tokens carry is kept. No cookie leads there: a cookie is hashed as 43 characters
+/// without a colon.
+fn hash_of(sid: PublicId) -> TokenHash {
+    TokenHash::of(format!("sid:{sid}").as_bytes())
 }
 
 impl Sessions {
@@ -100,44 +132,72 @@ impl Sessions {
         self.0.settings.store(Arc::new(settings));
     }
 
-    /// Begins a session, and ends the one whose cookie came with the login, if any: a session that was
-    /// planted before the login never becomes the user's (fixation).
+    /// What an account must be for its sessions to open anything.
+    #[must_use]
+    pub fn demands(&self) -> Demands {
+        self.0.settings.load().demands
+    }
+
+    /// Begins a session that a cookie carries, and ends the one whose cookie came with the login, if any: a
+    /// session that was planted before the login never becomes the user's (fixation).
     ///
     /// # Errors
     /// When the store does not answer or there is no randomness.
     pub async fn begin(
         &self,
-        user: UserId,
-        ip: IpAddr,
-        user_agent: &str,
+        opening: &Opening<'_>,
         replaces: Option<&Token>,
     ) -> Result<Begun, IdentityFault> {
         if let Some(old) = replaces {
             self.end(old).await?;
         }
+        let token = Token::generate(&self.0.random)?;
+        let settings = self.0.settings.load();
+        let life = settings.idle.min(settings.max);
+        let (sid, now) = self
+            .insert(opening, Carrier::Cookie(token.hash()), life)
+            .await?;
+        Ok(Begun {
+            token,
+            sid,
+            expires_at: now.plus(settings.max),
+        })
+    }
+
+    /// Begins a session that tokens carry: it is found by its public name, which opens nothing by itself, and
+    /// lives for `life` unless [`Sessions::extend`] gives it more.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn begin_for_tokens(
+        &self,
+        opening: &Opening<'_>,
+        life: Duration,
+    ) -> Result<PublicId, IdentityFault> {
+        let life = life.min(self.0.settings.load().max);
+        Ok(self.insert(opening, Carrier::Tokens, life).await?.0)
+    }
+
+    async fn insert(
+        &self,
+        opening: &Opening<'_>,
+        carrier: Carrier,
+        life: Duration,
+    ) -> Result<(PublicId, Timestamp), IdentityFault> {
         let inner = &self.0;
-        let settings = inner.settings.load();
         let now = inner.clock.now();
-        let token = Token::generate(&inner.random)?;
         let sid = PublicId::generate(&inner.random);
-        let record = Record {
-            sid: sid.to_string(),
-            created_at: now.millis(),
-            seen_at: now.millis(),
-            ip: ip.to_canonical().to_string(),
-            user_agent: user_agent
-                .chars()
-                .filter(|c| !c.is_control())
-                .take(256)
-                .collect(),
+        let (hash, tokens) = match carrier {
+            Carrier::Cookie(hash) => (hash, false),
+            Carrier::Tokens => (hash_of(sid), true),
         };
         let entry = NewEntry {
-            key: Key::from(token.hash()),
-            value: record.encode()?,
-            owner: Some(user.0),
-            expires_at: now.plus(settings.idle.min(settings.max)),
+            key: Key::from(hash),
+            value: Record::new(sid, opening, tokens, now).encode()?,
+            owner: Some(opening.user.id.0),
+            expires_at: now.plus(life),
         };
-        let cap = settings.per_user.unwrap_or(u32::MAX);
+        let cap = inner.settings.load().per_user.unwrap_or(u32::MAX);
         let evicted = inner
             .store
             .volatile
@@ -146,11 +206,7 @@ impl Sessions {
         let evicted =
             evicted.ok_or_else(|| IdentityFault::Random("a session id came up twice".into()))?;
         self.forget(&evicted);
-        Ok(Begun {
-            token,
-            sid,
-            expires_at: now.plus(settings.max),
-        })
+        Ok((sid, now))
     }
 
     /// The live session behind a cookie. A dead or unknown one is none.
@@ -158,7 +214,18 @@ impl Sessions {
     /// # Errors
     /// When the store does not answer: that is never "nobody".
     pub async fn find(&self, token: &Token) -> Result<Option<Arc<Live>>, IdentityFault> {
-        let hash = token.hash();
+        self.find_hash(token.hash()).await
+    }
+
+    /// The live session that tokens with this public name stand for.
+    ///
+    /// # Errors
+    /// As [`Sessions::find`].
+    pub async fn find_sid(&self, sid: PublicId) -> Result<Option<Arc<Live>>, IdentityFault> {
+        self.find_hash(hash_of(sid)).await
+    }
+
+    async fn find_hash(&self, hash: TokenHash) -> Result<Option<Arc<Live>>, IdentityFault> {
         let now = self.0.clock.now();
         let live = match self.0.cache.get(&hash).filter(|live| live.is_fresh(now)) {
             Some(live) => Some(live),
@@ -168,58 +235,6 @@ impl Sessions {
             self.touch(hash, live, now);
         }
         Ok(live)
-    }
-
-    /// Ends the session behind a cookie; whether there was one.
-    ///
-    /// # Errors
-    /// When the store does not answer; the session is then not known to be dead.
-    pub async fn end(&self, token: &Token) -> Result<bool, IdentityFault> {
-        let key = Key::from(token.hash());
-        let existed = self.0.store.volatile.delete(Kind::Session, &key).await?;
-        self.forget(&[key]);
-        Ok(existed)
-    }
-
-    /// Ends the session of this public name; whether there was one.
-    ///
-    /// # Errors
-    /// When the store does not answer.
-    pub async fn end_sid(&self, sid: &str) -> Result<bool, IdentityFault> {
-        for (key, info) in self.all().await? {
-            if info.sid == sid {
-                let existed = self.0.store.volatile.delete(Kind::Session, &key).await?;
-                self.forget(&[key]);
-                return Ok(existed);
-            }
-        }
-        Ok(false)
-    }
-
-    /// Every live session, by key.
-    ///
-    /// # Errors
-    /// When the store does not answer.
-    pub async fn all(&self) -> Result<Vec<(Key, SessionInfo)>, IdentityFault> {
-        const PAGE: u32 = 1_000;
-        let now = self.0.clock.now();
-        let (mut found, mut after) = (Vec::new(), None);
-        loop {
-            let page = self
-                .0
-                .store
-                .volatile
-                .scan(Kind::Session, after.as_ref(), PAGE, now)
-                .await?;
-            let Some(last) = page.last().map(|entry| entry.key) else {
-                return Ok(found);
-            };
-            found.extend(
-                page.iter()
-                    .filter_map(|entry| Some((entry.key, SessionInfo::of(entry)?))),
-            );
-            after = Some(last);
-        }
     }
 
     /// Drops every cached answer, as when another process wrote to the store, and ends live requests whose
@@ -279,12 +294,19 @@ impl Sessions {
         if born.plus(inner.settings.load().max) <= now {
             return Ok(None);
         }
-        let Some(identity) = account::check(&inner.store, UserId(owner)).await? else {
+        let demands = inner.settings.load().demands;
+        let Some(admitted) = account::check(&inner.store, UserId(owner), demands)
+            .await?
+            .filter(|admitted| admitted.password_version == record.password_version)
+        else {
             return Ok(None);
         };
         let live = Arc::new(Live {
             sid,
-            identity: Arc::new(identity),
+            identity: Arc::new(admitted.identity),
+            must_change_password: admitted.must_change_password,
+            began_at: born,
+            tokens: record.tokens,
             end,
             cached_until: now.plus(CACHE_TTL),
             expires_at: AtomicI64::new(entry.expires_at.millis()),
@@ -337,7 +359,12 @@ impl Sessions {
         };
         let settings = self.0.settings.load();
         let end = Timestamp::from_millis(record.created_at).plus(settings.max);
-        let expires_at = now.plus(settings.idle).min(end);
+        // Tokens are given more time by a refresh, never by use.
+        let expires_at = if record.tokens {
+            entry.expires_at
+        } else {
+            now.plus(settings.idle).min(end)
+        };
         record.seen_at = now.millis();
         let written = volatile
             .replace(

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Opening;
+use crate::base::id::PublicId;
 use crate::base::time::Timestamp;
 use crate::identity::IdentityFault;
 use crate::store::volatile::Entry;
@@ -14,6 +16,12 @@ pub(super) struct Record {
     pub(super) seen_at: i64,
     pub(super) ip: String,
     pub(super) user_agent: String,
+    /// Which password the account had when it began.
+    #[serde(default)]
+    pub(super) password_version: i64,
+    /// Whether tokens carry it instead of a cookie.
+    #[serde(default)]
+    pub(super) tokens: bool,
 }
 
 /// A session as people see it in lists.
@@ -31,11 +39,30 @@ pub struct SessionInfo {
     pub expires_at: Timestamp,
     /// Where it was begun from.
     pub ip: String,
-    /// What the browser called itself.
+    /// What the browser or the program called itself.
     pub user_agent: String,
+    /// Whether tokens carry it instead of a cookie.
+    pub tokens: bool,
 }
 
 impl Record {
+    pub(super) fn new(sid: PublicId, opening: &Opening<'_>, tokens: bool, now: Timestamp) -> Self {
+        Self {
+            sid: sid.to_string(),
+            created_at: now.millis(),
+            seen_at: now.millis(),
+            ip: opening.ip.to_canonical().to_string(),
+            user_agent: opening
+                .user_agent
+                .chars()
+                .filter(|c| !c.is_control())
+                .take(256)
+                .collect(),
+            password_version: opening.user.password_version,
+            tokens,
+        }
+    }
+
     pub(super) fn encode(&self) -> Result<Vec<u8>, IdentityFault> {
         serde_json::to_vec(self).map_err(|error| IdentityFault::Store(error.to_string()))
     }
@@ -59,6 +86,7 @@ impl SessionInfo {
             expires_at: entry.expires_at,
             ip: record.ip,
             user_agent: record.user_agent,
+            tokens: record.tokens,
         })
     }
 }

@@ -11,7 +11,7 @@ struct Bench {
     sessions: Sessions,
     store: Store,
     clock: Clock,
-    user: UserId,
+    user: User,
 }
 
 async fn bench(per_user: Option<u32>) -> Bench {
@@ -33,11 +33,12 @@ async fn bench(per_user: Option<u32>) -> Bench {
         must_change_password: false,
         roles: std::collections::BTreeSet::new(),
     };
-    let user = store.users.insert(&new, START).await.unwrap().id;
+    let user = store.users.insert(&new, START).await.unwrap();
     let settings = SessionSettings {
         idle: 12 * HOUR,
         max: 48 * HOUR,
         per_user,
+        demands: Demands::default(),
     };
     let sessions = Sessions::new(store.clone(), clock.clone(), random, settings);
     Bench {
@@ -49,10 +50,17 @@ async fn bench(per_user: Option<u32>) -> Bench {
 }
 
 impl Bench {
+    fn opening(&self) -> Opening<'_> {
+        Opening {
+            user: &self.user,
+            ip: "10.0.0.1".parse().unwrap(),
+            user_agent: "test",
+        }
+    }
+
     async fn begin(&self) -> Token {
-        let ip = "10.0.0.1".parse().unwrap();
         self.sessions
-            .begin(self.user, ip, "test", None)
+            .begin(&self.opening(), None)
             .await
             .unwrap()
             .token
@@ -77,10 +85,9 @@ impl Bench {
 async fn c_01_c_02_a_login_ends_the_session_that_came_with_it() {
     let bench = bench(None).await;
     let planted = bench.begin().await;
-    let ip = "10.0.0.1".parse().unwrap();
     let begun = bench
         .sessions
-        .begin(bench.user, ip, "test", Some(&planted))
+        .begin(&bench.opening(), Some(&planted))
         .await
         .unwrap();
     assert_ne!(begun.token.hash(), planted.hash());
@@ -100,8 +107,7 @@ async fn c_06_an_ended_session_is_dead_here_and_elsewhere() {
 
     let token = bench.begin().await;
     let live = bench.sessions.find(&token).await.unwrap().unwrap();
-    let sid = live.sid.to_string();
-    assert!(bench.elsewhere().end_sid(&sid).await.unwrap());
+    assert!(bench.elsewhere().end_sid(live.sid).await.unwrap());
     bench.sessions.revalidate().await.unwrap();
     assert!(
         live.ended().is_cancelled(),
@@ -146,8 +152,8 @@ async fn c_07_idle_and_absolute_limits() {
 #[tokio::test]
 async fn c_08_never_more_sessions_than_allowed() {
     let bench = bench(Some(3)).await;
-    let ip = "10.0.0.1".parse().unwrap();
-    let logins = (0..20).map(|_| bench.sessions.begin(bench.user, ip, "test", None));
+    let opening = bench.opening();
+    let logins = (0..20).map(|_| bench.sessions.begin(&opening, None));
     let begun = futures_util::future::join_all(logins).await;
     assert_eq!(bench.sessions.count().await.unwrap(), 3);
     let mut alive = 0;
@@ -165,7 +171,7 @@ async fn c_15_a_disabled_account_has_no_sessions() {
     bench
         .store
         .users
-        .set_active(bench.user, false, START)
+        .set_active(bench.user.id, false, START)
         .await
         .unwrap();
     bench.sessions.revalidate().await.unwrap();

@@ -88,6 +88,7 @@ impl Users {
             "user.set_password",
             concat!(
                 "UPDATE users SET password_hash = $2, must_change_password = $3,
+                                  password_version = password_version + 1,
                                   generation = generation + 1, updated_at = $4
                  WHERE id = $1 RETURNING ",
                 columns!()

@@ -45,6 +45,8 @@ pub struct User {
     pub is_verified: bool,
     /// Whether the password was set by somebody else and must be replaced.
     pub must_change_password: bool,
+    /// Rises with every password that is set: what was opened with an earlier one is closed.
+    pub password_version: i64,
     /// Rises with every change that matters to what was derived from the account.
     pub generation: i64,
     /// When it was made.
@@ -144,7 +146,7 @@ pub struct Users {
 macro_rules! columns {
     () => {
         "id, subject, username, email, password_hash, is_active, is_superuser, is_verified,
-         must_change_password, generation, created_at, updated_at"
+         must_change_password, password_version, generation, created_at, updated_at"
     };
 }
 use columns;
@@ -177,6 +179,7 @@ impl User {
             is_superuser: row.get("is_superuser")?,
             is_verified: row.get("is_verified")?,
             must_change_password: row.get("must_change_password")?,
+            password_version: row.get("password_version")?,
             generation: row.get("generation")?,
             created_at: row.get("created_at")?,
             updated_at: row.get("updated_at")?,

@@ -37,6 +37,16 @@ pub enum Kind {
     Flow,
     /// How often something was tried.
     Throttle,
+    /// A program may ask for its next tokens, or has.
+    Refresh,
+    /// Somebody may choose another password: behind a link in a mail.
+    Reset,
+    /// Somebody may prove that an address is theirs: behind a link in a mail.
+    Verify,
+    /// Somebody may take another address: behind a link in a mail.
+    NewEmail,
+    /// Somebody may make an account.
+    Invitation,
 }
 
 /// An entry to be.
@@ -213,6 +223,11 @@ impl Kind {
             Self::Session => "session",
             Self::Flow => "flow",
             Self::Throttle => "throttle",
+            Self::Refresh => "refresh",
+            Self::Reset => "reset",
+            Self::Verify => "verify",
+            Self::NewEmail => "new_email",
+            Self::Invitation => "invitation",
         }
     }
 
@@ -221,7 +236,12 @@ impl Kind {
     const fn gives_way(self) -> bool {
         match self {
             Self::Flow | Self::Throttle => true,
-            Self::Session => false,
+            Self::Session
+            | Self::Refresh
+            | Self::Reset
+            | Self::Verify
+            | Self::NewEmail
+            | Self::Invitation => false,
         }
     }
 }

@@ -3,13 +3,13 @@
 use axum::Extension;
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
-use http::StatusCode;
 use http::header::{self, HeaderMap};
 use serde_json::json;
 
-use crate::crypto::cookie;
+use crate::base::identity::Method;
 use crate::gate::visitor::Visitor;
 use crate::web::error::Problem;
+use crate::web::extract::{self, Proved, wants_page};
 use crate::web::{Web, csrf};
 
 /// Ends the session.
@@ -21,34 +21,33 @@ pub async fn submit(
     Extension(visitor): Extension<Visitor>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    csrf::check(&headers, &visitor.snapshot.sites)?;
-    let text = |name| {
-        headers
-            .get(name)
-            .and_then(|value: &http::HeaderValue| value.to_str().ok())
-    };
-    let ended = match cookie::token(text(header::COOKIE), visitor.cookies.session) {
-        Some(token) => web.sessions.end(&token).await?,
+    let proved = extract::prove(&web, &visitor, &headers).await?;
+    let by_token = matches!(&proved, Some(proved) if proved.method == Method::Jwt);
+    if !by_token {
+        csrf::check(&headers, &visitor.snapshot.sites)?;
+    }
+    let ended = match &proved {
+        Some(proved) => end(&web, proved).await?,
         None => false,
     };
     let clear = [(
         header::SET_COOKIE,
         visitor.cookies.clear(visitor.cookies.session),
     )];
-    if text(header::ACCEPT).is_some_and(|accept| accept.contains("text/html")) {
-        return Ok((
-            clear,
-            Redirect::to(&format!("{}/login", visitor.snapshot.prefix)),
-        )
-            .into_response());
+    if wants_page(&headers) {
+        let login = format!("{}/login", visitor.snapshot.prefix);
+        return Ok((clear, Redirect::to(&login)).into_response());
     }
     if !ended {
-        let problem = Problem::new(
-            StatusCode::UNAUTHORIZED,
-            "NOT_AUTHENTICATED",
-            "Not authenticated.",
-        );
-        return Ok((clear, problem).into_response());
+        return Ok((clear, Problem::unauthenticated()).into_response());
     }
-    Ok((clear, axum::Json(json!({ "message": "Logged out." }))).into_response())
+    let body = axum::Json(json!({ "message": "Logged out." }));
+    Ok((clear, body).into_response())
+}
+
+async fn end(web: &Web, proved: &Proved) -> Result<bool, Problem> {
+    Ok(match &proved.cookie {
+        Some(token) => web.sessions.end(token).await?,
+        None => web.sessions.end_sid(proved.live.sid).await?,
+    })
 }

@@ -3,4 +3,5 @@
 pub mod jwks;
 pub mod logout;
 pub mod session;
+pub mod tokens;
 pub mod user;

@@ -1,32 +1,25 @@
 //! `POST session/login`: a session for a browser application that draws its own form.
 
 use axum::Extension;
-use axum::extract::rejection::{FormRejection, JsonRejection};
-use axum::extract::{Form, FromRequest, Json, Request, State};
+use axum::extract::rejection::FormRejection;
+use axum::extract::{Form, FromRequest, Request, State};
 use axum::response::{IntoResponse, Response};
 use http::header::{self, HeaderMap};
-use serde::Deserialize;
 use serde_json::json;
 
 use crate::base::secret::Secret;
 use crate::base::time::Timestamp;
 use crate::crypto::cookie;
 use crate::gate::visitor::Visitor;
-use crate::identity::login::{Credentials, Refusal, Welcome};
+use crate::identity::login::{Credentials, Refusal};
 use crate::identity::session::Begun;
 use crate::telemetry::metrics::Metrics;
+use crate::web::body::Body;
 use crate::web::error::Problem;
 use crate::web::{Web, csrf};
 
+use super::tokens::LoginIn;
 use super::user::UserOut;
-
-/// A name and a password.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LoginIn {
-    username: String,
-    password: String,
-}
 
 /// Begins a session.
 ///
@@ -77,19 +70,7 @@ async fn read(request: Request) -> Result<LoginIn, Problem> {
         let sent: Result<Form<LoginIn>, FormRejection> = Form::from_request(request, &()).await;
         return Ok(sent?.0);
     }
-    let sent: Result<Json<serde_json::Value>, JsonRejection> =
-        Json::from_request(request, &()).await;
-    let sent = sent?.0;
-    // Serde would take an array for a struct.
-    if !sent.is_object() {
-        return Err(Problem::invalid(
-            &["body"],
-            "must be an object",
-            "object_type",
-        ));
-    }
-    serde_json::from_value(sent)
-        .map_err(|error| Problem::invalid(&["body"], &error.to_string(), "value_error"))
+    Ok(Body::<LoginIn>::from_request(request, &()).await?.0)
 }
 
 /// The cookie of a session that has just begun.
@@ -111,10 +92,10 @@ pub fn user_agent(headers: &HeaderMap) -> String {
 }
 
 /// Counts a login by its result.
-pub fn count(metrics: &Metrics, outcome: &Result<Welcome, Refusal>) {
+pub fn count<T>(metrics: &Metrics, outcome: &Result<T, Refusal>) {
     let result = match outcome {
         Ok(_) => "ok",
-        Err(Refusal::Invalid) => "refused",
+        Err(Refusal::Invalid | Refusal::Unverified) => "refused",
         Err(Refusal::Throttled(throttled)) => {
             metrics
                 .lockouts

@@ -15,7 +15,9 @@ use crate::crypto::{cookie, csrf as form_token};
 use crate::gate::visitor::Visitor;
 use crate::identity::login::Credentials;
 use crate::web::api::session::{count, session_cookie, user_agent};
+use crate::web::api::tokens::{self, LoginIn};
 use crate::web::error::Problem;
+use crate::web::extract::wants_page;
 use crate::web::{Web, csrf, next};
 
 /// What the page may be asked with.
@@ -32,6 +34,14 @@ pub struct LoginForm {
     password: String,
     csrf: Option<String>,
     next: Option<String>,
+    #[serde(rename = "grant_type")]
+    _grant_type: Option<String>,
+    #[serde(rename = "scope")]
+    _scope: Option<String>,
+    #[serde(rename = "client_id")]
+    _client_id: Option<String>,
+    #[serde(rename = "client_secret")]
+    _client_secret: Option<String>,
 }
 
 /// Shows the form.
@@ -68,8 +78,7 @@ pub async fn show(
     Ok(response)
 }
 
-/// Takes the form: a browser is given its session and sent where it wanted to go; a program is told that
-/// there are no tokens yet.
+/// Takes the form: a browser is given its session and sent where it wanted to go; a program is given tokens.
 ///
 /// # Errors
 /// When the request is cross-site, or something fails.
@@ -79,17 +88,11 @@ pub async fn submit(
     headers: HeaderMap,
     sent: Result<Form<LoginForm>, FormRejection>,
 ) -> Result<Response, Problem> {
-    if !accepts_html(&headers) {
-        let text =
-            "Tokens for programs are not supported yet; POST to session/login for a session.";
-        return Err(Problem::new(
-            StatusCode::NOT_IMPLEMENTED,
-            "NOT_IMPLEMENTED",
-            text,
-        ));
+    let Form(sent) = sent?;
+    if !wants_page(&headers) {
+        return for_program(&web, &visitor, &headers, sent).await;
     }
     csrf::check(&headers, &visitor.snapshot.sites)?;
-    let Form(sent) = sent?;
     let flow = cookie::token(cookies(&headers), visitor.cookies.flow);
     let ours = matches!((&flow, &sent.csrf), (Some(flow), Some(token)) if form_token::verify(&web.key, flow, token));
     if !ours {
@@ -136,6 +139,21 @@ pub async fn submit(
     }
 }
 
+/// Clients of OAuth libraries send more than a name and a password (RFC 6749 section 4.3.2); what they ask for
+/// beyond that, they do not get.
+async fn for_program(
+    web: &Web,
+    visitor: &Visitor,
+    headers: &HeaderMap,
+    sent: LoginForm,
+) -> Result<Response, Problem> {
+    let sent = LoginIn {
+        username: sent.username,
+        password: sent.password,
+    };
+    tokens::hand_out(web, visitor, headers, sent).await
+}
+
 struct Page<'a> {
     status: StatusCode,
     error: Option<&'a str>,
@@ -180,13 +198,6 @@ fn cookies(headers: &HeaderMap) -> Option<&str> {
     headers
         .get(header::COOKIE)
         .and_then(|value| value.to_str().ok())
-}
-
-fn accepts_html(headers: &HeaderMap) -> bool {
-    headers
-        .get_all(header::ACCEPT)
-        .iter()
-        .any(|value| value.to_str().is_ok_and(|text| text.contains("text/html")))
 }
 
 fn append(response: &mut Response, cookie: &str) {

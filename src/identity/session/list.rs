@@ -1,0 +1,152 @@
+//! Sessions as their owners and administrators see them: listing them, and ending them.
+
+use super::{Sessions, hash_of};
+use crate::base::id::{PublicId, UserId};
+use crate::base::time::Timestamp;
+use crate::base::token::Token;
+use crate::identity::IdentityFault;
+use crate::store::volatile::{Key, Kind};
+
+use super::record::{Record, SessionInfo};
+
+impl Sessions {
+    /// Ends the session behind a cookie; whether there was one.
+    ///
+    /// # Errors
+    /// When the store does not answer; the session is then not known to be dead.
+    pub async fn end(&self, token: &Token) -> Result<bool, IdentityFault> {
+        self.end_key(Key::from(token.hash())).await
+    }
+
+    /// Ends the session of this public name, whoever's it is; whether there was one.
+    ///
+    /// # Errors
+    /// As [`Sessions::end`].
+    pub async fn end_sid(&self, sid: PublicId) -> Result<bool, IdentityFault> {
+        if self.end_key(Key::from(hash_of(sid))).await? {
+            return Ok(true);
+        }
+        let all = self.all().await?;
+        self.end_in(&all, sid).await
+    }
+
+    /// Ends a session of a user's own; whether they had one of this public name.
+    ///
+    /// # Errors
+    /// As [`Sessions::end`].
+    pub async fn end_of(&self, user: UserId, sid: PublicId) -> Result<bool, IdentityFault> {
+        let all = self.of_user(user).await?;
+        self.end_in(&all, sid).await
+    }
+
+    /// Ends every session of a user but one, perhaps; how many those were.
+    ///
+    /// # Errors
+    /// As [`Sessions::end`].
+    pub async fn end_all_of(
+        &self,
+        user: UserId,
+        but: Option<PublicId>,
+    ) -> Result<usize, IdentityFault> {
+        let all = self.of_user(user).await?;
+        let spared = but.map(|sid| sid.to_string());
+        let mut ended = 0;
+        for (key, info) in &all {
+            if spared.as_deref() != Some(&*info.sid) && self.end_key(*key).await? {
+                ended += 1;
+            }
+        }
+        Ok(ended)
+    }
+
+    /// The live sessions of a user, oldest first, by key.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn of_user(&self, user: UserId) -> Result<Vec<(Key, SessionInfo)>, IdentityFault> {
+        let now = self.0.clock.now();
+        let entries = self
+            .0
+            .store
+            .volatile
+            .owned(Kind::Session, user.0, now)
+            .await?;
+        Ok(entries
+            .iter()
+            .filter_map(|entry| Some((entry.key, SessionInfo::of(entry)?)))
+            .collect())
+    }
+
+    /// Every live session, by key.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn all(&self) -> Result<Vec<(Key, SessionInfo)>, IdentityFault> {
+        const PAGE: u32 = 1_000;
+        let now = self.0.clock.now();
+        let (mut found, mut after) = (Vec::new(), None);
+        loop {
+            let page = self
+                .0
+                .store
+                .volatile
+                .scan(Kind::Session, after.as_ref(), PAGE, now)
+                .await?;
+            let Some(last) = page.last().map(|entry| entry.key) else {
+                return Ok(found);
+            };
+            found.extend(
+                page.iter()
+                    .filter_map(|entry| Some((entry.key, SessionInfo::of(entry)?))),
+            );
+            after = Some(last);
+        }
+    }
+
+    /// Lets a session that tokens carry live until `until`, though never past its absolute end; whether it
+    /// was alive.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn extend(&self, sid: PublicId, until: Timestamp) -> Result<bool, IdentityFault> {
+        let (key, now) = (Key::from(hash_of(sid)), self.0.clock.now());
+        let volatile = &self.0.store.volatile;
+        // Somebody else may write "last seen" in between: then it is read again.
+        for _ in 0..8 {
+            let Some(entry) = volatile.get(Kind::Session, &key, now).await? else {
+                return Ok(false);
+            };
+            let Some(record) = Record::decode(&entry) else {
+                return Ok(false);
+            };
+            let born = Timestamp::from_millis(record.created_at);
+            let until = until.min(born.plus(self.0.settings.load().max));
+            let value = entry.value;
+            let written = volatile
+                .replace(Kind::Session, &key, entry.version, value, until, now)
+                .await?;
+            if written.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    async fn end_in(
+        &self,
+        sessions: &[(Key, SessionInfo)],
+        sid: PublicId,
+    ) -> Result<bool, IdentityFault> {
+        let sid = sid.to_string();
+        match sessions.iter().find(|(_, info)| info.sid == sid) {
+            Some((key, _)) => self.end_key(*key).await,
+            None => Ok(false),
+        }
+    }
+
+    async fn end_key(&self, key: Key) -> Result<bool, IdentityFault> {
+        let existed = self.0.store.volatile.delete(Kind::Session, &key).await?;
+        self.forget(&[key]);
+        Ok(existed)
+    }
+}

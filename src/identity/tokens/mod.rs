@@ -1,0 +1,338 @@
+//! Tokens for programs: a short-lived access token (RFC 9068) and a refresh token that is rotated.
+//!
+//! Both stand for a session, which is looked up on every use: what ends the session (logging out, disabling the
+//! account, another password) ends them at once. A refresh token is 256 random bits; its successor is computed
+//! from it under the gateway key, so that two requests that refresh at the same moment are given the same one.
+//! A used one that comes back later than [`GRACE`] was stolen, or its successor was: the family ends
+//! (RFC 9700 section 4.14.2).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use aws_lc_rs::hmac;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use quick_cache::sync::Cache;
+use serde::{Deserialize, Serialize};
+
+use crate::base::id::PublicId;
+use crate::base::random::Random;
+use crate::base::secret::Secret;
+use crate::base::time::{Clock, Timestamp};
+use crate::base::token::{Token, TokenHash};
+use crate::crypto::access::{AccessClaims, AccessKey};
+use crate::crypto::key::{GatewayKey, Purpose};
+use crate::store::volatile::{Entry, Key, Kind, NewEntry, Volatile};
+
+use super::IdentityFault;
+use super::session::{Live, Opening, Sessions};
+
+/// For how long a used refresh token still gives its successor.
+pub const GRACE: Duration = Duration::from_secs(10);
+
+/// Who asks for tokens at our own door (RFC 9068 wants to know).
+const CLIENT: &str = "portcullis";
+
+/// Tokens whose signature was found good; at some 100 bytes each.
+const VERIFIED: usize = 50_000;
+
+/// How long tokens live.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TokenSettings {
+    /// An access token.
+    pub access: Duration,
+    /// A refresh token that is not used; `session.max` ends its family in any case.
+    pub refresh: Duration,
+}
+
+/// Makes, renews and reads tokens. Clones share it.
+#[derive(Clone)]
+pub struct Tokens(Arc<Inner>);
+
+struct Inner {
+    sessions: Sessions,
+    volatile: Arc<dyn Volatile>,
+    key: AccessKey,
+    successors: hmac::Key,
+    clock: Clock,
+    random: Random,
+    terms: ArcSwap<Terms>,
+    /// Signatures that were checked. Everything else about a token is looked at every time.
+    verified: Cache<TokenHash, Verified>,
+}
+
+struct Terms {
+    issuer: String,
+    settings: TokenSettings,
+}
+
+#[derive(Clone, Copy)]
+struct Verified {
+    sid: PublicId,
+    /// In seconds.
+    ends: i64,
+}
+
+/// What a program is given.
+#[derive(Debug)]
+pub struct Pair {
+    /// Opens our API, and rules that say `auth: [jwt]`.
+    pub access: Secret<String>,
+    /// Gives the next pair, once.
+    pub refresh: Token,
+    /// How long the access token lives.
+    pub expires_in: Duration,
+}
+
+/// Why there is no next pair.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum RefreshRefusal {
+    /// Not a refresh token of a live session.
+    #[error("not a refresh token of a live session")]
+    Invalid,
+    /// Used before, and not just now: its family has been ended.
+    #[error("a used refresh token came back")]
+    Reused,
+    /// Something failed.
+    #[error(transparent)]
+    Fault(#[from] IdentityFault),
+}
+
+/// What is stored of a refresh token.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Record {
+    sid: PublicId,
+    spent_at: Option<i64>,
+}
+
+impl TokenSettings {
+    /// The settings where the file says nothing.
+    pub const DEFAULT: Self = Self {
+        access: Duration::from_mins(30),
+        refresh: Duration::from_hours(7 * 24),
+    };
+}
+
+impl Tokens {
+    /// Tokens for these sessions, signed as `issuer`.
+    #[must_use]
+    pub fn new(
+        (sessions, volatile): (Sessions, Arc<dyn Volatile>),
+        (access, gateway): (AccessKey, &GatewayKey),
+        (clock, random): (Clock, Random),
+        issuer: String,
+        settings: TokenSettings,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            sessions,
+            volatile,
+            key: access,
+            successors: gateway.mac(Purpose::Refresh),
+            clock,
+            random,
+            terms: ArcSwap::from_pointee(Terms { issuer, settings }),
+            verified: Cache::new(VERIFIED),
+        }))
+    }
+
+    /// Takes new settings after a reload.
+    pub fn configure(&self, issuer: String, settings: TokenSettings) {
+        self.0.terms.store(Arc::new(Terms { issuer, settings }));
+        self.0.verified.clear();
+    }
+
+    /// The key, for the key set.
+    #[must_use]
+    pub fn key(&self) -> &AccessKey {
+        &self.0.key
+    }
+
+    /// Begins a session and hands out the first pair.
+    ///
+    /// # Errors
+    /// When the store does not answer, or nothing can be signed.
+    pub async fn issue(&self, opening: &Opening<'_>) -> Result<Pair, IdentityFault> {
+        let inner = &self.0;
+        let settings = inner.terms.load().settings;
+        let sid = inner
+            .sessions
+            .begin_for_tokens(opening, settings.refresh)
+            .await?;
+        let refresh = Token::generate(&inner.random)?;
+        let until = inner.clock.now().plus(settings.refresh);
+        self.keep(&refresh, sid, opening.user.id.0, until).await?;
+        let access = self.sign(sid, opening.user.subject)?;
+        Ok(self.pair(access, refresh))
+    }
+
+    /// The next pair.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub async fn refresh(&self, text: &str) -> Result<Pair, RefreshRefusal> {
+        let inner = &self.0;
+        let token = Token::parse(text).map_err(|_| RefreshRefusal::Invalid)?;
+        let key = Key::from(token.hash());
+        // Whoever loses the race below finds the token spent just now on the second round.
+        for _ in 0..2 {
+            let now = inner.clock.now();
+            let entry = inner.volatile.get(Kind::Refresh, &key, now).await;
+            let Some(entry) = entry.map_err(IdentityFault::from)? else {
+                return Err(RefreshRefusal::Invalid);
+            };
+            let record = Record::decode(&entry).ok_or(RefreshRefusal::Invalid)?;
+            let live = inner.sessions.find_sid(record.sid).await?;
+            let live = live.ok_or(RefreshRefusal::Invalid)?;
+            match record.spent_at.map(Timestamp::from_millis) {
+                None if self.spend(&token, &entry, record, now).await? => {}
+                None => continue,
+                Some(at) if now.since(at) <= GRACE => {}
+                Some(_) => {
+                    inner.sessions.end_sid(record.sid).await?;
+                    tracing::warn!(sid = %record.sid, user = %live.identity.id, "a used refresh token came back: its session was ended");
+                    return Err(RefreshRefusal::Reused);
+                }
+            }
+            let access = self.sign(record.sid, live.identity.subject)?;
+            return Ok(self.pair(access, self.successor(&token)?));
+        }
+        Err(RefreshRefusal::Invalid)
+    }
+
+    /// The live session that an access token stands for; none when it is not good, or no more.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn find(&self, token: &str) -> Result<Option<Arc<Live>>, IdentityFault> {
+        match self.verify(token) {
+            Some(sid) => self.0.sessions.find_sid(sid).await,
+            None => Ok(None),
+        }
+    }
+
+    fn verify(&self, token: &str) -> Option<PublicId> {
+        let inner = &self.0;
+        let (hash, now) = (TokenHash::of(token.as_bytes()), inner.clock.now());
+        if let Some(known) = inner.verified.get(&hash) {
+            return (now.seconds() < known.ends).then_some(known.sid);
+        }
+        let claims = inner
+            .key
+            .verify(token, &inner.terms.load().issuer, now)
+            .ok()?;
+        let sid = claims.sid.parse().ok()?;
+        let ends = claims.exp;
+        inner.verified.insert(hash, Verified { sid, ends });
+        Some(sid)
+    }
+
+    /// Marks a token as used and makes sure that its successor is there; whether nobody else was quicker. In
+    /// this order, so that a death in between leaves a token that can be used again.
+    async fn spend(
+        &self,
+        token: &Token,
+        entry: &Entry,
+        record: Record,
+        now: Timestamp,
+    ) -> Result<bool, IdentityFault> {
+        let inner = &self.0;
+        let until = now.plus(inner.terms.load().settings.refresh);
+        let owner = entry.owner.unwrap_or_default();
+        let successor = self.successor(token)?;
+        self.keep(&successor, record.sid, owner, until).await?;
+        let spent = Record {
+            spent_at: Some(now.millis()),
+            ..record
+        };
+        let written = inner
+            .volatile
+            .replace(
+                Kind::Refresh,
+                &entry.key,
+                entry.version,
+                spent.encode()?,
+                entry.expires_at,
+                now,
+            )
+            .await?;
+        inner.sessions.extend(record.sid, until).await?;
+        Ok(written.is_some())
+    }
+
+    async fn keep(
+        &self,
+        token: &Token,
+        sid: PublicId,
+        owner: i64,
+        until: Timestamp,
+    ) -> Result<(), IdentityFault> {
+        let record = Record {
+            sid,
+            spent_at: None,
+        };
+        let entry = NewEntry {
+            key: Key::from(token.hash()),
+            value: record.encode()?,
+            owner: Some(owner),
+            expires_at: until,
+        };
+        let now = self.0.clock.now();
+        // It may be there already: made by somebody who refreshes at the same moment.
+        self.0
+            .volatile
+            .create(Kind::Refresh, entry, now)
+            .await
+            .map(drop)
+            .map_err(Into::into)
+    }
+
+    fn successor(&self, token: &Token) -> Result<Token, IdentityFault> {
+        let tag = hmac::sign(&self.0.successors, token.expose().as_bytes());
+        Token::parse(&URL_SAFE_NO_PAD.encode(tag))
+            .map_err(|error| IdentityFault::Signing(error.to_string()))
+    }
+
+    fn sign(&self, sid: PublicId, subject: PublicId) -> Result<Secret<String>, IdentityFault> {
+        let inner = &self.0;
+        let (terms, now) = (inner.terms.load(), inner.clock.now().seconds());
+        let life = i64::try_from(terms.settings.access.as_secs()).unwrap_or(i64::MAX);
+        let claims = AccessClaims {
+            iss: terms.issuer.clone(),
+            aud: terms.issuer.clone(),
+            sub: subject.to_string(),
+            client_id: CLIENT.to_owned(),
+            sid: sid.to_string(),
+            jti: PublicId::generate(&inner.random).to_string(),
+            iat: now,
+            exp: now.saturating_add(life),
+        };
+        inner
+            .key
+            .sign(&claims)
+            .map_err(|fault| IdentityFault::Signing(fault.to_string()))
+    }
+
+    fn pair(&self, access: Secret<String>, refresh: Token) -> Pair {
+        Pair {
+            access,
+            refresh,
+            expires_in: self.0.terms.load().settings.access,
+        }
+    }
+}
+
+impl Record {
+    fn encode(self) -> Result<Vec<u8>, IdentityFault> {
+        serde_json::to_vec(&self).map_err(|error| IdentityFault::Store(error.to_string()))
+    }
+
+    fn decode(entry: &Entry) -> Option<Self> {
+        serde_json::from_slice(&entry.value)
+            .inspect_err(|error| tracing::error!(%error, "unreadable refresh token in the store"))
+            .ok()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,33 @@
+//! Reading a JSON body: an object with the fields that are known, once each, and nothing else.
+
+use axum::Json;
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{FromRequest, Request};
+use serde::de::DeserializeOwned;
+
+use super::error::Problem;
+
+/// A JSON object that is exactly a `T`.
+#[derive(Debug)]
+pub struct Body<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let sent: Result<Json<serde_json::Value>, JsonRejection> =
+            Json::from_request(request, state).await;
+        let sent = sent?.0;
+        // Serde would take an array for a struct.
+        if !sent.is_object() {
+            return Err(Problem::invalid(
+                &["body"],
+                "must be an object",
+                "object_type",
+            ));
+        }
+        serde_json::from_value(sent)
+            .map(Self)
+            .map_err(|error| Problem::invalid(&["body"], &error.to_string(), "value_error"))
+    }
+}

@@ -1,0 +1,206 @@
+//! Who calls a handler of ours: the same credentials, judged the same way, as in front of any service.
+//!
+//! A caller is proved by a session cookie or by an access token. A call that changes something on behalf of a
+//! cookie must come from our own site; one with a token need not, since no browser sends a token by itself.
+
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use http::header::{self, HeaderMap, HeaderValue};
+use http::request::Parts;
+use http::{Method as Verb, StatusCode};
+
+use crate::base::identity::{Identity, Method};
+use crate::base::name::Permission;
+use crate::base::secret::Secret;
+use crate::base::token::Token;
+use crate::crypto::cookie;
+use crate::gate::visitor::Visitor;
+use crate::identity::session::Live;
+
+use super::error::Problem;
+use super::{Web, csrf};
+
+/// Somebody who has proved who they are, and may do whatever their rights allow.
+#[derive(Clone, Debug)]
+pub struct Caller(pub Proved);
+
+/// Somebody who has proved who they are, but may have to choose another password before anything else.
+#[derive(Clone, Debug)]
+pub struct Proved {
+    /// The session behind the credential.
+    pub live: Arc<Live>,
+    /// How it was proved.
+    pub method: Method,
+    /// The cookie's token, where it was a cookie.
+    pub cookie: Option<Token>,
+}
+
+impl Caller {
+    /// Who it is.
+    #[must_use]
+    pub fn identity(&self) -> &Identity {
+        &self.0.live.identity
+    }
+
+    /// Goes on only with this permission.
+    ///
+    /// # Errors
+    /// 403 without it.
+    pub fn require(&self, permission: &str) -> Result<(), Problem> {
+        if holds(self.identity(), permission) {
+            return Ok(());
+        }
+        Err(Problem::new(
+            StatusCode::FORBIDDEN,
+            "FORBIDDEN",
+            &format!("This needs the permission {permission}."),
+        ))
+    }
+
+    /// Goes on only for a superuser.
+    ///
+    /// # Errors
+    /// 403 for everybody else.
+    pub fn require_superuser(&self) -> Result<(), Problem> {
+        if self.identity().superuser {
+            return Ok(());
+        }
+        Err(Problem::new(
+            StatusCode::FORBIDDEN,
+            "FORBIDDEN",
+            "Only a superuser may do this.",
+        ))
+    }
+}
+
+/// Whether somebody holds a permission; a superuser holds every one.
+#[must_use]
+pub fn holds(who: &Identity, permission: &str) -> bool {
+    who.superuser
+        || who
+            .permissions
+            .iter()
+            .map(Permission::as_str)
+            .any(|held| held == permission)
+}
+
+impl FromRequestParts<Web> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, web: &Web) -> Result<Self, Problem> {
+        let proved = Proved::from_request_parts(parts, web).await?;
+        if proved.live.must_change_password {
+            return Err(Problem::new(
+                StatusCode::FORBIDDEN,
+                "PASSWORD_CHANGE_REQUIRED",
+                "Your password was set by somebody else. Please choose another one first.",
+            ));
+        }
+        Ok(Self(proved))
+    }
+}
+
+impl FromRequestParts<Web> for Proved {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, web: &Web) -> Result<Self, Problem> {
+        let visitor = visitor(parts)?;
+        let proved = prove(web, &visitor, &parts.headers).await?;
+        let proved = proved.ok_or_else(Problem::unauthenticated)?;
+        let changes = !matches!(parts.method, Verb::GET | Verb::HEAD | Verb::OPTIONS);
+        if changes && proved.method == Method::Session {
+            csrf::check(&parts.headers, &visitor.snapshot.sites)?;
+        }
+        Ok(proved)
+    }
+}
+
+/// Somebody, if anybody: for pages that look different to who is signed in.
+///
+/// # Errors
+/// 401 for a token that is not good, 400 for two credentials of two users, 503 when the store does not answer.
+pub async fn prove(
+    web: &Web,
+    visitor: &Visitor,
+    headers: &HeaderMap,
+) -> Result<Option<Proved>, Problem> {
+    let by_cookie = by_cookie(web, visitor, headers).await?;
+    let Some(bearer) = bearer(headers) else {
+        return Ok(by_cookie);
+    };
+    let live = web.tokens.find(bearer.expose()).await?;
+    let live = live.ok_or_else(Problem::bad_token)?;
+    if by_cookie.is_some_and(|other| other.live.identity.id != live.identity.id) {
+        let text = "The session and the access token belong to different users.";
+        return Err(Problem::new(
+            StatusCode::BAD_REQUEST,
+            "TWO_IDENTITIES",
+            text,
+        ));
+    }
+    Ok(Some(Proved {
+        live,
+        method: Method::Jwt,
+        cookie: None,
+    }))
+}
+
+async fn by_cookie(
+    web: &Web,
+    visitor: &Visitor,
+    headers: &HeaderMap,
+) -> Result<Option<Proved>, Problem> {
+    let Some(token) = session_token(visitor, headers) else {
+        return Ok(None);
+    };
+    let live = web.sessions.find(&token).await?;
+    Ok(live.map(|live| Proved {
+        live,
+        method: Method::Session,
+        cookie: Some(token),
+    }))
+}
+
+/// The token of the session cookie, if there is exactly one.
+#[must_use]
+pub fn session_token(visitor: &Visitor, headers: &HeaderMap) -> Option<Token> {
+    cookie::token(text(headers, &header::COOKIE), visitor.cookies.session)
+}
+
+/// A header as text.
+#[must_use]
+pub fn text<'a>(headers: &'a HeaderMap, name: &header::HeaderName) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+/// Whether a person is looking at the answer.
+#[must_use]
+pub fn wants_page(headers: &HeaderMap) -> bool {
+    let html = |value: &HeaderValue| value.to_str().is_ok_and(|text| text.contains("text/html"));
+    headers.get_all(header::ACCEPT).iter().any(html)
+}
+
+/// What the proxy told us of the request.
+///
+/// # Errors
+/// When it told us nothing, which is a fault of ours.
+pub fn visitor(parts: &Parts) -> Result<Visitor, Problem> {
+    parts
+        .extensions
+        .get::<Visitor>()
+        .cloned()
+        .ok_or_else(Problem::internal)
+}
+
+/// What stands behind `Bearer`; every other scheme is none of ours, and no good here.
+fn bearer(headers: &HeaderMap) -> Option<Secret<String>> {
+    let mut lines = headers.get_all(header::AUTHORIZATION).iter();
+    let line = lines.next()?;
+    let alone = lines.next().is_none();
+    let token = line.to_str().ok().filter(|_| alone).and_then(|line| {
+        let (scheme, token) = line.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then_some(token)
+    });
+    Some(Secret::new(token.unwrap_or_default().to_owned()))
+}
