@@ -28,7 +28,7 @@
 //! | 4 | [`gate`] | the engine: one judgement for everybody who asks |
 //! | 3 | [`identity`] | who are you: login, sessions, the account check |
 //! | 2 | [`store`] | everything that is kept |
-//! | 1 | [`policy`], [`crypto`], [`telemetry`] | pure decisions; pure cryptography; what operators see |
+//! | 1 | [`policy`], [`crypto`], [`telemetry`], [`outbound`] | pure decisions; pure cryptography; what operators see; the one HTTP client |
 //! | 0 | [`base`] | words of the domain: time, randomness, secrets, names, hosts |
 //!
 //! # The words
@@ -45,6 +45,7 @@ pub mod config;
 pub mod crypto;
 pub mod gate;
 pub mod identity;
+pub mod outbound;
 pub mod policy;
 pub mod proxy;
 pub mod store;

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 /// The floors, lowest first. Modules that share a floor do not know each other.
 const FLOORS: [&[&str]; 9] = [
     &["base"],
-    &["policy", "crypto", "telemetry"],
+    &["policy", "crypto", "telemetry", "outbound"],
     &["store"],
     &["identity"],
     &["gate"],

@@ -88,6 +88,20 @@ impl Email {
         &self.written
     }
 
+    /// What stands before the `@`, as it was written: a server may tell its case.
+    #[must_use]
+    pub fn local(&self) -> &str {
+        let parts = self.written.rsplit_once('@');
+        parts.map_or("", |(local, _)| local)
+    }
+
+    /// The domain, in lower case and ASCII.
+    #[must_use]
+    pub fn domain(&self) -> &str {
+        let parts = self.folded.rsplit_once('@');
+        parts.map_or("", |(_, domain)| domain)
+    }
+
     /// Lower case, the domain in ASCII: what is unique and compared.
     #[must_use]
     pub fn folded(&self) -> &str {
@@ -109,16 +123,21 @@ impl FromStr for Email {
         bounded(written, EMAIL_MAX)?;
         let (local, domain) = written.rsplit_once('@').ok_or(NameError::Email)?;
         let odd = |c: char| c.is_whitespace() || c.is_control() || "@\"(),:;<>[]\\".contains(c);
-        if local.is_empty() || local.chars().count() > 64 || local.contains(odd) {
+        // RFC 5321 section 4.5.3.1.1 counts octets; a dot joins two atoms (RFC 5322 section 3.2.3).
+        if local.split('.').any(str::is_empty) || local.len() > 64 || local.contains(odd) {
             return Err(NameError::Email);
         }
         let host = url::Host::parse(domain).map_err(|_| NameError::Email)?;
         let url::Host::Domain(host) = host else {
             return Err(NameError::Email);
         };
+        let host = host.trim_end_matches('.');
+        if !host.split('.').all(is_mail_label) {
+            return Err(NameError::Email);
+        }
         Ok(Self {
             written: written.to_owned(),
-            folded: format!("{}@{}", local.to_lowercase(), host.trim_end_matches('.')),
+            folded: format!("{}@{host}", local.to_lowercase()),
         })
     }
 }
@@ -171,6 +190,16 @@ macro_rules! display_as_str {
 }
 display_as_str!(Username, Email, RoleName, Permission);
 
+/// A label of a domain that mail is sent to (RFC 5321 section 4.1.2): letters, digits, inner hyphens.
+fn is_mail_label(label: &str) -> bool {
+    (1..=63).contains(&label.len())
+        && label
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'-')
+        && !label.starts_with('-')
+        && !label.ends_with('-')
+}
+
 fn bounded(text: &str, max: usize) -> Result<(), NameError> {
     match text.chars().count() {
         0 => Err(NameError::Empty),
@@ -214,6 +243,10 @@ mod tests {
         let email: Email = "Bob.X+tag@Bücher.Example".parse().unwrap();
         assert_eq!(email.as_str(), "Bob.X+tag@Bücher.Example");
         assert_eq!(email.folded(), "bob.x+tag@xn--bcher-kva.example");
+        assert_eq!(
+            (email.local(), email.domain()),
+            ("Bob.X+tag", "xn--bcher-kva.example")
+        );
         let long = format!("{}@x.test", "a".repeat(320));
         for bad in [
             "",
@@ -225,6 +258,12 @@ mod tests {
             "a@x,b@y",
             "\"a\"@x",
             "a@[127.0.0.1]",
+            ".a@x",
+            "a.@x",
+            "a..b@x",
+            "a@x_y.test",
+            "a@-x.test",
+            "a@x..test",
             &long,
         ] {
             assert!(bad.parse::<Email>().is_err(), "{bad:?}");

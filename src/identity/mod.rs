@@ -1,8 +1,12 @@
-//! Who are you: logging in, staying logged in, and the account check that every door shares.
+//! Who are you: logging in, staying logged in, and the account check that every door shares; and what others
+//! are told of it, by [`mail`] and [`hooks`].
 
 pub mod account;
 pub mod hashing;
+pub mod hooks;
 pub mod login;
+pub mod mail;
+pub mod outbox;
 pub mod session;
 pub mod settings;
 pub mod throttle;
@@ -20,6 +24,12 @@ pub enum IdentityFault {
     /// A token could not be made.
     #[error("signing: {0}")]
     Signing(String),
+    /// A letter could not be written, or no mail is set up.
+    #[error("mail: {0}")]
+    Mail(String),
+    /// A message could not be sealed.
+    #[error("outbox: {0}")]
+    Outbox(String),
 }
 
 impl From<crate::store::error::DbError> for IdentityFault {
@@ -31,6 +41,12 @@ impl From<crate::store::error::DbError> for IdentityFault {
 impl From<crate::store::volatile::VolatileError> for IdentityFault {
     fn from(error: crate::store::volatile::VolatileError) -> Self {
         Self::Store(error.to_string())
+    }
+}
+
+impl From<crate::crypto::key::KeyFault> for IdentityFault {
+    fn from(error: crate::crypto::key::KeyFault) -> Self {
+        Self::Outbox(error.to_string())
     }
 }
 

@@ -8,6 +8,7 @@ use pingora::protocols::http::ServerSession;
 use crate::identity::hashing::Hashing;
 use crate::identity::session::Sessions;
 use crate::store::Store;
+use crate::store::outbox::{Kind, Waiting};
 use crate::telemetry::metrics::Metrics;
 
 use super::drain::Drain;
@@ -38,11 +39,30 @@ impl Admin {
                 .set(i64::try_from(count).unwrap_or(i64::MAX)),
             Err(fault) => tracing::warn!(%fault, "could not count sessions"),
         }
+        match self.store.outbox.waiting().await {
+            Ok(waiting) => self.count_waiting(&waiting),
+            Err(error) => tracing::warn!(%error, "could not count the outbox"),
+        }
         match self.metrics.render() {
             Ok(text) => answer(200, "text/plain; version=0.0.4; charset=utf-8", text),
             Err(fault) => {
                 tracing::error!(%fault, "could not render metrics");
                 answer(500, "text/plain", b"metrics failed\n".to_vec())
+            }
+        }
+    }
+
+    fn count_waiting(&self, waiting: &[Waiting]) {
+        for kind in Kind::ALL {
+            for (tried, state) in [(false, "new"), (true, "tried")] {
+                let found = waiting
+                    .iter()
+                    .find(|one| one.kind == kind && one.tried == tried);
+                let count = found.map_or(0, |one| i64::try_from(one.count).unwrap_or(i64::MAX));
+                self.metrics
+                    .outbox_messages
+                    .with_label_values(&[kind.as_str(), state])
+                    .set(count);
             }
         }
     }

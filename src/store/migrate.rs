@@ -65,8 +65,13 @@ const SCRIPTS: &[Script] = &[
     },
     Script {
         version: 4,
+        name: "outbox",
+        sql: include_str!("migrations/0004_outbox.sql"),
+    },
+    Script {
+        version: 5,
         name: "password_version",
-        sql: include_str!("migrations/0004_password_version.sql"),
+        sql: include_str!("migrations/0005_password_version.sql"),
     },
 ];
 

@@ -11,6 +11,7 @@ pub mod error;
 pub mod keys;
 mod lock;
 pub mod migrate;
+pub mod outbox;
 pub mod roles;
 mod sqlite;
 pub mod statement;
@@ -33,6 +34,7 @@ pub use self::db::{Db, Observer};
 pub use self::error::DbError;
 use self::keys::Keys;
 pub use self::migrate::MigrateError;
+use self::outbox::Outbox;
 use self::roles::{Closure, Roles};
 pub use self::url::{DbUrl, DbUrlError};
 use self::users::{User, UserError, Users};
@@ -68,6 +70,8 @@ pub struct Store {
     pub roles: Roles,
     /// Keys that every node shares, sealed.
     pub keys: Keys,
+    /// Mails and webhooks that wait to be sent, sealed.
+    pub outbox: Outbox,
     /// Whatever has an expiry.
     pub volatile: Arc<dyn Volatile>,
 }
@@ -115,6 +119,7 @@ impl Store {
             users: Users::new(db.clone()),
             roles: Roles::new(db.clone()),
             keys: Keys::new(db.clone()),
+            outbox: Outbox::new(db.clone()),
             db,
             volatile,
         })

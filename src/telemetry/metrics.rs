@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus::{
-    Encoder, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts,
-    Registry, TextEncoder,
+    Encoder, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec,
+    Opts, Registry, TextEncoder,
 };
 
 use crate::base::time::Timestamp;
@@ -50,6 +50,10 @@ pub struct Meters {
     pub connections: IntGauge,
     /// Connections closed before they became a request, by reason.
     pub connections_refused: IntCounterVec,
+    /// Messages that wait to be sent, by kind and state, as last counted.
+    pub outbox_messages: IntGaugeVec,
+    /// Attempts to send a message, by kind and result.
+    pub outbox_sent: IntCounterVec,
 }
 
 /// Metrics could not be registered: two of one name, which is a mistake in this file.
@@ -135,6 +139,18 @@ impl Metrics {
                 "Connections closed early.",
                 &["reason"],
             )?,
+            outbox_messages: IntGaugeVec::new(
+                Opts::new(
+                    "portcullis_outbox_messages",
+                    "Mails and webhooks that wait to be sent.",
+                ),
+                &["kind", "state"],
+            )?,
+            outbox_sent: counters(
+                "outbox_sent_total",
+                "Attempts to send a mail or webhook, by how they ended.",
+                &["kind", "result"],
+            )?,
             registry,
         };
         meters.register()?;
@@ -177,7 +193,7 @@ impl Meters {
         let build = counters("build_info", "The version that runs.", &["version"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).inc();
         let process = prometheus::process_collector::ProcessCollector::for_self();
-        let all: [Box<dyn prometheus::core::Collector>; 18] = [
+        let all: [Box<dyn prometheus::core::Collector>; 20] = [
             Box::new(self.requests.clone()),
             Box::new(self.request_duration.clone()),
             Box::new(self.gate_duration.clone()),
@@ -194,6 +210,8 @@ impl Meters {
             Box::new(self.store_duration.clone()),
             Box::new(self.connections.clone()),
             Box::new(self.connections_refused.clone()),
+            Box::new(self.outbox_messages.clone()),
+            Box::new(self.outbox_sent.clone()),
             Box::new(build),
             Box::new(process),
         ];

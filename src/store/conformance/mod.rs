@@ -6,6 +6,7 @@ mod counters;
 mod db;
 mod lives;
 mod mirror;
+mod outbox;
 mod owners;
 mod roles;
 mod sqlite;
