@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::config::Config;
 use crate::config::report::{Fault, Report};
+use crate::crypto::password;
 use crate::proxy::settings::{Destination, Server};
 
 use super::text::{Ink, count};
@@ -79,7 +80,11 @@ fn print(outcome: &Result<Config, Report>, path: &Path) {
     for warning in warnings {
         println!("{} {}", ink.yellow("warning:"), warning.in_file(path));
     }
-    if !faults.is_empty() || !warnings.is_empty() {
+    let notes = outcome.as_ref().map(notes).unwrap_or_default();
+    for note in &notes {
+        println!("{} {note}", ink.dim("note:"));
+    }
+    if !faults.is_empty() || !warnings.is_empty() || !notes.is_empty() {
         println!();
     }
     println!("{}", verdict(outcome, path, ink));
@@ -123,6 +128,7 @@ fn as_json(outcome: &Result<Config, Report>, path: &Path) -> serde_json::Value {
             "fine": true,
             "faults": [],
             "warnings": config.warnings,
+            "notes": notes(config),
             "rules": config.rules.len(),
             "roles": config.roles.len(),
             "upstreams": config.upstreams.len(),
@@ -132,6 +138,18 @@ fn as_json(outcome: &Result<Config, Report>, path: &Path) -> serde_json::Value {
             json!({ "file": path, "fine": false, "faults": report.faults, "warnings": report.warnings })
         }
     }
+}
+
+/// What is as it should be for many, and yet worth knowing. Not counted among the warnings.
+fn notes(config: &Config) -> Vec<String> {
+    let least = config.identity.password.min_length;
+    let short = least < password::Settings::ALONE_MIN_LENGTH;
+    let note = format!(
+        "passwords of {least} characters are accepted (login.password.min_length); NIST SP 800-63B-4 asks for {} \
+         where the password is the only factor",
+        password::Settings::ALONE_MIN_LENGTH
+    );
+    short.then_some(note).into_iter().collect()
 }
 
 /// Upstreams whose servers have no address, asked all at once: a name server may take its time.
@@ -200,6 +218,18 @@ mod tests {
             (&json!(false), &json!("did you mean 'rules'?"))
         );
         assert_eq!(as_json(&outcome("rules: []\n"), path)["fine"], json!(true));
+    }
+
+    #[test]
+    fn short_passwords_are_noted_and_not_warned_of() {
+        let noted = |login: &str| {
+            let text = format!("upstreams: {{}}\nrules: []\n{login}");
+            let config = outcome(&text).unwrap();
+            assert_eq!(config.warnings.len(), 1, "about the rules alone");
+            notes(&config)
+        };
+        insta::assert_snapshot!(noted("").join("\n"), @"passwords of 8 characters are accepted (login.password.min_length); NIST SP 800-63B-4 asks for 15 where the password is the only factor");
+        assert!(noted("login: { password: { min_length: 15 } }").is_empty());
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::{Context, bail};
 
 use crate::app::roles;
+use crate::base::name::{Email, Username};
 use crate::base::random::Random;
 use crate::base::secret::Secret;
 use crate::base::time::Clock;
@@ -67,14 +68,20 @@ impl Stored {
             .with_context(|| format!("there is no user '{name}'"))
     }
 
-    /// A new password from standard input or the prompt, checked and hashed.
+    /// A new password for somebody of these names, from standard input or the prompt, checked and hashed.
     ///
     /// # Errors
     /// When none is given, or it is refused.
-    pub fn new_password(&self, from_stdin: bool) -> anyhow::Result<Secret<String>> {
+    pub fn new_password(
+        &self,
+        from_stdin: bool,
+        username: &Username,
+        email: Option<&Email>,
+    ) -> anyhow::Result<Secret<String>> {
         let text = if from_stdin { read_stdin()? } else { prompt()? };
         let settings = &self.config.identity.password;
-        let password = Password::chosen(text.expose(), settings)
+        let words = self.config.password_words().of_user(username, email);
+        let password = Password::chosen(text.expose(), settings, &words)
             .map_err(|fault| anyhow::anyhow!("the password {fault}"))?;
         Ok(password.hash(settings, &self.random)?)
     }

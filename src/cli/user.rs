@@ -148,11 +148,12 @@ async fn add(
         })
         .transpose()?;
     let roles = parse_roles(stored, roles).await?;
+    let hash = stored.new_password(stdin, &username, email.as_ref())?;
     let new = NewUser {
         subject: PublicId::generate(&stored.random),
         username,
         email,
-        password_hash: Some(stored.new_password(stdin)?),
+        password_hash: Some(hash),
         is_active: true,
         is_superuser: superuser,
         // Whoever can run this command vouches for the address.
@@ -278,7 +279,7 @@ async fn show(stored: &Stored, name: &str, json: bool) -> anyhow::Result<()> {
 
 async fn set_password(stored: &Stored, name: &str, stdin: bool) -> anyhow::Result<()> {
     let user = stored.user(name).await?;
-    let hash = stored.new_password(stdin)?;
+    let hash = stored.new_password(stdin, &user.username, user.email.as_ref())?;
     stored
         .store
         .users

@@ -58,14 +58,15 @@ fn file(root: &At<'_>) -> Option<Config> {
     let tests = policy_test::read_all(&file, &scope, &rules);
     let identity = login::settings(&file);
     let (key, store) = (login::key(&file), listen::store(&file));
-    let (bootstrap, trusted_proxies) = (
-        login::bootstrap(&file, identity.password),
-        listen::trusted_proxies(&file),
-    );
     let (brand, headers, limits) = (
         limits::brand(&file),
         identities::headers(&file),
         limits::limits(&file),
+    );
+    let words = login::words(sites.as_ref().map(|(sites, _)| sites), &brand);
+    let (bootstrap, trusted_proxies) = (
+        login::bootstrap(&file, identity.password, words),
+        listen::trusted_proxies(&file),
     );
     let (log, threads) = (limits::log(&file), limits::threads(&file));
     let (sites, site_is_default) = sites?;

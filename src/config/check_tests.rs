@@ -19,6 +19,7 @@ fn env(name: &str) -> Option<String> {
     let value = match name {
         "PASSWORD" => "correct horse",
         "SHORT" => "x",
+        "CONTEXT" => "gateway2026",
         "EMPTY" => "",
         "KEY" => "0000000000000000000000000000000000000000000000000000000000000000",
         _ => return None,

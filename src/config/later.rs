@@ -18,7 +18,6 @@ pub fn keys(shape: &str) -> &'static [&'static str] {
         "tls" => &["acme"],
         "upstream" => &["health", "retry", "strip", "add"],
         "login" => &["ldap", "webhook", "order", "totp", "passkey", "providers"],
-        "password" => &["blocklist"],
         "tokens" => &["claims"],
         "brand" => &["logo"],
         "identity" => &["preset"],

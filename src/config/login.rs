@@ -3,12 +3,15 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use crate::base::name::Username;
+use crate::base::site::Sites;
 use crate::crypto::access::Algorithm;
 use crate::crypto::key::GatewayKey;
-use crate::crypto::password::{self, Password};
+use crate::crypto::password::{self, Context, Password, Word};
 use crate::identity::account::Demands;
 use crate::identity::settings::{Register, SessionSettings, Settings};
 use crate::identity::tokens::TokenSettings;
+use crate::web::brand::Brand;
 
 use super::raw::{At, Object};
 use super::report::Fault;
@@ -126,6 +129,15 @@ fn password(file: &Object<'_>) -> password::Settings {
             );
         }
     }
+    if let Some(at) = object.get("blocklist") {
+        settings.blocklist = at.boolean().unwrap_or(settings.blocklist);
+        if !settings.blocklist {
+            at.warn(
+                "passwords that everybody tries first are accepted",
+                "NIST SP 800-63B asks for a list of passwords that are refused",
+            );
+        }
+    }
     if let Some(cost) = object.section("argon2", "argon2") {
         argon2(&cost, &mut settings);
     }
@@ -160,19 +172,36 @@ fn memory(at: &At<'_>) -> Option<u32> {
 }
 
 /// The first superuser.
-pub fn bootstrap(file: &Object<'_>, passwords: password::Settings) -> Option<Bootstrap> {
+pub fn bootstrap(
+    file: &Object<'_>,
+    passwords: password::Settings,
+    words: Context,
+) -> Option<Bootstrap> {
     let object = file.section("bootstrap", "bootstrap")?;
-    let username = object
+    let username: Option<Username> = object
         .require("username")
         .and_then(|at| at.parse("a username"));
     let at = object.require("password")?;
     let password = secrets::text(&at)?;
-    if let Err(fault) = Password::chosen(password.expose(), &passwords) {
+    let words = match &username {
+        Some(username) => words.of_user(username, None),
+        None => words,
+    };
+    if let Err(fault) = Password::chosen(password.expose(), &passwords, &words) {
         return at.refuse(format!("the password {fault}"));
     }
     Some(Bootstrap {
         username: username?,
         password,
+    })
+}
+
+/// The words that make no password here: the names of the sites and of the brand.
+pub fn words(sites: Option<&Sites>, brand: &Brand) -> Context {
+    let context = Context::default().with(Word::Site, &brand.name);
+    let hosts = sites.into_iter().flat_map(Sites::iter);
+    hosts.fold(context, |context, site| {
+        context.with(Word::Site, &site.host.to_string())
     })
 }
 

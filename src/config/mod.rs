@@ -13,6 +13,7 @@ use crate::base::net::Networks;
 use crate::base::secret::Secret;
 use crate::base::site::Sites;
 use crate::crypto::key::GatewayKey;
+use crate::crypto::password::Context;
 use crate::gate::settings::IdentityHeaders;
 use crate::identity;
 use crate::policy::index::Policy;
@@ -134,6 +135,12 @@ impl Config {
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self, Report> {
         check::config(text, base, env)
+    }
+
+    /// The words that no password may be made of, less those of an account: see [`Context::of_user`].
+    #[must_use]
+    pub fn password_words(&self) -> Context {
+        login::words(Some(&self.sites), &self.brand)
     }
 
     /// The rules, ready to be asked.

@@ -1,16 +1,25 @@
-//! Password hashes: argon2id in PHC form, with OWASP's parameters unless the file weakens them by name.
+//! Passwords: which may be chosen (`rules`), how they are hashed (argon2id in PHC form, with OWASP's parameters
+//! unless the file weakens them by name), and what they are compared with (`stored`).
 //!
 //! Hashing takes tens of milliseconds and megabytes; whoever calls this runs it on
 //! [`crate::identity::hashing`]'s pool, never on a thread that serves requests.
 
+mod common;
+mod foreign;
+mod rules;
+mod stored;
+
+use argon2::password_hash::PasswordHasher;
 use argon2::password_hash::phc::PasswordHash;
-use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use argon2::{Algorithm, Argon2, Params, Version};
 
 use unicode_normalization::UnicodeNormalization;
 
 use crate::base::random::{NoRandomness, Random};
 use crate::base::secret::Secret;
+
+pub use rules::{Context, PasswordFault, Word};
+pub use stored::{Kind, StoredHash, UnusableHash};
 
 /// How passwords are hashed and which are refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +32,8 @@ pub struct Settings {
     pub lanes: u32,
     /// Fewest characters a new password may have.
     pub min_length: usize,
+    /// Whether common passwords, and those made of the account's or the site's names, are refused.
+    pub blocklist: bool,
 }
 
 impl Settings {
@@ -32,24 +43,17 @@ impl Settings {
         passes: 2,
         lanes: 1,
         min_length: 8,
+        blocklist: true,
     };
+
+    /// The length that NIST SP 800-63B-4 section 3.1.1.2 asks for where the password is the only factor.
+    pub const ALONE_MIN_LENGTH: usize = 15;
 
     /// Whether hashes are cheaper to guess than OWASP advises.
     #[must_use]
     pub const fn is_weak(&self) -> bool {
         (self.memory_kib as u64) * (self.passes as u64) < 19 * 1024 * 2
     }
-}
-
-/// Why a password is refused before it is hashed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum PasswordFault {
-    /// Fewer characters than asked.
-    #[error("must have at least {0} characters")]
-    TooShort(usize),
-    /// More than 1,024 bytes, which nobody types and which costs time to hash.
-    #[error("must have at most 1024 bytes")]
-    TooLong,
 }
 
 /// Hashing itself failed.
@@ -68,7 +72,11 @@ const MAX_BYTES: usize = 1024;
 
 /// A password as it is hashed: NFC, once and for ever (RFC 8265 section 4.2 and NIST SP 800-63B-4 3.1.1.2).
 #[derive(Debug)]
-pub struct Password(Secret<String>);
+pub struct Password {
+    normal: Secret<String>,
+    /// As it was typed, where that is something else: other programs hashed what they were sent.
+    other: Option<Secret<String>>,
+}
 
 impl Password {
     /// Normalises what was typed at a login. Only the upper bound is checked: a password that today's rules
@@ -84,18 +92,22 @@ impl Password {
         if normal.len() > MAX_BYTES {
             return Err(PasswordFault::TooLong);
         }
-        Ok(Self(Secret::new(normal)))
+        let other = (normal != text).then(|| Secret::new(text.to_owned()));
+        let normal = Secret::new(normal);
+        Ok(Self { normal, other })
     }
 
-    /// Checks a new password against the rules.
+    /// Checks a new password against the rules, in its normal form.
     ///
     /// # Errors
-    /// When it is too short or too long.
-    pub fn chosen(text: &str, settings: &Settings) -> Result<Self, PasswordFault> {
+    /// Why nobody may choose it, or nobody of these names.
+    pub fn chosen(
+        text: &str,
+        settings: &Settings,
+        context: &Context,
+    ) -> Result<Self, PasswordFault> {
         let password = Self::typed(text)?;
-        if password.0.expose().chars().count() < settings.min_length {
-            return Err(PasswordFault::TooShort(settings.min_length));
-        }
+        rules::check(password.normal.expose(), settings, context)?;
         Ok(password)
     }
 
@@ -111,30 +123,30 @@ impl Password {
             .map_err(|error| HashFault::Argon2(error.to_string()))
     }
 
-    /// Whether it is the password behind a stored hash. An unreadable hash matches nothing.
+    /// Whether it is the password behind a stored hash of any known kind. An unreadable hash matches nothing.
     #[must_use]
     pub fn matches(&self, stored: &Secret<String>) -> bool {
-        match PasswordHash::new(stored.expose()) {
-            // The parameters are those of the stored hash, not of the settings.
-            Ok(phc) => Argon2::default()
-                .verify_password(self.bytes(), &phc)
-                .is_ok(),
-            Err(_) => false,
-        }
+        let Ok(stored) = StoredHash::parse(stored.expose()) else {
+            return false;
+        };
+        let other = self.other.as_ref();
+        stored.verifies(self.bytes())
+            || other.is_some_and(|other| stored.verifies(other.expose().as_bytes()))
     }
 
     fn bytes(&self) -> &[u8] {
-        self.0.expose().as_bytes()
+        self.normal.expose().as_bytes()
     }
 }
 
-/// Whether a stored hash was made with other parameters than those of today, and should be made anew.
+/// Whether a stored hash was made in another way than those of today, and should be made anew.
 #[must_use]
 pub fn is_outdated(stored: &Secret<String>, settings: &Settings) -> bool {
     let wanted = params(settings).ok();
     let found = PasswordHash::new(stored.expose()).ok().and_then(|phc| {
-        let argon2id = phc.algorithm.as_str() == Algorithm::Argon2id.as_str();
-        Params::try_from(&phc).ok().filter(|_| argon2id)
+        let today = phc.algorithm.as_str() == Algorithm::Argon2id.as_str()
+            && phc.version == Some(Version::V0x13.into());
+        Params::try_from(&phc).ok().filter(|_| today)
     });
     let cost = |p: Params| (p.m_cost(), p.t_cost(), p.p_cost());
     found.map(cost) != wanted.map(cost)
@@ -161,13 +173,13 @@ mod tests {
         memory_kib: 64,
         passes: 1,
         lanes: 1,
-        min_length: 8,
+        ..Settings::DEFAULT
     };
 
     #[test]
     fn a_hash_opens_for_its_password_only() {
         let random = Random::seeded(1);
-        let stored = Password::chosen("correct horse", &CHEAP)
+        let stored = Password::chosen("correct horse", &CHEAP, &Context::default())
             .unwrap()
             .hash(&CHEAP, &random)
             .unwrap();
@@ -185,29 +197,18 @@ mod tests {
     }
 
     #[test]
-    fn a_11_lengths_and_normal_forms() {
-        let chosen = |text: &str| Password::chosen(text, &CHEAP).map(|_| ());
-        assert_eq!(chosen("seven77"), Err(PasswordFault::TooShort(8)));
-        assert_eq!(chosen("😀😀😀😀😀😀😀😀"), Ok(()));
-        assert_eq!(chosen(&"x".repeat(1024)), Ok(()));
-        assert_eq!(chosen(&"x".repeat(1025)), Err(PasswordFault::TooLong));
-        let stored = Password::typed("zo\u{eb} zo\u{eb}")
-            .unwrap()
-            .hash(&CHEAP, &Random::seeded(1))
-            .unwrap();
-        assert!(
-            Password::typed("zoe\u{308} zoe\u{308}")
+    fn a_11_normal_forms_and_no_truncation() {
+        let hash = |text: &str| {
+            Password::typed(text)
                 .unwrap()
-                .matches(&stored)
-        );
-        let long = Password::typed(&"x".repeat(1024))
-            .unwrap()
-            .hash(&CHEAP, &Random::seeded(1))
-            .unwrap();
-        assert!(
-            !Password::typed(&"x".repeat(1023)).unwrap().matches(&long),
-            "no truncation"
-        );
+                .hash(&CHEAP, &Random::seeded(1))
+        };
+        let stored = hash("zo\u{eb} zo\u{eb}").unwrap();
+        let matches = |text: &str, stored| Password::typed(text).unwrap().matches(stored);
+        assert!(matches("zoe\u{308} zoe\u{308}", &stored));
+        let long = hash(&"x".repeat(1024)).unwrap();
+        assert!(matches(&"x".repeat(1024), &long));
+        assert!(!matches(&"x".repeat(1023), &long), "no truncation");
     }
 
     #[test]
