@@ -15,6 +15,7 @@ use crate::base::time::Clock;
 use crate::config::policy_test;
 use crate::config::{Config, KeySource};
 use crate::crypto::jwt::SigningKey;
+use crate::identity::accounts::Accounts;
 use crate::identity::session::Sessions;
 use crate::identity::tokens::Tokens;
 use crate::proxy::running::Running;
@@ -42,6 +43,8 @@ pub struct Reload {
     pub sessions: Sessions,
     /// Whose lives follow the file.
     pub tokens: Tokens,
+    /// Whose terms follow the file.
+    pub accounts: Accounts,
     /// Where reloads are counted.
     pub metrics: Metrics,
     /// The time.
@@ -155,6 +158,7 @@ impl Reload {
         self.sessions.configure(config.identity.session);
         self.tokens
             .configure(config.sites.main().origin.clone(), config.identity.tokens);
+        self.accounts.configure(config.account_terms());
         self.brand.store(Arc::new(config.brand.clone()));
         self.running.store(Arc::new(next));
         // Roles may have changed; whoever is cached with the old ones is looked at again.

@@ -22,8 +22,12 @@ use crate::base::time::Clock;
 use crate::config::{Bootstrap, Config};
 use crate::crypto::password::Password;
 use crate::gate::judge::Gate;
+use crate::identity::accounts::{self, Accounts};
 use crate::identity::hashing::Hashing;
+use crate::identity::hooks::Hooks;
 use crate::identity::login::Logins;
+use crate::identity::mail::Mailer;
+use crate::identity::outbox::Outbox;
 use crate::identity::session::Sessions;
 use crate::identity::tokens::Tokens;
 use crate::proxy::admin::Admin;
@@ -108,6 +112,7 @@ struct Assembled {
     store: Store,
     sessions: Sessions,
     tokens: Tokens,
+    accounts: Accounts,
     hashing: Hashing,
     running: Arc<ArcSwap<crate::proxy::running::Running>>,
     signing: Arc<crate::crypto::jwt::SigningKey>,
@@ -188,12 +193,27 @@ async fn assemble(config: &Config) -> anyhow::Result<Assembled> {
         random.clone(),
         config.identity.password,
     )?;
+    let outbox = Outbox::new(store.outbox.clone(), key.clone(), random.clone());
+    let accounts = Accounts::new(
+        accounts::Parts {
+            store: store.clone(),
+            sessions: sessions.clone(),
+            logins: logins.clone(),
+            hashing: hashing.clone(),
+            mailer: Mailer::new(outbox.clone(), random.clone(), None),
+            hooks: Hooks::new(outbox, random.clone(), Vec::new()),
+            clock: clock.clone(),
+            random: random.clone(),
+        },
+        config.account_terms(),
+    );
     let brand = Arc::new(ArcSwap::from_pointee(config.brand.clone()));
     let templates = Templates::embedded()?;
     let web = Web::new(Parts {
         logins,
         sessions: sessions.clone(),
         tokens: tokens.clone(),
+        accounts: accounts.clone(),
         store: store.clone(),
         key,
         random: random.clone(),
@@ -210,6 +230,7 @@ async fn assemble(config: &Config) -> anyhow::Result<Assembled> {
         store,
         sessions,
         tokens,
+        accounts,
         hashing,
         running,
         signing,
@@ -367,6 +388,7 @@ impl Assembled {
             store: self.store,
             sessions: self.sessions,
             tokens: self.tokens,
+            accounts: self.accounts,
             metrics: self.metrics,
             clock: self.clock,
         }

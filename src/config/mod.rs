@@ -143,6 +143,16 @@ impl Config {
         login::words(Some(&self.sites), &self.brand)
     }
 
+    /// What accounts must keep to.
+    #[must_use]
+    pub fn account_terms(&self) -> identity::accounts::Terms {
+        identity::accounts::Terms {
+            password: self.identity.password,
+            words: self.password_words(),
+            register: self.identity.register,
+        }
+    }
+
     /// The rules, ready to be asked.
     #[must_use]
     pub fn policy(&self) -> Policy {

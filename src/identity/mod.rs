@@ -2,6 +2,7 @@
 //! are told of it, by [`mail`] and [`hooks`].
 
 pub mod account;
+pub mod accounts;
 pub mod hashing;
 pub mod hooks;
 pub mod login;

@@ -8,6 +8,7 @@ use http::header::{self, HeaderValue};
 use serde_json::{Value, json};
 
 use crate::identity::IdentityFault;
+use crate::identity::accounts::AccountFault;
 use crate::identity::login::Refusal;
 use crate::store::DbError;
 
@@ -183,6 +184,55 @@ impl From<Refusal> for Problem {
             }
             Refusal::Busy(_) => Self::unavailable(),
             Refusal::Fault(fault) => fault.into(),
+        }
+    }
+}
+
+impl From<AccountFault> for Problem {
+    fn from(fault: AccountFault) -> Self {
+        let told = fault.to_string();
+        let bad = |code, text: &str| Self::new(StatusCode::BAD_REQUEST, code, text);
+        match fault {
+            AccountFault::UsernameTaken(_) => bad("USERNAME_TAKEN", "The username is taken."),
+            AccountFault::EmailTaken(_) => bad("EMAIL_TAKEN", "The email address is taken."),
+            AccountFault::LastSuperuser => {
+                bad("LAST_SUPERUSER", "This is the last active superuser.")
+            }
+            AccountFault::UnknownRole(_) => bad("UNKNOWN_ROLE", &told),
+            AccountFault::Exists(_) => bad("EXISTS", &told),
+            AccountFault::Fixed(_) => bad("FIXED", &told),
+            AccountFault::Link => bad(
+                "LINK_INVALID",
+                "The link is not good, or no more. Please ask for another one.",
+            ),
+            AccountFault::Missing => Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", "Not found."),
+            AccountFault::Forbidden(why) => Self::new(StatusCode::FORBIDDEN, "FORBIDDEN", why),
+            AccountFault::Closed => Self::new(
+                StatusCode::FORBIDDEN,
+                "REGISTRATION_CLOSED",
+                "Accounts are made by invitation here, or by an administrator.",
+            ),
+            AccountFault::Reauthenticate => Self::new(
+                StatusCode::FORBIDDEN,
+                "REAUTHENTICATION_REQUIRED",
+                "Please send your current password as well.",
+            ),
+            AccountFault::Password(_) => {
+                Self::invalid(&["body", "password"], &told, "password_refused")
+            }
+            AccountFault::TooMany => Self::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "TOO_MANY_REQUESTS",
+                "Too many requests. Please wait a while.",
+            )
+            .retry_after(600),
+            // Not 401: whoever asks is signed in.
+            AccountFault::Refused(Refusal::Invalid) => {
+                bad("WRONG_PASSWORD", "The current password is wrong.")
+            }
+            AccountFault::Refused(refusal) => refusal.into(),
+            AccountFault::Busy(_) => Self::unavailable(),
+            AccountFault::Fault(fault) => fault.into(),
         }
     }
 }

@@ -25,6 +25,7 @@ use axum::routing::{get, post};
 use crate::base::random::Random;
 use crate::base::time::Clock;
 use crate::crypto::key::GatewayKey;
+use crate::identity::accounts::Accounts;
 use crate::identity::login::Logins;
 use crate::identity::session::Sessions;
 use crate::identity::tokens::Tokens;
@@ -46,6 +47,8 @@ pub struct Parts {
     pub sessions: Sessions,
     /// Tokens for programs.
     pub tokens: Tokens,
+    /// Making, changing and looking after accounts.
+    pub accounts: Accounts,
     /// Where accounts are.
     pub store: Store,
     /// Keys form tokens.

@@ -1,0 +1,187 @@
+//! Accounts, and everything that people do with them: making one, proving an address, changing what is theirs,
+//! and looking after those of others.
+//!
+//! One place for the API, the pages and whatever comes: who asks is an [`Actor`], what came of it is told by a
+//! letter to whom it concerns and by an [`Event`] to hooks, and what was derived from the account before is
+//! looked at again. Nothing here reads a request or makes an answer.
+
+mod fault;
+mod letters;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use crate::base::id::{PublicId, UserId};
+use crate::base::identity::Identity;
+use crate::base::name::{Email, Username};
+use crate::base::random::Random;
+use crate::base::secret::Secret;
+use crate::base::time::{Clock, Timestamp};
+use crate::crypto::password::{self, Context, Password};
+use crate::store::{Account, Store};
+
+use super::IdentityFault;
+use super::hashing::Hashing;
+use super::hooks::{Event, Hooks};
+use super::login::Logins;
+use super::mail::Mailer;
+use super::session::Sessions;
+use super::settings::Register;
+
+pub use fault::AccountFault;
+
+/// Everything about accounts. Clones share it.
+#[derive(Clone)]
+pub struct Accounts(Arc<Inner>);
+
+/// What accounts are made of, handed over by `app`.
+pub struct Parts {
+    /// Where they are kept.
+    pub store: Store,
+    /// Their sessions.
+    pub sessions: Sessions,
+    /// Checks passwords.
+    pub logins: Logins,
+    /// Hashes passwords.
+    pub hashing: Hashing,
+    /// Writes to people.
+    pub mailer: Mailer,
+    /// Tells other programs.
+    pub hooks: Hooks,
+    /// The time.
+    pub clock: Clock,
+    /// The dice.
+    pub random: Random,
+}
+
+/// What the file says of accounts; a reload replaces it.
+#[derive(Clone, Debug)]
+pub struct Terms {
+    /// What a password must be.
+    pub password: password::Settings,
+    /// Words of the site that no password may be made of.
+    pub words: Context,
+    /// Who may make an account.
+    pub register: Register,
+}
+
+struct Inner {
+    parts: Parts,
+    terms: ArcSwap<Terms>,
+}
+
+/// Where links in letters lead: made from `site` and `prefix`, never from a request.
+#[derive(Clone, Copy, Debug)]
+pub struct Links<'a> {
+    /// Scheme, host and port of the main site.
+    pub origin: &'a str,
+    /// Where our own pages are.
+    pub prefix: &'a str,
+}
+
+/// Whoever does something.
+#[derive(Clone, Copy, Debug)]
+pub struct Actor<'a> {
+    /// Who it is.
+    pub who: &'a Identity,
+    /// In which session.
+    pub sid: PublicId,
+    /// When they logged in.
+    pub since: Timestamp,
+    /// Where from.
+    pub ip: IpAddr,
+}
+
+impl Accounts {
+    /// Accounts over these parts.
+    #[must_use]
+    pub fn new(parts: Parts, terms: Terms) -> Self {
+        let terms = ArcSwap::from_pointee(terms);
+        Self(Arc::new(Inner { parts, terms }))
+    }
+
+    /// Takes new terms after a reload.
+    pub fn configure(&self, terms: Terms) {
+        self.0.terms.store(Arc::new(terms));
+    }
+
+    /// Who may make an account.
+    #[must_use]
+    pub fn register_mode(&self) -> Register {
+        self.0.terms.load().register
+    }
+
+    /// Whether letters can be sent: without, links are shown to whoever made them.
+    #[must_use]
+    pub fn has_mail(&self) -> bool {
+        self.parts().mailer.is_on()
+    }
+
+    /// An account and everything it holds.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub async fn account(&self, id: UserId) -> Result<Account, AccountFault> {
+        let found = self.parts().store.account(id).await?;
+        found.ok_or(AccountFault::Missing)
+    }
+
+    fn parts(&self) -> &Parts {
+        &self.0.parts
+    }
+
+    fn now(&self) -> Timestamp {
+        self.parts().clock.now()
+    }
+
+    /// Hashes a new password, if its owner may choose it.
+    async fn hash(
+        &self,
+        text: &Secret<String>,
+        username: &Username,
+        email: Option<&Email>,
+    ) -> Result<Secret<String>, AccountFault> {
+        let terms = self.0.terms.load();
+        let context = terms.words.clone().of_user(username, email);
+        let settings = terms.password;
+        let password = Password::chosen(text.expose(), &settings, &context)?;
+        let random = self.parts().random.clone();
+        let hashed = self
+            .parts()
+            .hashing
+            .run(move || password.hash(&settings, &random));
+        hashed
+            .await
+            .map_err(AccountFault::Busy)?
+            .map_err(|fault| IdentityFault::Random(fault.to_string()).into())
+    }
+
+    /// Tells hooks. What cannot be told is logged: it happened all the same.
+    async fn tell(&self, event: Event) {
+        if let Err(fault) = self.parts().hooks.tell(&event, self.now()).await {
+            tracing::error!(%fault, topic = event.topic.as_str(), "could not leave word for the hooks");
+        }
+    }
+
+    /// Looks again at everything that was derived from accounts: the next request of every session sees what
+    /// was changed.
+    async fn changed(&self) -> Result<(), AccountFault> {
+        Ok(self.parts().sessions.revalidate().await?)
+    }
+}
+
+impl Links<'_> {
+    /// A page of ours with a token behind it.
+    #[must_use]
+    pub fn with_token(&self, page: &str, token: &crate::base::token::Token) -> String {
+        format!("{}?token={}", self.to(page), token.expose())
+    }
+
+    /// A page of ours.
+    #[must_use]
+    pub fn to(&self, page: &str) -> String {
+        format!("{}{}/{page}", self.origin, self.prefix)
+    }
+}
