@@ -37,13 +37,15 @@ const DEFAULT_KEY: &str = "data/gateway.key";
 /// Passwords and sessions.
 pub fn settings(file: &Object<'_>) -> Settings {
     let (tokens, algorithm) = tokens(file);
-    let (register, verified_email) = doors(file);
+    let login = file.section("login", "login");
+    let object = login.and_then(|login| login.section("password", "password"));
+    let (register, verified_email) = object.as_ref().map_or_else(Default::default, doors);
     Settings {
         session: SessionSettings {
             demands: Demands { verified_email },
             ..session(file)
         },
-        password: password(file),
+        password: object.as_ref().map_or(password::Settings::DEFAULT, password),
         register,
         tokens,
         algorithm,
@@ -51,11 +53,7 @@ pub fn settings(file: &Object<'_>) -> Settings {
 }
 
 /// Who may make an account, and whether its address must be proved.
-fn doors(file: &Object<'_>) -> (Register, bool) {
-    let login = file.section("login", "login");
-    let Some(object) = login.and_then(|login| login.section("password", "password")) else {
-        return (Register::default(), false);
-    };
+fn doors(object: &Object<'_>) -> (Register, bool) {
     let register = object
         .get("register")
         .and_then(|at| at.choice("kind of registration", &Register::ALL));
@@ -111,12 +109,8 @@ fn session(file: &Object<'_>) -> SessionSettings {
     }
 }
 
-fn password(file: &Object<'_>) -> password::Settings {
+fn password(object: &Object<'_>) -> password::Settings {
     let mut settings = password::Settings::DEFAULT;
-    let login = file.section("login", "login");
-    let Some(object) = login.and_then(|login| login.section("password", "password")) else {
-        return settings;
-    };
     if let Some(at) = object.get("min_length") {
         settings.min_length = at
             .integer(1..=128)

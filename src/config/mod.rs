@@ -150,6 +150,12 @@ impl Config {
             password: self.identity.password,
             words: self.password_words(),
             register: self.identity.register,
+            named_roles: self
+                .rules
+                .iter()
+                .flat_map(|rule| rule.allow.roles())
+                .cloned()
+                .collect(),
         }
     }
 

@@ -1,5 +1,8 @@
 //! Reading a JSON body: an object with the fields that are known, once each, and nothing else.
 
+use std::fmt::Display;
+use std::str::FromStr;
+
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{FromRequest, Request};
@@ -10,6 +13,27 @@ use super::error::Problem;
 /// A JSON object that is exactly a `T`.
 #[derive(Debug)]
 pub struct Body<T>(pub T);
+
+/// A field that must be a `T`, such as an e-mail address.
+///
+/// # Errors
+/// 422 that names the field.
+pub fn field<T: FromStr<Err: Display>>(name: &str, text: &str) -> Result<T, Problem> {
+    text.parse().map_err(|error: T::Err| {
+        Problem::invalid(&["body", name], &error.to_string(), "value_error")
+    })
+}
+
+/// The same, where it may be left out.
+///
+/// # Errors
+/// As [`field`].
+pub fn optional<T: FromStr<Err: Display>>(
+    name: &str,
+    text: Option<&String>,
+) -> Result<Option<T>, Problem> {
+    text.map(|text| field(name, text)).transpose()
+}
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = Problem;

@@ -16,6 +16,7 @@ use crate::base::secret::Secret;
 use crate::base::token::Token;
 use crate::crypto::cookie;
 use crate::gate::visitor::Visitor;
+use crate::identity::accounts::{Actor, Links};
 use crate::identity::session::Live;
 
 use super::error::Problem;
@@ -34,6 +35,28 @@ pub struct Proved {
     pub method: Method,
     /// The cookie's token, where it was a cookie.
     pub cookie: Option<Token>,
+}
+
+impl Proved {
+    /// Who does something, as the account floor wants to know it.
+    #[must_use]
+    pub fn actor(&self, visitor: &Visitor) -> Actor<'_> {
+        Actor {
+            who: &self.live.identity,
+            sid: self.live.sid,
+            since: self.live.began_at,
+            ip: visitor.ip,
+        }
+    }
+}
+
+/// Where links in letters lead.
+#[must_use]
+pub fn links(visitor: &Visitor) -> Links {
+    Links {
+        origin: visitor.snapshot.sites.main().origin.clone(),
+        prefix: visitor.snapshot.prefix.to_string(),
+    }
 }
 
 impl Caller {

@@ -81,6 +81,28 @@ impl Web {
             .route("/login/simple", post(api::tokens::login))
             .route("/refresh", post(api::tokens::refresh))
             .route("/session/login", post(api::session::login))
+            .route("/register", post(api::register::submit))
+            .route(
+                "/me",
+                get(api::me::show)
+                    .put(api::me::change)
+                    .patch(api::me::change)
+                    .delete(api::me::leave),
+            )
+            .route("/confirm-email", post(api::me::confirm_email))
+            .route("/forgot-password", post(api::recover::forgot))
+            .route("/reset-password", post(api::recover::reset))
+            .route("/request-verify-token", post(api::recover::request_verify))
+            .route("/verify", post(api::recover::verify))
+            .route(
+                "/invitations",
+                get(api::invitations::list).post(api::invitations::create),
+            )
+            .route("/invitations/accept", post(api::invitations::accept))
+            .route(
+                "/invitations/{id}",
+                axum::routing::delete(api::invitations::revoke),
+            )
             .route("/jwks.json", get(api::jwks::show))
             .route("/static/style.css", get(assets::style))
             .route("/static/brand.css", get(assets::brand))

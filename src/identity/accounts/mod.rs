@@ -6,8 +6,16 @@
 //! looked at again. Nothing here reads a request or makes an answer.
 
 mod fault;
+mod give;
+mod invitations;
 mod letters;
+mod onetime;
+mod profile;
+mod register;
+mod reset;
+mod verify;
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -15,10 +23,11 @@ use arc_swap::ArcSwap;
 
 use crate::base::id::{PublicId, UserId};
 use crate::base::identity::Identity;
-use crate::base::name::{Email, Username};
+use crate::base::name::{Email, RoleName, Username};
 use crate::base::random::Random;
 use crate::base::secret::Secret;
 use crate::base::time::{Clock, Timestamp};
+use crate::base::token::Token;
 use crate::crypto::password::{self, Context, Password};
 use crate::store::{Account, Store};
 
@@ -31,6 +40,9 @@ use super::session::Sessions;
 use super::settings::Register;
 
 pub use fault::AccountFault;
+pub use invitations::{Invitation, Invited, Invitee};
+pub use profile::{Changed, MeChange};
+pub use register::{NewAccount, Registered};
 
 /// Everything about accounts. Clones share it.
 #[derive(Clone)]
@@ -65,6 +77,8 @@ pub struct Terms {
     pub words: Context,
     /// Who may make an account.
     pub register: Register,
+    /// The roles that some rule of the file names.
+    pub named_roles: BTreeSet<RoleName>,
 }
 
 struct Inner {
@@ -73,12 +87,12 @@ struct Inner {
 }
 
 /// Where links in letters lead: made from `site` and `prefix`, never from a request.
-#[derive(Clone, Copy, Debug)]
-pub struct Links<'a> {
+#[derive(Clone, Debug)]
+pub struct Links {
     /// Scheme, host and port of the main site.
-    pub origin: &'a str,
+    pub origin: String,
     /// Where our own pages are.
-    pub prefix: &'a str,
+    pub prefix: String,
 }
 
 /// Whoever does something.
@@ -172,10 +186,22 @@ impl Accounts {
     }
 }
 
-impl Links<'_> {
+/// Does something after the answer. What fails is logged: nobody waits for it.
+fn later(
+    what: &'static str,
+    work: impl Future<Output = Result<(), AccountFault>> + Send + 'static,
+) {
+    tokio::spawn(async move {
+        if let Err(fault) = work.await {
+            tracing::error!(%fault, what, "something was left undone");
+        }
+    });
+}
+
+impl Links {
     /// A page of ours with a token behind it.
     #[must_use]
-    pub fn with_token(&self, page: &str, token: &crate::base::token::Token) -> String {
+    pub fn with_token(&self, page: &str, token: &Token) -> String {
         format!("{}?token={}", self.to(page), token.expose())
     }
 

@@ -94,20 +94,22 @@ impl Hooks {
     /// # Errors
     /// When the store does not answer; no hook is told then.
     pub async fn tell(&self, event: &Event, now: Timestamp) -> Result<(), IdentityFault> {
+        let parcels = self.parcels(event, now)?;
+        self.outbox.put(Kind::Hook, parcels, now).await
+    }
+
+    fn parcels(&self, event: &Event, now: Timestamp) -> Result<Vec<Parcel>, IdentityFault> {
         let hooks = self.list.load_full();
         let mut wanting = hooks
             .iter()
             .filter(|hook| hook.wants(event.topic))
             .peekable();
         if wanting.peek().is_none() {
-            return Ok(());
+            return Ok(Vec::new());
         }
         let id = PublicId::generate(&self.random).to_string();
         let body = body(&id, event, now)?;
-        let parcels = wanting
-            .map(|hook| parcel(hook, &id, &body))
-            .collect::<Result<_, _>>()?;
-        self.outbox.put(Kind::Hook, parcels, now).await
+        wanting.map(|hook| parcel(hook, &id, &body)).collect()
     }
 
     /// Who brings events to the hooks.

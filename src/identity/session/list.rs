@@ -5,6 +5,7 @@ use crate::base::id::{PublicId, UserId};
 use crate::base::time::Timestamp;
 use crate::base::token::Token;
 use crate::identity::IdentityFault;
+use crate::store::users::User;
 use crate::store::volatile::{Key, Kind};
 
 use super::record::{Record, SessionInfo};
@@ -130,6 +131,30 @@ impl Sessions {
             }
         }
         Ok(false)
+    }
+
+    /// Lets one session of a user live on under their new password. Where a cookie carries it, the browser is to
+    /// be given another at once ([`Sessions::begin`] with the old one), which ends whoever holds a copy.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn carry_over(&self, user: &User, sid: PublicId) -> Result<(), IdentityFault> {
+        let (volatile, now) = (&self.0.store.volatile, self.0.clock.now());
+        let wanted = sid.to_string();
+        for entry in volatile.owned(Kind::Session, user.id.0, now).await? {
+            let Some(record) = Record::decode(&entry).filter(|record| record.sid == wanted) else {
+                continue;
+            };
+            let record = Record {
+                password_version: user.password_version,
+                ..record
+            };
+            let (value, until) = (record.encode()?, entry.expires_at);
+            volatile
+                .replace(Kind::Session, &entry.key, entry.version, value, until, now)
+                .await?;
+        }
+        Ok(())
     }
 
     async fn end_in(

@@ -1,0 +1,293 @@
+//! Invitations: an administrator names an address and roles; whoever holds the link makes the account.
+//!
+//! Good once, for a week, and no longer than who made it could still give those roles.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{AccountFault, Accounts, Actor, Links};
+use crate::base::id::{PublicId, UserId};
+use crate::base::name::{Email, RoleName, Username};
+use crate::base::secret::Secret;
+use crate::base::time::Timestamp;
+use crate::base::token::Token;
+use crate::identity::IdentityFault;
+use crate::identity::account;
+use crate::identity::hooks::{self, Event, Topic};
+use crate::identity::mail::Letter;
+use crate::identity::settings::Register;
+use crate::store::Account;
+use crate::store::volatile::{Entry, Key, Kind, NewEntry};
+
+/// How long an invitation is good.
+const HOURS: u32 = 7 * 24;
+
+/// An invitation, as administrators see it.
+#[derive(Clone, Debug)]
+pub struct Invitation {
+    /// Its public name.
+    pub id: PublicId,
+    /// Who is invited.
+    pub email: Email,
+    /// What they will be.
+    pub roles: BTreeSet<RoleName>,
+    /// Who invited them, by the name they had then.
+    pub by: Username,
+    /// When.
+    pub created_at: Timestamp,
+    /// Until when.
+    pub expires_at: Timestamp,
+}
+
+/// An invitation that was just made.
+#[derive(Clone, Debug)]
+pub struct Invited {
+    /// The invitation.
+    pub invitation: Invitation,
+    /// The link, where there is no mail to carry it: shown once.
+    pub link: Option<String>,
+}
+
+/// What whoever holds the link is shown.
+#[derive(Clone, Debug)]
+pub struct Invitee {
+    /// The address that the account will have.
+    pub email: Email,
+    /// The roles that it will have.
+    pub roles: BTreeSet<RoleName>,
+}
+
+/// What is kept of an invitation.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Record {
+    id: PublicId,
+    email: String,
+    roles: BTreeSet<String>,
+    by: i64,
+    by_name: String,
+    /// Whether the link was sent to the address, so that who holds it has proved it to be theirs.
+    mailed: bool,
+}
+
+impl Accounts {
+    /// Invites somebody.
+    ///
+    /// # Errors
+    /// When accounts are not made by invitation, the actor may not give those roles, or the address is taken.
+    pub async fn invite(
+        &self,
+        actor: &Actor<'_>,
+        email: &Email,
+        roles: &BTreeSet<RoleName>,
+        links: &Links,
+    ) -> Result<Invited, AccountFault> {
+        if self.register_mode() == Register::Closed {
+            return Err(AccountFault::Closed);
+        }
+        self.may_give(actor.who, roles).await?;
+        if self.parts().store.users.by_email(email).await?.is_some() {
+            return Err(AccountFault::EmailTaken(email.clone()));
+        }
+        let record = Record {
+            id: PublicId::generate(&self.parts().random),
+            email: email.to_string(),
+            roles: roles.iter().map(ToString::to_string).collect(),
+            by: actor.who.id.0,
+            by_name: actor.who.name.to_string(),
+            mailed: self.has_mail(),
+        };
+        let (token, invitation) = self.keep_invitation(&record).await?;
+        let link = links.with_token("register", &token);
+        let letter = Letter::Invitation {
+            by: actor.who.name.clone(),
+            roles: roles.iter().cloned().collect(),
+            link: link.clone(),
+            hours: HOURS,
+        };
+        self.send(email, &letter).await;
+        self.tell(told(Topic::InvitationCreated, &invitation)).await;
+        let link = (!record.mailed).then_some(link);
+        Ok(Invited { invitation, link })
+    }
+
+    /// The invitations that wait.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn invitations(&self) -> Result<Vec<Invitation>, AccountFault> {
+        let all = self.kept().await?;
+        let mut all: Vec<Invitation> = all.into_iter().map(|(_, invitation)| invitation).collect();
+        all.sort_by_key(|invitation| (invitation.created_at, invitation.id));
+        Ok(all)
+    }
+
+    /// Takes an invitation back.
+    ///
+    /// # Errors
+    /// When there is none of that name.
+    pub async fn revoke_invitation(&self, id: PublicId) -> Result<(), AccountFault> {
+        let all = self.kept().await?;
+        let found = all.into_iter().find(|(_, invitation)| invitation.id == id);
+        let (key, _) = found.ok_or(AccountFault::Missing)?;
+        let volatile = &self.parts().store.volatile;
+        match volatile.delete(Kind::Invitation, &key).await? {
+            true => Ok(()),
+            false => Err(AccountFault::Missing),
+        }
+    }
+
+    /// What an invitation offers; it stays good.
+    ///
+    /// # Errors
+    /// When it is no good.
+    pub async fn invitation(&self, token: &str) -> Result<Invitee, AccountFault> {
+        let opened = self.look::<Record>(Kind::Invitation, token).await?;
+        opened.what.offer().ok_or(AccountFault::Link)
+    }
+
+    /// Makes the account of an invitation.
+    ///
+    /// # Errors
+    /// When it is no good, a name is taken, or the password may not be chosen: in the last two cases it stays
+    /// good.
+    pub async fn accept(
+        &self,
+        token: &str,
+        username: Username,
+        password: &Secret<String>,
+    ) -> Result<Account, AccountFault> {
+        if self.register_mode() == Register::Closed {
+            return Err(AccountFault::Closed);
+        }
+        let record = self.look::<Record>(Kind::Invitation, token).await?.what;
+        let Invitee { email, roles } = record.offer().ok_or(AccountFault::Link)?;
+        self.still_given(&record, &roles).await?;
+        if self
+            .parts()
+            .store
+            .users
+            .by_username(&username)
+            .await?
+            .is_some()
+        {
+            return Err(AccountFault::UsernameTaken(username));
+        }
+        let hash = self.hash(password, &username, Some(&email)).await?;
+        // Of two at once, one is first.
+        self.spend::<Record>(Kind::Invitation, token).await?;
+        let mut all = self.default_roles().await?;
+        all.extend(roles);
+        let account = self
+            .insert_with(username, Some(email), Some(hash), record.mailed, all)
+            .await?;
+        let mut event = Event::of(Topic::InvitationAccepted, &account);
+        event.by = Some(record.by_name);
+        self.tell(event).await;
+        Ok(account)
+    }
+
+    /// Whoever made the invitation must still be able to give its roles.
+    async fn still_given(
+        &self,
+        record: &Record,
+        roles: &BTreeSet<RoleName>,
+    ) -> Result<(), AccountFault> {
+        let parts = self.parts();
+        let demands = parts.sessions.demands();
+        let host = account::check(&parts.store, UserId(record.by), demands).await?;
+        let host = host.ok_or(AccountFault::Link)?.identity;
+        if !host.superuser
+            && !host
+                .permissions
+                .iter()
+                .any(|held| held.as_str() == "users:write")
+        {
+            return Err(AccountFault::Link);
+        }
+        match self.may_give(&host, roles).await {
+            Err(AccountFault::Forbidden(_) | AccountFault::UnknownRole(_)) => {
+                Err(AccountFault::Link)
+            }
+            other => other,
+        }
+    }
+
+    async fn keep_invitation(&self, record: &Record) -> Result<(Token, Invitation), AccountFault> {
+        let now = self.now();
+        let token = Token::generate(&self.parts().random)?;
+        let value = serde_json::to_vec(record).map_err(|e| IdentityFault::Store(e.to_string()))?;
+        let entry = NewEntry {
+            key: Key::from(token.hash()),
+            value,
+            owner: None,
+            expires_at: now.plus(Duration::from_hours(HOURS.into())),
+        };
+        let expires_at = entry.expires_at;
+        let volatile = &self.parts().store.volatile;
+        if !volatile.create(Kind::Invitation, entry, now).await? {
+            return Err(IdentityFault::Random("a link came up twice".into()).into());
+        }
+        let invitation = record
+            .shown(now, expires_at)
+            .ok_or_else(|| IdentityFault::Store("an invitation cannot be read back".into()))?;
+        Ok((token, invitation))
+    }
+
+    async fn kept(&self) -> Result<Vec<(Key, Invitation)>, AccountFault> {
+        const PAGE: u32 = 500;
+        let (now, volatile) = (self.now(), &self.parts().store.volatile);
+        let (mut found, mut after) = (Vec::new(), None);
+        loop {
+            let page = volatile
+                .scan(Kind::Invitation, after.as_ref(), PAGE, now)
+                .await?;
+            let Some(last) = page.last().map(|entry| entry.key) else {
+                return Ok(found);
+            };
+            found.extend(page.iter().filter_map(read));
+            after = Some(last);
+        }
+    }
+}
+
+impl Record {
+    fn offer(&self) -> Option<Invitee> {
+        let roles = self.roles.iter().map(|role| role.parse());
+        Some(Invitee {
+            email: self.email.parse().ok()?,
+            roles: roles.collect::<Result<_, _>>().ok()?,
+        })
+    }
+
+    fn shown(&self, created_at: Timestamp, expires_at: Timestamp) -> Option<Invitation> {
+        let Invitee { email, roles } = self.offer()?;
+        Some(Invitation {
+            id: self.id,
+            email,
+            roles,
+            by: self.by_name.parse().ok()?,
+            created_at,
+            expires_at,
+        })
+    }
+}
+
+fn read(entry: &Entry) -> Option<(Key, Invitation)> {
+    let record: Record = serde_json::from_slice(&entry.value)
+        .inspect_err(|error| tracing::error!(%error, "unreadable invitation in the store"))
+        .ok()?;
+    Some((entry.key, record.shown(entry.created_at, entry.expires_at)?))
+}
+
+fn told(topic: Topic, invitation: &Invitation) -> Event {
+    let mut event = Event::new(topic);
+    event.by = Some(invitation.by.to_string());
+    event.invitation = Some(hooks::Invited {
+        id: invitation.id.to_string(),
+        email: invitation.email.to_string(),
+        roles: invitation.roles.iter().map(ToString::to_string).collect(),
+    });
+    event
+}

@@ -1,0 +1,83 @@
+//! What stands behind a link in a letter: 256 random bits, kept as a hash, good once and not for long.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::{AccountFault, Accounts};
+use crate::base::id::UserId;
+use crate::base::token::Token;
+use crate::identity::IdentityFault;
+use crate::store::volatile::{Entry, Key, Kind, NewEntry};
+
+/// What was behind a link.
+pub(super) struct Opened<T> {
+    /// Whose it is.
+    pub(super) owner: Option<UserId>,
+    /// What it is for.
+    pub(super) what: T,
+}
+
+impl Accounts {
+    /// Makes what a link leads to. Of one owner and kind there is one at a time: a newer link ends the older.
+    pub(super) async fn make_link<T: Serialize>(
+        &self,
+        kind: Kind,
+        owner: Option<UserId>,
+        what: &T,
+        life: Duration,
+    ) -> Result<Token, AccountFault> {
+        let now = self.now();
+        let token = Token::generate(&self.parts().random)?;
+        let value = serde_json::to_vec(what).map_err(|e| IdentityFault::Store(e.to_string()))?;
+        let entry = NewEntry {
+            key: Key::from(token.hash()),
+            value,
+            owner: owner.map(|id| id.0),
+            expires_at: now.plus(life),
+        };
+        let volatile = &self.parts().store.volatile;
+        let made = volatile.create_capped(kind, entry, 1, now).await?;
+        made.ok_or_else(|| IdentityFault::Random("a link came up twice".into()))?;
+        Ok(token)
+    }
+
+    /// What is behind a link, which stays good.
+    pub(super) async fn look<T: DeserializeOwned>(
+        &self,
+        kind: Kind,
+        token: &str,
+    ) -> Result<Opened<T>, AccountFault> {
+        let token = Token::parse(token).map_err(|_| AccountFault::Link)?;
+        let volatile = &self.parts().store.volatile;
+        let entry = volatile
+            .get(kind, &Key::from(token.hash()), self.now())
+            .await?;
+        open(&entry.ok_or(AccountFault::Link)?)
+    }
+
+    /// What is behind a link, given to one of those who ask, once.
+    pub(super) async fn spend<T: DeserializeOwned>(
+        &self,
+        kind: Kind,
+        token: &str,
+    ) -> Result<Opened<T>, AccountFault> {
+        let token = Token::parse(token).map_err(|_| AccountFault::Link)?;
+        let volatile = &self.parts().store.volatile;
+        let entry = volatile
+            .take(kind, &Key::from(token.hash()), self.now())
+            .await?;
+        open(&entry.ok_or(AccountFault::Link)?)
+    }
+}
+
+fn open<T: DeserializeOwned>(entry: &Entry) -> Result<Opened<T>, AccountFault> {
+    let what = serde_json::from_slice(&entry.value)
+        .inspect_err(|error| tracing::error!(%error, "unreadable link in the store"))
+        .map_err(|_| AccountFault::Link)?;
+    Ok(Opened {
+        owner: entry.owner.map(UserId),
+        what,
+    })
+}

@@ -1,0 +1,192 @@
+//! Making an account for oneself.
+//!
+//! Where addresses must be proved, nobody learns by registering whether an address is known: both get the same
+//! answer, and the owner of the address the letter that fits. A username is another matter: it is public, and
+//! is told to be taken.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use super::{AccountFault, Accounts, Links, later};
+use crate::base::id::PublicId;
+use crate::base::name::{Email, RoleName, Username};
+use crate::base::secret::Secret;
+use crate::identity::hooks::{Event, Topic};
+use crate::identity::mail::Letter;
+use crate::identity::settings::Register;
+use crate::store::Account;
+use crate::store::roles::RoleOrigin;
+use crate::store::users::NewUser;
+
+/// An account that somebody wants.
+#[derive(Clone, Debug)]
+pub struct NewAccount {
+    /// Their address.
+    pub email: Email,
+    /// The name they chose.
+    pub username: Username,
+    /// The password they chose.
+    pub password: Secret<String>,
+}
+
+/// What came of a registration.
+#[derive(Debug)]
+pub enum Registered {
+    /// The account is there.
+    Created(Account),
+    /// A letter is on its way to the address, if it is one.
+    Sent,
+}
+
+/// The role of new accounts, where there is one of that name.
+const DEFAULT_ROLE: &str = "user";
+
+impl Accounts {
+    /// Makes an account, if everybody may.
+    ///
+    /// # Errors
+    /// When registration is not open, a name is taken, or the password may not be chosen.
+    pub async fn register(
+        &self,
+        new: NewAccount,
+        ip: IpAddr,
+        links: &Links,
+    ) -> Result<Registered, AccountFault> {
+        if self.register_mode() != Register::Open {
+            return Err(AccountFault::Closed);
+        }
+        self.admit_stranger(ip).await?;
+        let NewAccount {
+            email,
+            username,
+            password,
+        } = new;
+        if self.wants_proof() {
+            self.register_silently((username, email), &password, links)
+                .await?;
+            return Ok(Registered::Sent);
+        }
+        self.refuse_taken(&username, Some(&email)).await?;
+        let hash = self.hash(&password, &username, Some(&email)).await?;
+        let account = self
+            .insert(username, Some(email), Some(hash), false)
+            .await?;
+        Ok(Registered::Created(account))
+    }
+
+    /// Whether addresses must be proved before an account opens.
+    #[must_use]
+    pub fn wants_proof(&self) -> bool {
+        self.parts().sessions.demands().verified_email
+    }
+
+    async fn register_silently(
+        &self,
+        (username, email): (Username, Email),
+        password: &Secret<String>,
+        links: &Links,
+    ) -> Result<(), AccountFault> {
+        self.refuse_taken(&username, None).await?;
+        // Hashed in any case: the time it takes must not tell whether the address is known.
+        let hash = self.hash(password, &username, Some(&email)).await?;
+        let (this, links) = (self.clone(), links.clone());
+        later("register", this.make_silently(username, email, hash, links));
+        Ok(())
+    }
+
+    async fn make_silently(
+        self,
+        username: Username,
+        email: Email,
+        hash: Secret<String>,
+        links: Links,
+    ) -> Result<(), AccountFault> {
+        let made = self
+            .insert(username, Some(email.clone()), Some(hash), false)
+            .await;
+        match made {
+            Ok(account) => self.send_proof(&account.user, &links).await,
+            Err(AccountFault::EmailTaken(_)) => self.tell_owner(&email, &links).await,
+            Err(other) => Err(other),
+        }
+    }
+
+    /// Tells before anything is hashed, and again by the insertion, which alone is sure.
+    async fn refuse_taken(
+        &self,
+        username: &Username,
+        email: Option<&Email>,
+    ) -> Result<(), AccountFault> {
+        let users = &self.parts().store.users;
+        if let Some(email) = email
+            && users.by_email(email).await?.is_some()
+        {
+            return Err(AccountFault::EmailTaken(email.clone()));
+        }
+        match users.by_username(username).await? {
+            Some(_) => Err(AccountFault::UsernameTaken(username.clone())),
+            None => Ok(()),
+        }
+    }
+
+    /// Makes the row, with the role of new accounts, and tells hooks.
+    pub(super) async fn insert(
+        &self,
+        username: Username,
+        email: Option<Email>,
+        password_hash: Option<Secret<String>>,
+        is_verified: bool,
+    ) -> Result<Account, AccountFault> {
+        let roles = self.default_roles().await?;
+        self.insert_with(username, email, password_hash, is_verified, roles)
+            .await
+    }
+
+    pub(super) async fn insert_with(
+        &self,
+        username: Username,
+        email: Option<Email>,
+        password_hash: Option<Secret<String>>,
+        is_verified: bool,
+        roles: BTreeSet<RoleName>,
+    ) -> Result<Account, AccountFault> {
+        let new = NewUser {
+            subject: PublicId::generate(&self.parts().random),
+            username,
+            email,
+            password_hash,
+            is_active: true,
+            is_superuser: false,
+            is_verified,
+            must_change_password: false,
+            roles,
+        };
+        let user = self.parts().store.users.insert(&new, self.now()).await?;
+        let account = self.account(user.id).await?;
+        self.tell(Event::of(Topic::UserRegistered, &account)).await;
+        Ok(account)
+    }
+
+    /// The roles that new accounts begin with.
+    pub(super) async fn default_roles(&self) -> Result<BTreeSet<RoleName>, AccountFault> {
+        let graph = self.parts().store.roles.graph().await?;
+        let default = graph.nodes.into_iter().find(|(name, node)| {
+            name.as_str() == DEFAULT_ROLE && node.origin != RoleOrigin::Retired
+        });
+        Ok(default.map(|(name, _)| name).into_iter().collect())
+    }
+
+    /// Somebody registered with an address that is known: only its owner is told.
+    async fn tell_owner(&self, email: &Email, links: &Links) -> Result<(), AccountFault> {
+        let Some(owner) = self.parts().store.users.by_email(email).await? else {
+            return Ok(());
+        };
+        let letter = Letter::AlreadyRegistered {
+            name: owner.username,
+            login_link: links.to("login"),
+            reset_link: links.to("forgot-password"),
+        };
+        self.send_for_stranger(email, &letter).await;
+        Ok(())
+    }
+}

@@ -1,0 +1,113 @@
+//! Another password for who has forgotten theirs: a link to the address of the account, good once.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::onetime::Opened;
+use super::{AccountFault, Accounts, Links, later};
+use crate::base::name::Email;
+use crate::base::secret::Secret;
+use crate::identity::hooks::{Event, Topic};
+use crate::identity::mail::Letter;
+use crate::store::users::{User, UserChange};
+use crate::store::volatile::Kind;
+
+/// How long such a link is good.
+const MINUTES: u32 = 30;
+
+/// What stands behind such a link: good for the account as it was when it was sent.
+#[derive(Serialize, Deserialize)]
+struct Wish {
+    email: String,
+    password_version: i64,
+}
+
+impl Accounts {
+    /// Sends the letter, to an account that there is. Nobody is told whether there is one.
+    ///
+    /// # Errors
+    /// When too many are asked for from one place, or the store does not answer.
+    pub async fn forgot(
+        &self,
+        email: &Email,
+        ip: IpAddr,
+        links: &Links,
+    ) -> Result<(), AccountFault> {
+        self.admit_stranger(ip).await?;
+        let (this, email, links) = (self.clone(), email.clone(), links.clone());
+        // Afterwards: the time that the answer takes must not tell whether the address is known.
+        later("forgot", this.send_reset(email, links));
+        Ok(())
+    }
+
+    async fn send_reset(self, email: Email, links: Links) -> Result<(), AccountFault> {
+        let user = self.parts().store.users.by_email(&email).await?;
+
+        let Some(user) = user.filter(|user| user.is_active) else {
+            return Ok(());
+        };
+        let wish = Wish {
+            email: email.folded().to_owned(),
+            password_version: user.password_version,
+        };
+        let life = Duration::from_mins(MINUTES.into());
+        let token = self
+            .make_link(Kind::Reset, Some(user.id), &wish, life)
+            .await?;
+        let letter = Letter::ResetPassword {
+            name: user.username.clone(),
+            link: links.with_token("reset-password", &token),
+            minutes: MINUTES,
+        };
+        self.send_for_stranger(&email, &letter).await;
+        self.tell(Event::of(Topic::UserForgotPassword, &user)).await;
+        Ok(())
+    }
+
+    /// Sets the password that was chosen behind the link. It ends every session, and proves the address, to
+    /// which the link was sent.
+    ///
+    /// # Errors
+    /// When the link is no good, or the password may not be chosen: then the link stays good.
+    pub async fn reset(
+        &self,
+        token: &str,
+        password: &Secret<String>,
+        ip: IpAddr,
+    ) -> Result<User, AccountFault> {
+        let seen = self.look::<Wish>(Kind::Reset, token).await?;
+        let user = self.wisher(&seen).await?;
+        let hash = self
+            .hash(password, &user.username, user.email.as_ref())
+            .await?;
+        // Spent only now, so that a slip of the pen does not cost a letter; of two at once, one is first.
+        let spent = self.spend::<Wish>(Kind::Reset, token).await?;
+        let user = self.wisher(&spent).await?;
+        let users = &self.parts().store.users;
+        users
+            .set_password(user.id, &hash, false, self.now())
+            .await?;
+        let proved = UserChange {
+            is_verified: Some(true),
+            ..UserChange::default()
+        };
+        let user = users.update(user.id, &proved, self.now()).await?;
+        self.end_everything(&user, None).await?;
+        self.tell_password(&user, ip).await;
+        self.tell(Event::of(Topic::UserResetPassword, &user)).await;
+        Ok(user)
+    }
+
+    async fn wisher(&self, opened: &Opened<Wish>) -> Result<User, AccountFault> {
+        let id = opened.owner.ok_or(AccountFault::Link)?;
+        let user = self.parts().store.users.by_id(id).await?;
+        let still = |user: &User| {
+            user.is_active
+                && user.password_version == opened.what.password_version
+                && user.email.as_ref().map(Email::folded) == Some(&opened.what.email)
+        };
+        user.filter(still).ok_or(AccountFault::Link)
+    }
+}

@@ -1,0 +1,94 @@
+//! Proving that an address is one's own.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{AccountFault, Accounts, Links, later};
+use crate::base::name::Email;
+use crate::identity::hooks::{Event, Topic};
+use crate::identity::mail::Letter;
+use crate::store::users::{User, UserChange};
+use crate::store::volatile::Kind;
+
+/// How long a link that proves an address is good.
+const HOURS: u32 = 24;
+
+/// What stands behind such a link: good for this address only.
+#[derive(Serialize, Deserialize)]
+struct Proof {
+    email: String,
+}
+
+impl Accounts {
+    /// Sends the letter that proves an address, to an account that still needs it. Nobody is told whether
+    /// there is one.
+    ///
+    /// # Errors
+    /// When too many are asked for from one place, or the store does not answer.
+    pub async fn request_verify(
+        &self,
+        email: &Email,
+        ip: IpAddr,
+        links: &Links,
+    ) -> Result<(), AccountFault> {
+        self.admit_stranger(ip).await?;
+        let (this, email, links) = (self.clone(), email.clone(), links.clone());
+        // Afterwards: the time that the answer takes must not tell whether the address is known.
+        later("verify", this.send_proof_to(email, links));
+        Ok(())
+    }
+
+    async fn send_proof_to(self, email: Email, links: Links) -> Result<(), AccountFault> {
+        let user = self.parts().store.users.by_email(&email).await?;
+        match user.filter(|user| user.is_active && !user.is_verified) {
+            Some(user) => self.send_proof(&user, &links).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Takes a proof, and gives the user whose address it proves.
+    ///
+    /// # Errors
+    /// When the link is no good, also because the address has changed since.
+    pub async fn verify(&self, token: &str) -> Result<User, AccountFault> {
+        let opened = self.spend::<Proof>(Kind::Verify, token).await?;
+        let id = opened.owner.ok_or(AccountFault::Link)?;
+        let user = self.parts().store.users.by_id(id).await?;
+        let still = |user: &User| {
+            user.is_active && user.email.as_ref().map(Email::folded) == Some(&opened.what.email)
+        };
+        let user = user.filter(still).ok_or(AccountFault::Link)?;
+        let change = UserChange {
+            is_verified: Some(true),
+            ..UserChange::default()
+        };
+        let users = &self.parts().store.users;
+        let user = users.update(user.id, &change, self.now()).await?;
+        self.changed().await?;
+        self.tell(Event::of(Topic::UserVerified, &user)).await;
+        Ok(user)
+    }
+
+    /// Sends the letter with a fresh link.
+    pub(super) async fn send_proof(&self, user: &User, links: &Links) -> Result<(), AccountFault> {
+        let Some(email) = &user.email else {
+            return Ok(());
+        };
+        let proof = Proof {
+            email: email.folded().to_owned(),
+        };
+        let life = Duration::from_hours(HOURS.into());
+        let token = self
+            .make_link(Kind::Verify, Some(user.id), &proof, life)
+            .await?;
+        let letter = Letter::VerifyEmail {
+            name: user.username.clone(),
+            link: links.with_token("verify", &token),
+            hours: HOURS,
+        };
+        self.send_for_stranger(email, &letter).await;
+        Ok(())
+    }
+}

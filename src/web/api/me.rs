@@ -1,0 +1,172 @@
+//! `me`: one's own account.
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use http::StatusCode;
+use http::header::{self, HeaderMap};
+use serde::{Deserialize, Serialize};
+
+use crate::base::secret::Secret;
+use crate::gate::visitor::Visitor;
+use crate::identity::accounts::MeChange;
+use crate::identity::session::Opening;
+use crate::store::Account;
+use crate::store::users::User;
+use crate::web::Web;
+use crate::web::body::{Body, optional};
+use crate::web::error::Problem;
+use crate::web::extract::{Proved, links};
+
+use super::session::{session_cookie, user_agent};
+use super::user::UserOut;
+
+/// What somebody wants changed about themselves. What is absent stays as it is.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MeIn {
+    email: Option<String>,
+    username: Option<String>,
+    password: Option<String>,
+    current_password: Option<String>,
+}
+
+/// The current password.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LeaveIn {
+    current_password: String,
+}
+
+/// A user and everything they may do.
+#[derive(Debug, Serialize)]
+pub struct MeOut {
+    #[serde(flatten)]
+    user: UserOut,
+    /// Every permission, by name, sorted.
+    permissions: Vec<String>,
+}
+
+/// Shows the account.
+///
+/// # Errors
+/// When nobody is signed in.
+pub async fn show(State(web): State<Web>, proved: Proved) -> Result<Json<MeOut>, Problem> {
+    let account = web.accounts.account(proved.live.identity.id).await?;
+    Ok(Json(account.into()))
+}
+
+/// Changes the account. After another password, a browser's session goes on under another cookie.
+///
+/// # Errors
+/// When a name is taken, the password may not be chosen, or the current one is needed.
+pub async fn change(
+    State(web): State<Web>,
+    Extension(visitor): Extension<Visitor>,
+    headers: HeaderMap,
+    proved: Proved,
+    Body(sent): Body<MeIn>,
+) -> Result<Response, Problem> {
+    let must = proved.live.must_change_password;
+    if must && (sent.email.is_some() || sent.username.is_some() || sent.password.is_none()) {
+        return Err(Problem::new(
+            StatusCode::FORBIDDEN,
+            "PASSWORD_CHANGE_REQUIRED",
+            "Your password was set by somebody else. Please choose another one first.",
+        ));
+    }
+    let change = MeChange {
+        email: optional("email", sent.email.as_ref())?,
+        username: optional("username", sent.username.as_ref())?,
+        password: sent.password.map(Secret::new),
+        current_password: sent.current_password.map(Secret::new),
+    };
+    let actor = proved.actor(&visitor);
+    let changed = web
+        .accounts
+        .change_me(&actor, &change, &links(&visitor))
+        .await?;
+    let cookie = match changed.password {
+        true => renew(&web, &visitor, &headers, &proved, &changed.account.user).await?,
+        false => None,
+    };
+    let body = Json(MeOut::from(changed.account));
+    Ok(match cookie {
+        Some(cookie) => ([(header::SET_COOKIE, cookie)], body).into_response(),
+        None => body.into_response(),
+    })
+}
+
+/// Gives a browser another session for the one it has, which ends: whoever holds a copy of the cookie is out.
+///
+/// # Errors
+/// When the store does not answer.
+pub async fn renew(
+    web: &Web,
+    visitor: &Visitor,
+    headers: &HeaderMap,
+    proved: &Proved,
+    user: &User,
+) -> Result<Option<String>, Problem> {
+    let Some(old) = &proved.cookie else {
+        return Ok(None);
+    };
+    let agent = user_agent(headers);
+    let opening = Opening {
+        user,
+        ip: visitor.ip,
+        user_agent: &agent,
+    };
+    let begun = web.sessions.begin(&opening, Some(old)).await?;
+    Ok(Some(session_cookie(visitor, &begun, web.clock.now())))
+}
+
+/// Deletes the account.
+///
+/// # Errors
+/// When the password is wrong, or nobody could administer the gateway any more.
+pub async fn leave(
+    State(web): State<Web>,
+    Extension(visitor): Extension<Visitor>,
+    proved: Proved,
+    Body(sent): Body<LeaveIn>,
+) -> Result<Response, Problem> {
+    let password = Secret::new(sent.current_password);
+    let actor = proved.actor(&visitor);
+    web.accounts.delete_me(&actor, &password).await?;
+    let clear = visitor.cookies.clear(visitor.cookies.session);
+    Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, clear)]).into_response())
+}
+
+/// The token of a letter.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenIn {
+    token: String,
+}
+
+/// Takes the new address that a letter proves.
+///
+/// # Errors
+/// When the token is no good.
+pub async fn confirm_email(
+    State(web): State<Web>,
+    Body(sent): Body<TokenIn>,
+) -> Result<Json<UserOut>, Problem> {
+    let user = web.accounts.confirm_email(&sent.token).await?;
+    let account = web.accounts.account(user.id).await?;
+    Ok(Json(account.into()))
+}
+
+impl From<Account> for MeOut {
+    fn from(account: Account) -> Self {
+        Self {
+            permissions: account
+                .permissions
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
+            user: account.into(),
+        }
+    }
+}
