@@ -23,6 +23,7 @@ use crate::store::Store;
 use crate::telemetry::metrics::Metrics;
 use crate::web::brand::Brand;
 
+use super::post::{NewPost, Post};
 use super::{roles, running};
 
 /// Everything a reload replaces, and what it needs to do so.
@@ -37,6 +38,8 @@ pub struct Reload {
     pub brand: Arc<ArcSwap<Brand>>,
     /// Signs assertions.
     pub signing: Arc<SigningKey>,
+    /// Whose settings follow the file.
+    pub post: Post,
     /// Where roles are mirrored.
     pub store: Store,
     /// Whose limits follow the file.
@@ -93,6 +96,8 @@ enum ReloadFault {
     #[error(transparent)]
     Tls(#[from] crate::proxy::tls::TlsFault),
     #[error(transparent)]
+    Mail(#[from] crate::identity::mail::MailFault),
+    #[error(transparent)]
     Roles(#[from] crate::store::roles::RoleError),
 }
 
@@ -146,6 +151,7 @@ impl Reload {
             )));
         }
         let next = running::build(&config, &self.signing).await?;
+        let post = NewPost::of(&config)?;
         roles::mirror(&self.store, &config.roles, self.clock.now()).await?;
         for warning in &config.warnings {
             tracing::warn!(
@@ -159,6 +165,7 @@ impl Reload {
         self.tokens
             .configure(config.sites.main().origin.clone(), config.identity.tokens);
         self.accounts.configure(config.account_terms());
+        self.post.install(post);
         self.brand.store(Arc::new(config.brand.clone()));
         self.running.store(Arc::new(next));
         // Roles may have changed; whoever is cached with the old ones is looked at again.

@@ -44,6 +44,7 @@ use crate::web::templates::Templates;
 use crate::web::{Parts, Web, echo};
 
 use super::banner::{Bound, FirstUser, banner};
+use super::post::Post;
 use super::reload::{Reload, Triggers};
 use super::shutdown::Signals;
 use super::{keys, roles, running, tasks};
@@ -83,6 +84,7 @@ pub fn serve(mut config: Config, path: &Path, watch: bool) -> anyhow::Result<()>
         parts.sessions.clone(),
     ));
     background.spawn(tasks::look_up(Arc::clone(&parts.running)));
+    let senders = parts.post.start(&background, &parts.clock, &parts.metrics);
     let drain = parts.drain.clone();
     let triggers = {
         let _within = background.enter();
@@ -95,6 +97,7 @@ pub fn serve(mut config: Config, path: &Path, watch: bool) -> anyhow::Result<()>
     server.run(RunArgs {
         shutdown_signal: Box::new(Signals { drain }),
     });
+    senders.stop(&background);
     background.shutdown_background();
     Ok(())
 }
@@ -116,6 +119,7 @@ struct Assembled {
     hashing: Hashing,
     running: Arc<ArcSwap<crate::proxy::running::Running>>,
     signing: Arc<crate::crypto::jwt::SigningKey>,
+    post: Post,
     brand: Arc<ArcSwap<crate::web::brand::Brand>>,
     web: Web,
     templates: Templates,
@@ -169,6 +173,7 @@ async fn assemble(config: &Config) -> anyhow::Result<Assembled> {
     let store = Store::open(&config.store, now, Some(metrics.store_observer())).await?;
     roles::mirror(&store, &config.roles, now).await?;
     let signing = keys::signing_key(&store, &key, &random, now).await?;
+    let post = Post::new(config, &store, &key, &random)?;
     let hashing = Hashing::new(config.threads);
     let first = first_user(&store, config, &clock, &random).await?;
     let sessions = Sessions::new(
@@ -234,6 +239,7 @@ async fn assemble(config: &Config) -> anyhow::Result<Assembled> {
         hashing,
         running,
         signing,
+        post,
         brand,
         web,
         templates,
@@ -385,6 +391,7 @@ impl Assembled {
             running: self.running,
             brand: self.brand,
             signing: self.signing,
+            post: self.post,
             store: self.store,
             sessions: self.sessions,
             tokens: self.tokens,

@@ -2,6 +2,8 @@
 
 pub mod check;
 pub mod explain;
+pub mod hook;
+pub mod mail;
 pub mod migrate;
 pub mod output;
 pub mod role;
@@ -57,6 +59,10 @@ enum Command {
     Role(role::Args),
     /// List and end sessions.
     Session(session::Args),
+    /// See whether mail is sent.
+    Mail(mail::Args),
+    /// See whether webhooks are taken.
+    Hook(hook::Args),
     /// Bring the store up to date, or show whether it is.
     Migrate(migrate::Args),
 }
@@ -79,6 +85,8 @@ pub fn main() -> ExitCode {
         Command::User(args) => user::run(&args, path),
         Command::Role(args) => role::run(&args, path),
         Command::Session(args) => session::run(&args, path),
+        Command::Mail(args) => mail::run(&args, path),
+        Command::Hook(args) => hook::run(&args, path),
         Command::Migrate(args) => migrate::run(&args, path),
     };
     outcome.unwrap_or_else(|error| {

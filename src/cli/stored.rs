@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 
-use crate::app::roles;
+use crate::app::{keys, post::Post, roles};
 use crate::base::name::{Email, Username};
 use crate::base::random::Random;
 use crate::base::secret::Secret;
@@ -66,6 +66,15 @@ impl Stored {
             .by_login(name)
             .await?
             .with_context(|| format!("there is no user '{name}'"))
+    }
+
+    /// Letters and hooks, left in the store for the gateway to send.
+    ///
+    /// # Errors
+    /// When the gateway key cannot be had, or letters cannot be written.
+    pub fn post(&self) -> anyhow::Result<Post> {
+        let key = keys::gateway_key(&self.config.key, &self.random)?;
+        Ok(Post::new(&self.config, &self.store, &key, &self.random)?)
     }
 
     /// A new password for somebody of these names, from standard input or the prompt, checked and hashed.

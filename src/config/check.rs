@@ -7,7 +7,7 @@ use super::raw::At;
 use super::reading::Reading;
 use super::report::{Fault, Report};
 use super::rules::{self, Scope};
-use super::{Config, identities, limits, listen, login, roles, tree, upstreams};
+use super::{Config, hooks, identities, limits, listen, login, mail, roles, tree, upstreams};
 
 /// Reads a whole file.
 ///
@@ -68,6 +68,7 @@ fn file(root: &At<'_>) -> Option<Config> {
         login::bootstrap(&file, identity.password, words),
         listen::trusted_proxies(&file),
     );
+    let (mail, hooks) = (mail::mail(&file), hooks::hooks(&file));
     let (log, threads) = (limits::log(&file), limits::threads(&file));
     let (sites, site_is_default) = sites?;
     Some(Config {
@@ -83,6 +84,8 @@ fn file(root: &At<'_>) -> Option<Config> {
         identity,
         roles,
         bootstrap,
+        mail,
+        hooks,
         brand,
         headers,
         limits,

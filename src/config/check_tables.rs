@@ -206,10 +206,9 @@ pub(super) const OTHER: &[(&str, &str)] = &[
         "3 log.format: unknown format: 'xml'",
     ),
     (
-        "cookie_domain: x\nmail: {}\nhooks: {}",
+        "cookie_domain: x\nclients: {}",
         "3 : not supported yet: 'cookie_domain'
-             4 : not supported yet: 'mail'
-             5 : not supported yet: 'hooks'",
+             4 : not supported yet: 'clients'",
     ),
     (
         "defaults: { to: wab, auth: [jwt, sesion] }",
@@ -249,3 +248,87 @@ pub(super) const TESTS: &[(&str, &str)] = &[(
          8 tests[4].as.verified: expected true or false, found text: 'yes'
          8 tests[4].as.auth: not supported yet: 'api_key'",
 )];
+
+pub(super) const OUT: &[(&str, &str)] = &[
+    (
+        "mail: { url: smtps://mail.example, from: login@example.com, username: gw, password: env:PASSWORD }",
+        "",
+    ),
+    (
+        "mail: { url: \"smtp://mail.example:2525/\", from: a@b }",
+        "",
+    ),
+    ("mail: { url: file:data/outbox, from: a@b }", ""),
+    (
+        "mail: {}",
+        "3 mail: 'from' is missing
+         3 mail: 'url' is missing",
+    ),
+    (
+        "mail: { url: \"smtp://gw:hunter2@mail.example\", from: nobody, usrname: x }",
+        "3 mail: unknown key: 'usrname'
+         3 mail.from: not an e-mail address: 'nobody'
+         3 mail.url: has a username or password: 'smtp://***@mail.example'",
+    ),
+    (
+        "mail: { url: \"smtp://127.0.0.1:2525?tls=none\", from: a@b }",
+        "?3 mail.url: mail goes to the server in the clear: 'smtp://127.0.0.1:2525?tls=none'",
+    ),
+    (
+        "mail: { url: \"smtp://mail.example?tls=none\", from: a@b }",
+        "3 mail.url: would send passwords and links that open accounts in the clear: 'smtp://mail.example?tls=none'",
+    ),
+    (
+        "mail: { url: \"smtps://localhost?tls=none\", from: a@b }",
+        "3 mail.url: would send passwords and links that open accounts in the clear: 'smtps://localhost?tls=none'",
+    ),
+    (
+        "mail: { url: \"smtp://localhost?tls=optional\", from: a@b }",
+        "3 mail.url: has an unknown option: 'smtp://localhost?tls=optional'",
+    ),
+    (
+        "mail: { url: sendmail, from: \"a@b, c@d\" }",
+        "3 mail.from: not an e-mail address: 'a@b, c@d'
+         3 mail.url: not a way to send mail: 'sendmail'",
+    ),
+    (
+        "mail: { url: \"file:\", from: a@b, username: gw }",
+        "3 mail.username: a username needs a password: 'gw'
+         3 mail.url: names no folder: 'file:'",
+    ),
+    (
+        "mail: { url: file:x, from: a@b, username: gw, password: hunter2 }",
+        "3 mail.password: not a reference to a secret",
+    ),
+    (
+        "mail: { url: file:x, from: a@b, username: gw, password: env:PASSWORD }",
+        "3 mail.url: a folder asks for no username and password: 'file:x'",
+    ),
+    (
+        "hooks: { crm: { url: https://crm.example/x, secret: env:HOOK }, erp: { url: \"http://10.0.0.1\", secret: env:HOOK, private: allow } }",
+        "",
+    ),
+    (
+        "hooks: { crm: { url: http://crm.example/x, secret: env:PASSWORD, events: [user.registred] }, \"a b\": {} }",
+        "3 hooks.crm.url: plain http would tell everybody on the way
+         3 hooks.crm.secret: a hook's secret is whsec_ and 24 to 64 bytes in base64
+         3 hooks.crm.events[0]: unknown event: 'user.registred'
+         3 hooks.a b: names of hooks are 1 to 64 letters, digits, '_', '-' and '.'
+         3 hooks.a b: 'url' is missing
+         3 hooks.a b: 'secret' is missing",
+    ),
+    (
+        "hooks:
+  a: { url: https://127.1, secret: env:HOOK }
+  b: { url: \"https://[::ffff:a9fe:a9fe]\", secret: env:HOOK, private: allow }
+  c: { url: file:///etc/passwd, secret: env:HOOK, private: true }
+  d: { url: \"https://u:hunter2@x\", secret: hunter2, events: [] }",
+        "4 hooks.a.url: 127.0.0.1 is a private address
+         5 hooks.b.url: ::ffff:169.254.169.254 is not an address to tell anything
+         6 hooks.c.private: expected text, found true or false: 'true'
+         6 hooks.c.url: not a URL
+         7 hooks.d.url: has a username, password or fragment
+         7 hooks.d.secret: not a reference to a secret
+         7 hooks.d.events: asks for nothing",
+    ),
+];

@@ -21,6 +21,7 @@ fn env(name: &str) -> Option<String> {
         "SHORT" => "x",
         "CONTEXT" => "gateway2026",
         "EMPTY" => "",
+        "HOOK" => "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
         "KEY" => "0000000000000000000000000000000000000000000000000000000000000000",
         _ => return None,
     };
@@ -76,6 +77,11 @@ fn g_05_unsafe_combinations_need_to_be_named() {
 #[test]
 fn g_06_secrets_that_are_not_there() {
     check_table(tables::SECRETS);
+}
+
+#[test]
+fn f_01_f_08_how_others_are_written_to() {
+    check_table(tables::OUT);
 }
 
 /// A folder with certificates, keys and secrets, good and bad.

@@ -7,14 +7,7 @@ pub const MESSAGE: &str = "not supported yet";
 /// The keys of a shape that are not supported yet.
 pub fn keys(shape: &str) -> &'static [&'static str] {
     match shape {
-        "file" => &[
-            "clients",
-            "checks",
-            "issuers",
-            "mail",
-            "hooks",
-            "cookie_domain",
-        ],
+        "file" => &["clients", "checks", "issuers", "cookie_domain"],
         "tls" => &["acme"],
         "upstream" => &["health", "retry", "strip", "add"],
         "login" => &["ldap", "webhook", "order", "totp", "passkey", "providers"],

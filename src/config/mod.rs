@@ -34,11 +34,13 @@ pub mod tree;
 
 pub mod ask;
 mod conditions;
+mod hooks;
 mod identities;
 mod later;
 mod limits;
 mod listen;
 mod login;
+mod mail;
 mod roles;
 mod rules;
 mod secrets;
@@ -77,6 +79,10 @@ pub struct Config {
     pub roles: Roles,
     /// The first superuser, where the file names one.
     pub bootstrap: Option<Bootstrap>,
+    /// How mail is sent, if it is.
+    pub mail: Option<identity::mail::Settings>,
+    /// Who is told what happens here.
+    pub hooks: Vec<identity::hooks::Hook>,
     /// What our own pages look like.
     pub brand: Brand,
     /// What services are told about who asks.

@@ -61,10 +61,10 @@ pub(super) mod tests {
         ASKED.with_borrow_mut(BTreeSet::clear);
         let text = include_str!("testdata/everything.yaml");
         let env = |name: &str| {
-            Some(if name == "KEY" {
-                "0".repeat(64)
-            } else {
-                "correct horse".to_owned()
+            Some(match name {
+                "KEY" => "0".repeat(64),
+                "HOOK_SECRET" => "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".to_owned(),
+                _ => "correct horse".to_owned(),
             })
         };
         let folder = tempfile::tempdir().unwrap();
@@ -111,6 +111,16 @@ pub(super) mod tests {
                 assert_eq!(shape["additionalProperties"], Value::Bool(false), "{name}");
             }
         }
+    }
+
+    #[test]
+    fn events_in_the_schema_are_those_that_are_told() {
+        let schema: Value = serde_json::from_str(TEXT).unwrap();
+        let listed = &schema["$defs"]["hook"]["properties"]["events"]["items"]["enum"];
+        let told: Vec<&str> = crate::identity::hooks::Topic::offered()
+            .map(crate::identity::hooks::Topic::as_str)
+            .collect();
+        assert_eq!(*listed, serde_json::json!(told));
     }
 
     #[test]

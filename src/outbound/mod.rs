@@ -10,7 +10,7 @@ pub mod address;
 mod resolve;
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -22,12 +22,14 @@ pub use address::Reach;
 use resolve::Guarded;
 
 /// The client. Clones share its connections.
+///
+/// It is made at the first question: a gateway that asks nobody needs no roots to trust.
 #[derive(Clone, Debug)]
 pub struct Outbound {
     /// Connects to public addresses only.
-    public: reqwest::Client,
+    public: Arc<OnceLock<reqwest::Client>>,
     /// Connects to private ones, too.
-    private: reqwest::Client,
+    private: Arc<OnceLock<reqwest::Client>>,
     limits: Limits,
 }
 
@@ -99,31 +101,41 @@ impl Limits {
 
 impl Outbound {
     /// A client with these limits.
-    ///
-    /// # Errors
-    /// When TLS cannot be prepared: this machine trusts nobody.
-    pub fn new(limits: Limits) -> Result<Self, OutboundFault> {
-        Ok(Self {
-            public: client(Reach::Public)?,
-            private: client(Reach::Private)?,
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            public: Arc::default(),
+            private: Arc::default(),
             limits,
-        })
+        }
     }
 
     /// Asks once.
     ///
     /// # Errors
-    /// When there is no whole answer within the limits, or nobody may be asked there.
+    /// When there is no whole answer within the limits, nobody may be asked there, or this machine trusts no
+    /// roots at all.
     pub async fn ask(&self, question: Question) -> Result<Answer, OutboundFault> {
         checked(&question.url, question.reach)?;
         let Limits { body, deadline } = self.limits;
-        let client = match question.reach {
-            Reach::Public => &self.public,
-            Reach::Private => &self.private,
-        };
+        let client = self.client(question.reach)?;
         timeout(deadline, exchange(client, question, body))
             .await
             .unwrap_or(Err(OutboundFault::TooSlow(deadline)))
+    }
+
+    fn client(&self, reach: Reach) -> Result<&reqwest::Client, OutboundFault> {
+        let cell = match reach {
+            Reach::Public => &self.public,
+            Reach::Private => &self.private,
+        };
+        match cell.get() {
+            Some(made) => Ok(made),
+            None => {
+                let made = client(reach)?;
+                Ok(cell.get_or_init(|| made))
+            }
+        }
     }
 }
 

@@ -56,7 +56,7 @@ async fn ask(url: &str, reach: Reach) -> Result<Answer, OutboundFault> {
         headers: HeaderMap::new(),
         body: Bytes::from_static(b"{}"),
     };
-    Outbound::new(LIMITS).unwrap().ask(question).await
+    Outbound::new(LIMITS).ask(question).await
 }
 
 const FINE: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";

@@ -112,6 +112,26 @@ impl Hooks {
         wanting.map(|hook| parcel(hook, &id, &body)).collect()
     }
 
+    /// Tells the hook of this name, whether it wants to know or not. Says whether there is one.
+    ///
+    /// # Errors
+    /// As [`Hooks::tell`].
+    pub async fn tell_one(
+        &self,
+        name: &str,
+        event: &Event,
+        now: Timestamp,
+    ) -> Result<bool, IdentityFault> {
+        let hooks = self.list.load_full();
+        let Some(hook) = hooks.iter().find(|hook| hook.name == name) else {
+            return Ok(false);
+        };
+        let id = PublicId::generate(&self.random).to_string();
+        let parcel = parcel(hook, &id, &body(&id, event, now)?)?;
+        self.outbox.put(Kind::Hook, vec![parcel], now).await?;
+        Ok(true)
+    }
+
     /// Who brings events to the hooks.
     #[must_use]
     pub fn messenger(&self, outbound: Outbound, clock: Clock) -> Messenger {

@@ -10,7 +10,7 @@ use lettre::message::header::{ContentType, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart, SinglePart};
 use serde::{Deserialize, Serialize};
 
-use super::render::Text;
+use super::render::{Text, one_line};
 use super::{Letterhead, MailFault};
 use crate::base::id::PublicId;
 use crate::base::name::Email;
@@ -52,7 +52,7 @@ impl Message {
             .singlepart(part(ContentType::TEXT_PLAIN, &text.plain))
             .singlepart(part(ContentType::TEXT_HTML, &text.html));
         let message = lettre::Message::builder()
-            .from(Mailbox::new(Some(head.brand.clone()), from.clone()))
+            .from(Mailbox::new(Some(one_line(&head.brand)), from.clone()))
             .to(Mailbox::new(None, to.clone()))
             .subject(text.subject.clone())
             .date(UNIX_EPOCH + since)

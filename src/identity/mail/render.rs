@@ -118,7 +118,7 @@ impl Templates {
 }
 
 /// A header field has one line; whatever else a name held is not shown there.
-fn one_line(text: &str) -> String {
+pub(super) fn one_line(text: &str) -> String {
     let plain = |c: char| if c.is_control() { ' ' } else { c };
     let text: String = text.chars().map(plain).collect();
     let words: Vec<&str> = text.split_whitespace().collect();

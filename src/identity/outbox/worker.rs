@@ -89,7 +89,7 @@ impl<C: Courier> Worker<C> {
         }
     }
 
-    async fn attend(self, taken: Taken) {
+    pub(super) async fn attend(self, taken: Taken) {
         let delivery = self.attempt(&taken).await;
         if let Err(error) = self.settle(&taken, delivery).await {
             tracing::warn!(%error, kind = C::KIND.as_str(), message = taken.ticket.id, "could not note how sending went; it may be sent again");

@@ -20,6 +20,7 @@ pub mod raw;
 pub mod recorder;
 mod self_test;
 pub mod setup;
+pub mod smtp;
 pub mod tls;
 pub mod trial;
 mod wire;

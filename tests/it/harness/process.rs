@@ -39,8 +39,19 @@ impl Said {
 
 /// Runs the binary in `folder` to its end, with `input` on its standard input.
 pub fn run(folder: &Path, arguments: &[&str], input: &str) -> Said {
+    run_with(folder, arguments, input, &[])
+}
+
+/// The same, with these environment variables besides ours.
+pub fn run_with(
+    folder: &Path,
+    arguments: &[&str],
+    input: &str,
+    environment: &[(&str, &str)],
+) -> Said {
     let mut child = Command::new(binary())
         .args(arguments)
+        .envs(environment.iter().copied())
         .current_dir(folder)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

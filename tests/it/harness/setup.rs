@@ -220,6 +220,14 @@ impl Folder {
         process::run(self.path(), &all, input)
     }
 
+    /// The same, with these environment variables besides ours.
+    pub fn cli_with(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Said {
+        let config = self.config();
+        let mut all = vec!["-c", config.to_str().unwrap()];
+        all.extend_from_slice(arguments);
+        process::run_with(self.path(), &all, "", environment)
+    }
+
     /// Adds a user as an administrator would.
     pub fn add_user(&self, name: &str, roles: &str) -> Said {
         let email = format!("{}@example.test", gateway::plain(name));
