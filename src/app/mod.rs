@@ -2,6 +2,7 @@
 
 pub mod banner;
 pub mod keys;
+pub mod people;
 pub mod post;
 pub mod reload;
 pub mod roles;

@@ -15,14 +15,12 @@ use crate::base::time::Clock;
 use crate::config::policy_test;
 use crate::config::{Config, KeySource};
 use crate::crypto::jwt::SigningKey;
-use crate::identity::accounts::Accounts;
-use crate::identity::session::Sessions;
-use crate::identity::tokens::Tokens;
 use crate::proxy::running::Running;
 use crate::store::Store;
 use crate::telemetry::metrics::Metrics;
 use crate::web::brand::Brand;
 
+use super::people::People;
 use super::post::{NewPost, Post};
 use super::{roles, running};
 
@@ -43,11 +41,7 @@ pub struct Reload {
     /// Where roles are mirrored.
     pub store: Store,
     /// Whose limits follow the file.
-    pub sessions: Sessions,
-    /// Whose lives follow the file.
-    pub tokens: Tokens,
-    /// Whose terms follow the file.
-    pub accounts: Accounts,
+    pub people: People,
     /// Where reloads are counted.
     pub metrics: Metrics,
     /// The time.
@@ -161,15 +155,12 @@ impl Reload {
                 warning.message
             );
         }
-        self.sessions.configure(config.identity.session);
-        self.tokens
-            .configure(config.sites.main().origin.clone(), config.identity.tokens);
-        self.accounts.configure(config.account_terms());
+        self.people.configure(&config);
         self.post.install(post);
         self.brand.store(Arc::new(config.brand.clone()));
         self.running.store(Arc::new(next));
         // Roles may have changed; whoever is cached with the old ones is looked at again.
-        if let Err(fault) = self.sessions.revalidate().await {
+        if let Err(fault) = self.people.sessions.revalidate().await {
             tracing::warn!(%fault, "could not look at the sessions again; none is cached");
         }
         self.config = config;

@@ -22,14 +22,6 @@ use crate::base::time::Clock;
 use crate::config::{Bootstrap, Config};
 use crate::crypto::password::Password;
 use crate::gate::judge::Gate;
-use crate::identity::accounts::{self, Accounts};
-use crate::identity::hashing::Hashing;
-use crate::identity::hooks::Hooks;
-use crate::identity::login::Logins;
-use crate::identity::mail::Mailer;
-use crate::identity::outbox::Outbox;
-use crate::identity::session::Sessions;
-use crate::identity::tokens::Tokens;
 use crate::proxy::admin::Admin;
 use crate::proxy::drain::Drain;
 use crate::proxy::gateway::Gateway;
@@ -44,6 +36,7 @@ use crate::web::templates::Templates;
 use crate::web::{Parts, Web, echo};
 
 use super::banner::{Bound, FirstUser, banner};
+use super::people::People;
 use super::post::Post;
 use super::reload::{Reload, Triggers};
 use super::shutdown::Signals;
@@ -81,7 +74,7 @@ pub fn serve(mut config: Config, path: &Path, watch: bool) -> anyhow::Result<()>
     background.spawn(tasks::sweep(parts.store.clone(), parts.clock.clone()));
     background.spawn(tasks::follow_changes(
         parts.store.clone(),
-        parts.sessions.clone(),
+        parts.people.sessions.clone(),
     ));
     background.spawn(tasks::look_up(Arc::clone(&parts.running)));
     let senders = parts.post.start(&background, &parts.clock, &parts.metrics);
@@ -113,10 +106,7 @@ struct Sockets {
 /// The assembled gateway, less its listeners.
 struct Assembled {
     store: Store,
-    sessions: Sessions,
-    tokens: Tokens,
-    accounts: Accounts,
-    hashing: Hashing,
+    people: People,
     running: Arc<ArcSwap<crate::proxy::running::Running>>,
     signing: Arc<crate::crypto::jwt::SigningKey>,
     post: Post,
@@ -174,51 +164,15 @@ async fn assemble(config: &Config) -> anyhow::Result<Assembled> {
     roles::mirror(&store, &config.roles, now).await?;
     let signing = keys::signing_key(&store, &key, &random, now).await?;
     let post = Post::new(config, &store, &key, &random)?;
-    let hashing = Hashing::new(config.threads);
     let first = first_user(&store, config, &clock, &random).await?;
-    let sessions = Sessions::new(
-        store.clone(),
-        clock.clone(),
-        random.clone(),
-        config.identity.session,
-    );
-    let access = keys::access_key(config.identity.algorithm, &store, &key, &random, now).await?;
-    let tokens = Tokens::new(
-        (sessions.clone(), Arc::clone(&store.volatile)),
-        (access, &key),
-        (clock.clone(), random.clone()),
-        config.sites.main().origin.clone(),
-        config.identity.tokens,
-    );
-    let logins = Logins::new(
-        store.clone(),
-        (sessions.clone(), tokens.clone()),
-        hashing.clone(),
-        clock.clone(),
-        random.clone(),
-        config.identity.password,
-    )?;
-    let outbox = Outbox::new(store.outbox.clone(), key.clone(), random.clone());
-    let accounts = Accounts::new(
-        accounts::Parts {
-            store: store.clone(),
-            sessions: sessions.clone(),
-            logins: logins.clone(),
-            hashing: hashing.clone(),
-            mailer: Mailer::new(outbox.clone(), random.clone(), None),
-            hooks: Hooks::new(outbox, random.clone(), Vec::new()),
-            clock: clock.clone(),
-            random: random.clone(),
-        },
-        config.account_terms(),
-    );
+    let people = People::assemble(config, (&store, &key), &post, (&clock, &random)).await?;
     let brand = Arc::new(ArcSwap::from_pointee(config.brand.clone()));
     let templates = Templates::embedded()?;
     let web = Web::new(Parts {
-        logins,
-        sessions: sessions.clone(),
-        tokens: tokens.clone(),
-        accounts: accounts.clone(),
+        logins: people.logins.clone(),
+        sessions: people.sessions.clone(),
+        tokens: people.tokens.clone(),
+        accounts: people.accounts.clone(),
         store: store.clone(),
         key,
         random: random.clone(),
@@ -233,10 +187,7 @@ async fn assemble(config: &Config) -> anyhow::Result<Assembled> {
     metrics.loaded(now);
     Ok(Assembled {
         store,
-        sessions,
-        tokens,
-        accounts,
-        hashing,
+        people,
         running,
         signing,
         post,
@@ -363,7 +314,7 @@ impl Assembled {
         );
         Shell {
             running: Arc::clone(&self.running),
-            gate: Gate::new(self.sessions.clone(), self.tokens.clone()),
+            gate: Gate::new(self.people.sessions.clone(), self.people.tokens.clone()),
             pages: BoxCloneSyncService::new(pages),
             echo: BoxCloneSyncService::new(echo),
             metrics: self.metrics.clone(),
@@ -378,8 +329,8 @@ impl Assembled {
         Admin {
             metrics: self.metrics.clone(),
             store: self.store.clone(),
-            sessions: self.sessions.clone(),
-            hashing: self.hashing.clone(),
+            sessions: self.people.sessions.clone(),
+            hashing: self.people.hashing.clone(),
             drain: self.drain.clone(),
         }
     }
@@ -393,9 +344,7 @@ impl Assembled {
             signing: self.signing,
             post: self.post,
             store: self.store,
-            sessions: self.sessions,
-            tokens: self.tokens,
-            accounts: self.accounts,
+            people: self.people,
             metrics: self.metrics,
             clock: self.clock,
         }

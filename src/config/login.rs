@@ -39,13 +39,17 @@ pub fn settings(file: &Object<'_>) -> Settings {
     let (tokens, algorithm) = tokens(file);
     let login = file.section("login", "login");
     let object = login.and_then(|login| login.section("password", "password"));
-    let (register, verified_email) = object.as_ref().map_or_else(Default::default, doors);
+    let (register, verified_email) = object.as_ref().map_or_else(Default::default, |object| {
+        doors(object, file.get("mail").is_some())
+    });
     Settings {
         session: SessionSettings {
             demands: Demands { verified_email },
             ..session(file)
         },
-        password: object.as_ref().map_or(password::Settings::DEFAULT, password),
+        password: object
+            .as_ref()
+            .map_or(password::Settings::DEFAULT, password),
         register,
         tokens,
         algorithm,
@@ -53,11 +57,19 @@ pub fn settings(file: &Object<'_>) -> Settings {
 }
 
 /// Who may make an account, and whether its address must be proved.
-fn doors(object: &Object<'_>) -> (Register, bool) {
+fn doors(object: &Object<'_>, has_mail: bool) -> (Register, bool) {
     let register = object
         .get("register")
         .and_then(|at| at.choice("kind of registration", &Register::ALL));
-    let verify = object.get("verify_email").and_then(|at| at.boolean());
+    let verify = object
+        .get("verify_email")
+        .and_then(|at| match at.boolean()? {
+            true if !has_mail => at.refuse_with(
+                "needs a way to send letters",
+                "mail: { url: smtps://…, from: … }, or url: file:data/outbox to try it",
+            ),
+            verify => Some(verify),
+        });
     (register.unwrap_or_default(), verify.unwrap_or(false))
 }
 

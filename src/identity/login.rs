@@ -4,6 +4,7 @@
 //! same time and gives the same answer as a wrong password.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use crate::base::name::{Email, Username};
 use crate::base::net::Origin;
@@ -18,9 +19,14 @@ use crate::store::users::User;
 use super::IdentityFault;
 use super::account::Bar;
 use super::hashing::{Busy, Hashing};
+use super::hooks::{Event, Hooks, Topic};
+use super::mail::{Letter, Mailer};
 use super::session::{Begun, Opening, Sessions};
 use super::throttle::{Subject, Throttle, Throttled};
 use super::tokens::{Pair, Tokens};
+
+/// Who has just made their account knows that they log in.
+const NEWCOMER: Duration = Duration::from_hours(1);
 
 /// Everything a login needs. Clones share it.
 #[derive(Clone)]
@@ -30,11 +36,28 @@ pub struct Logins {
     tokens: Tokens,
     throttle: Throttle,
     hashing: Hashing,
+    notices: Notices,
     clock: Clock,
     random: Random,
     settings: password::Settings,
     /// What is hashed against when there is no account: made with the same parameters at start.
     decoy: Secret<String>,
+}
+
+/// Who is told of logins.
+#[derive(Clone)]
+pub struct Notices {
+    /// The user, when it was from a place that was not seen before.
+    pub mailer: Mailer,
+    /// Other programs.
+    pub hooks: Hooks,
+}
+
+/// Somebody whose password was right.
+struct Known {
+    user: User,
+    /// Whether they have logged in from this place before.
+    been_here: bool,
 }
 
 /// What somebody presents at the door.
@@ -99,9 +122,8 @@ impl Logins {
     pub fn new(
         store: Store,
         (sessions, tokens): (Sessions, Tokens),
-        hashing: Hashing,
-        clock: Clock,
-        random: Random,
+        (hashing, notices): (Hashing, Notices),
+        (clock, random): (Clock, Random),
         settings: password::Settings,
     ) -> Result<Self, password::HashFault> {
         let decoy = Token::generate(&random)?;
@@ -115,6 +137,7 @@ impl Logins {
             tokens,
             throttle,
             hashing,
+            notices,
             clock,
             random,
             settings,
@@ -127,12 +150,14 @@ impl Logins {
     /// # Errors
     /// The reason it was refused.
     pub async fn with_password(&self, credentials: Credentials) -> Result<Welcome, Refusal> {
-        let user = self.check(&credentials).await?;
-        let opening = credentials.opening(&user);
+        let known = self.check(&credentials).await?;
+        let opening = credentials.opening(&known.user);
         let session = self
             .sessions
             .begin(&opening, credentials.presented.as_ref())
             .await?;
+        self.tell(&known, &credentials).await;
+        let user = known.user;
         Ok(Welcome { session, user })
     }
 
@@ -141,8 +166,10 @@ impl Logins {
     /// # Errors
     /// The reason it was refused.
     pub async fn for_tokens(&self, credentials: &Credentials) -> Result<Pair, Refusal> {
-        let user = self.check(credentials).await?;
-        Ok(self.tokens.issue(&credentials.opening(&user)).await?)
+        let known = self.check(credentials).await?;
+        let pair = self.tokens.issue(&credentials.opening(&known.user)).await?;
+        self.tell(&known, credentials).await;
+        Ok(pair)
     }
 
     /// Whether a password is the user's own: asked of somebody who is signed in, before something that a
@@ -169,7 +196,7 @@ impl Logins {
 
     /// The user whose name and password these are, if they may come in. What changes about the account from
     /// here on is seen by the session when it is first used.
-    async fn check(&self, credentials: &Credentials) -> Result<User, Refusal> {
+    async fn check(&self, credentials: &Credentials) -> Result<Known, Refusal> {
         // Longer than anything that was ever hashed: wrong without being tried, and no guess to be counted.
         Password::typed(credentials.password.expose()).map_err(|_| Refusal::Invalid)?;
         let now = self.clock.now();
@@ -189,13 +216,43 @@ impl Logins {
             self.throttle.failed(&attempt, now).await?;
             return Err(Refusal::Invalid);
         };
-        self.throttle.succeeded(&attempt, self.clock.now()).await?;
+        let been_here = self.throttle.succeeded(&attempt, self.clock.now()).await?;
         self.upgrade_hash(&user, &credentials.password).await;
         match self.sessions.demands().bar(&user) {
-            None => Ok(user),
+            None => Ok(Known { user, been_here }),
             Some(Bar::Disabled) => Err(Refusal::Invalid),
             // Told only to who knows the password.
             Some(Bar::Unverified) => Err(Refusal::Unverified),
+        }
+    }
+
+    /// Tells of a login. What cannot be told is logged: they are in all the same.
+    async fn tell(&self, known: &Known, credentials: &Credentials) {
+        let (user, now) = (&known.user, self.clock.now());
+        let mut event = Event::of(Topic::UserLogin, user);
+        event.ip = Some(credentials.ip);
+        if let Err(fault) = self.notices.hooks.tell(&event, now).await {
+            tracing::error!(%fault, "could not leave word of a login for the hooks");
+        }
+        let newcomer = now.since(user.created_at) < NEWCOMER;
+        let Some(email) = user
+            .email
+            .as_ref()
+            .filter(|_| !known.been_here && !newcomer)
+        else {
+            return;
+        };
+        if !self.notices.mailer.is_on() {
+            return;
+        }
+        let letter = Letter::NewSignIn {
+            name: user.username.clone(),
+            ip: credentials.ip,
+            user_agent: credentials.user_agent.clone(),
+            at: now,
+        };
+        if let Err(fault) = self.notices.mailer.post(email, &letter, now).await {
+            tracing::error!(%fault, "could not leave a letter about a login");
         }
     }
 

@@ -150,20 +150,26 @@ impl Throttle {
     }
 
     /// The password was right: earlier failures for this account are forgiven, as budgets for guessing are
-    /// about failures in a row (NIST SP 800-63B-4 section 3.2.2). What its origin did elsewhere is not.
+    /// about failures in a row (NIST SP 800-63B-4 section 3.2.2). What its origin did elsewhere is not. Says
+    /// whether they have logged in from there before.
     ///
     /// # Errors
     /// When the store does not answer.
-    pub async fn succeeded(&self, attempt: &Attempt, now: Timestamp) -> Result<(), IdentityFault> {
+    pub async fn succeeded(
+        &self,
+        attempt: &Attempt,
+        now: Timestamp,
+    ) -> Result<bool, IdentityFault> {
         for (_, key) in attempt.guesses() {
             self.volatile.reset(Kind::Throttle, &key).await?;
         }
-        if !self.is_friend(attempt, now).await? {
+        let been_here = self.is_friend(attempt, now).await?;
+        if !been_here {
             self.volatile
                 .count(Kind::Throttle, &attempt.friend(), FRIEND.window, now)
                 .await?;
         }
-        Ok(())
+        Ok(been_here)
     }
 
     async fn is_friend(&self, attempt: &Attempt, now: Timestamp) -> Result<bool, IdentityFault> {
