@@ -40,7 +40,25 @@ pub(super) const WHERE: &[(&str, &str)] = &[
     ("prefix: /../x", "3 prefix: not a prefix: '/../x'"),
     (
         "store: postgres://u:hunter2@db/x",
-        "3 store: not supported yet: 'postgres'",
+        "0 key: is required with PostgreSQL, the same on every node
+             ?3 store: the database's password stands in this file",
+    ),
+    (
+        "store: postgres://u@db/x?sslmode=disable\nkey: env:KEY",
+        "?3 store: what is stored can be read and changed on its way",
+    ),
+    ("store: env:STORE\nkey: env:KEY", ""),
+    (
+        "store: env:NOWHERE",
+        "3 store: the environment variable NOWHERE is not set, or empty: 'env:NOWHERE'",
+    ),
+    (
+        "store: env:PASSWORD",
+        "3 store: not a store: 'env:PASSWORD'",
+    ),
+    (
+        "store: postgres://u:hunter2@x@db/x\nkey: env:KEY",
+        "3 store: not a store",
     ),
     (
         "store: mysql://u:hunter2@db/x",

@@ -20,6 +20,7 @@ fn env(name: &str) -> Option<String> {
         "PASSWORD" => "correct horse",
         "SHORT" => "x",
         "CONTEXT" => "gateway2026",
+        "STORE" => "postgres://u:hunter2@db/x",
         "EMPTY" => "",
         "HOOK" => "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
         "KEY" => "0000000000000000000000000000000000000000000000000000000000000000",

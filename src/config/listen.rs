@@ -6,11 +6,13 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use crate::base::net::{Host, Networks};
+use crate::base::secret::Secret;
 use crate::base::site::{Site, Sites};
 use crate::proxy::settings::{Certificate, Listen};
 use crate::store::{self, DbUrl, DbUrlError, VolatileKind};
 
 use super::raw::{At, Object};
+use super::report::Fault;
 use super::{secrets, values};
 
 const HTTP: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
@@ -305,15 +307,52 @@ pub fn store(file: &Object<'_>) -> Option<store::Settings> {
     });
     let url = match file.get("store") {
         None => DbUrl::parse(STORE).ok(),
-        Some(at) => match DbUrl::parse(at.text()?) {
-            Ok(url) => Some(url),
-            Err(DbUrlError::NotYet(_)) => at.not_yet("postgres"),
-            Err(error) => at.refuse_with("not a store", error.to_string()),
-        },
+        Some(at) => database(file, &at),
     };
-    let url = url?.relative_to(&file.at().reading().resolve(""));
     Some(store::Settings {
-        url,
+        url: url?.relative_to(&file.at().reading().resolve("")),
         volatile: volatile.unwrap_or(VolatileKind::Store),
     })
+}
+
+/// The database that is named here, or in the environment or the file that is named here. What was written is
+/// not repeated: it may hold a password.
+fn database(file: &Object<'_>, at: &At<'_>) -> Option<DbUrl> {
+    let text = at.text()?;
+    let elsewhere = text.starts_with("env:") || text.starts_with("file:");
+    let secret = if elsewhere {
+        secrets::text(at)?
+    } else {
+        Secret::new(text.to_owned())
+    };
+    let url = match DbUrl::parse(secret.expose()) {
+        Ok(url) => url,
+        Err(error @ DbUrlError::Postgres(_)) => {
+            return at.refuse_around("not a store", Some(&error.to_string()));
+        }
+        Err(error) => return at.refuse_with("not a store", error.to_string()),
+    };
+    if let DbUrl::Postgres(server) = &url {
+        require_key(file);
+        if server.has_password() && !elsewhere {
+            let hint = "write store: env:NAME or file:/path, and the address there";
+            at.warn_around("the database's password stands in this file", hint);
+        }
+        if server.is_in_the_clear() {
+            let hint = "sslmode=require";
+            at.warn_around("what is stored can be read and changed on its way", hint);
+        }
+    }
+    Some(url)
+}
+
+/// Every node of a shared database must have the same key, so none makes its own.
+fn require_key(file: &Object<'_>) {
+    if file.get("key").is_none() {
+        file.at().reading().fault(Fault {
+            path: "key".into(),
+            hint: Some("openssl rand -hex 32 > gateway.key; key: file:gateway.key".into()),
+            ..Fault::of_file("is required with PostgreSQL, the same on every node")
+        });
+    }
 }

@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::error::DbError;
+use super::postgres::{self, Postgres};
 use super::sqlite::{self, Sqlite};
 use super::statement::{Answer, Call, Row, Statement};
 use super::url::DbUrl;
@@ -33,12 +34,15 @@ pub struct Db {
 #[derive(Clone)]
 enum Engine {
     Sqlite(Sqlite),
+    Postgres(Postgres),
 }
 
-/// A transaction that alone may write until it is committed or dropped.
+/// A transaction, which counts when it is committed, and never when it is dropped.
 ///
-/// While one is held, write through it only: a write past it waits for it to end. One that is left idle for
-/// five seconds is rolled back, and everything asked of it afterwards fails.
+/// In SQLite it alone may write; in PostgreSQL others go on beside it, so whatever depends on what it has read
+/// takes a lock first (`store::lock`). While one is held, write through it only: a write past it may have to
+/// wait for it to end. One that is left idle for five seconds is rolled back, and everything asked of it
+/// afterwards fails.
 pub struct Tx {
     engine: TxEngine,
     observer: Option<Observer>,
@@ -49,6 +53,7 @@ pub struct Tx {
 
 enum TxEngine {
     Sqlite(sqlite::Tx),
+    Postgres(postgres::Tx),
 }
 
 /// What the migrations fill in, since the databases have no common word for it.
@@ -59,16 +64,20 @@ pub(crate) struct Dialect {
 }
 
 const PING_READ: Statement = Statement::read("ping.read", "SELECT CAST(1 AS BIGINT) AS one");
-const PING_WRITE: Statement = Statement::write("ping.write", "SELECT CAST(1 AS BIGINT) AS one");
+const PING_WRITE: Statement = Statement::quiet("ping.write", "SELECT CAST(1 AS BIGINT) AS one");
 
 impl Db {
-    /// Opens the database, making the file (mode 0600) and its folder (0700) if they are not there. Nothing is
-    /// migrated: see [`super::migrate::apply`].
+    /// Opens the database; of SQLite it makes the file (mode 0600) and its folder (0700) if they are not there.
+    /// Nothing is migrated: see [`super::migrate::apply`].
     ///
     /// # Errors
     /// When it cannot be opened.
     pub async fn open(url: &DbUrl, observer: Option<Observer>) -> Result<Self, DbError> {
-        let engine = Engine::Sqlite(Sqlite::open(url).await?);
+        let engine = match url {
+            DbUrl::SqliteFile(path) => Engine::Sqlite(Sqlite::open(Some(path)).await?),
+            DbUrl::SqliteMemory => Engine::Sqlite(Sqlite::open(None).await?),
+            DbUrl::Postgres(url) => Engine::Postgres(Postgres::open(url).await?),
+        };
         Ok(Self { engine, observer })
     }
 
@@ -112,24 +121,22 @@ impl Db {
         self.timed(name, async {
             match &self.engine {
                 Engine::Sqlite(sqlite) => sqlite.write(calls).await,
+                Engine::Postgres(postgres) => postgres.write(calls).await,
             }
         })
         .await
     }
 
-    /// Begins a transaction, waiting for the one before it to end.
+    /// Begins a transaction. In SQLite it waits for the one before it to end.
     ///
     /// # Errors
     /// When the lock cannot be had in time.
     pub async fn begin(&self) -> Result<Tx, DbError> {
         let engine = match &self.engine {
             Engine::Sqlite(sqlite) => TxEngine::Sqlite(sqlite.begin().await?),
+            Engine::Postgres(postgres) => TxEngine::Postgres(postgres.begin().await?),
         };
-        Ok(Tx {
-            engine,
-            observer: self.observer.clone(),
-            failed: false,
-        })
+        Ok(self.transaction(engine))
     }
 
     /// Begins a transaction that no other process's overlaps, not even on a database without tables to lock.
@@ -139,7 +146,11 @@ impl Db {
     /// # Errors
     /// When the lock cannot be had in time.
     pub async fn begin_alone(&self) -> Result<Tx, DbError> {
-        self.begin().await
+        let engine = match &self.engine {
+            Engine::Sqlite(sqlite) => TxEngine::Sqlite(sqlite.begin().await?),
+            Engine::Postgres(postgres) => TxEngine::Postgres(postgres.begin_alone().await?),
+        };
+        Ok(self.transaction(engine))
     }
 
     /// Whether both the reading and the writing side answer.
@@ -157,6 +168,7 @@ impl Db {
     pub fn changes(&self) -> watch::Receiver<u64> {
         match &self.engine {
             Engine::Sqlite(sqlite) => sqlite.changes(),
+            Engine::Postgres(postgres) => postgres.changes(),
         }
     }
 
@@ -166,6 +178,17 @@ impl Db {
             Engine::Sqlite(_) => Dialect {
                 id: "INTEGER PRIMARY KEY AUTOINCREMENT",
             },
+            Engine::Postgres(_) => Dialect {
+                id: "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
+            },
+        }
+    }
+
+    fn transaction(&self, engine: TxEngine) -> Tx {
+        Tx {
+            engine,
+            observer: self.observer.clone(),
+            failed: false,
         }
     }
 
@@ -173,6 +196,7 @@ impl Db {
         self.timed(call.statement.name, async {
             match &self.engine {
                 Engine::Sqlite(sqlite) => sqlite.run(call).await,
+                Engine::Postgres(postgres) => postgres.run(call).await,
             }
         })
         .await
@@ -217,6 +241,7 @@ impl Tx {
         self.usable(name)?;
         let answer = match &mut self.engine {
             TxEngine::Sqlite(tx) => tx.script(name, sql).await,
+            TxEngine::Postgres(tx) => tx.script(name, sql).await,
         };
         self.noted(answer)
     }
@@ -230,6 +255,7 @@ impl Tx {
         timed(self.observer.as_ref(), "commit", async {
             match self.engine {
                 TxEngine::Sqlite(tx) => tx.commit().await,
+                TxEngine::Postgres(tx) => tx.commit().await,
             }
         })
         .await
@@ -241,6 +267,7 @@ impl Tx {
         let answer = timed(self.observer.as_ref(), name, async {
             match &mut self.engine {
                 TxEngine::Sqlite(tx) => tx.run(call).await,
+                TxEngine::Postgres(tx) => tx.run(call).await,
             }
         })
         .await;

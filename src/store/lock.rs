@@ -6,7 +6,7 @@
 
 use super::statement::{Call, Statement};
 
-const TAKE: Statement = Statement::write(
+const TAKE: Statement = Statement::quiet(
     "lock",
     "INSERT INTO locks (name, taken) VALUES ($1, 1)
      ON CONFLICT (name) DO UPDATE SET taken = locks.taken + 1",

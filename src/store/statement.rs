@@ -27,8 +27,10 @@ pub struct Statement {
 pub enum Access {
     /// It only reads, and may run beside a writer.
     Read,
-    /// It writes, also when it returns rows.
+    /// It writes, also when it returns rows. Every node forgets what it has copied from the database.
     Write,
+    /// It writes what no node keeps a copy of, or what may be seen late, such as counters: nobody is told.
+    Quiet,
 }
 
 /// A statement with its values, ready to run.
@@ -101,6 +103,17 @@ impl Statement {
             name,
             sql,
             access: Access::Write,
+        }
+    }
+
+    /// A statement that writes what no other node needs to hear of at once. When in doubt, it is
+    /// [`Statement::write`].
+    #[must_use]
+    pub const fn quiet(name: &'static str, sql: &'static str) -> Self {
+        Self {
+            name,
+            sql,
+            access: Access::Quiet,
         }
     }
 

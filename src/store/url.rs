@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use super::postgres::{PostgresUrl, PostgresUrlError};
+
 /// Which database to open.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DbUrl {
@@ -10,24 +12,26 @@ pub enum DbUrl {
     SqliteFile(PathBuf),
     /// `sqlite::memory:`: gone with the process; for tests.
     SqliteMemory,
+    /// `postgres://…`: a server.
+    Postgres(PostgresUrl),
 }
 
 /// The text names no database that can be opened. Only the scheme is repeated: the rest may hold a password.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DbUrlError {
-    /// PostgreSQL.
-    #[error("'{0}:' is not supported yet; write 'sqlite:PATH'")]
-    NotYet(String),
     /// Neither of the databases there are.
-    #[error("'{0}' is not a database; write 'sqlite:PATH'")]
+    #[error("'{0}' is not a database; write 'sqlite:PATH' or 'postgres://…'")]
     Unknown(String),
+    /// PostgreSQL, but not like this.
+    #[error(transparent)]
+    Postgres(#[from] PostgresUrlError),
     /// `sqlite:` and nothing behind it.
     #[error("'sqlite:' needs the path of a file")]
     NoPath,
 }
 
 impl DbUrl {
-    /// Reads `sqlite:PATH` or `sqlite::memory:`.
+    /// Reads `sqlite:PATH`, `sqlite::memory:` or `postgres://…`.
     ///
     /// # Errors
     /// [`DbUrlError`] for everything else.
@@ -37,7 +41,7 @@ impl DbUrl {
             ("sqlite", "") => Err(DbUrlError::NoPath),
             ("sqlite", ":memory:") => Ok(Self::SqliteMemory),
             ("sqlite", path) => Ok(Self::SqliteFile(path.into())),
-            ("postgres" | "postgresql", _) => Err(DbUrlError::NotYet(scheme.to_owned())),
+            ("postgres" | "postgresql", _) => Ok(Self::Postgres(PostgresUrl::parse(text)?)),
             _ => Err(DbUrlError::Unknown(scheme.chars().take(32).collect())),
         }
     }
@@ -48,6 +52,7 @@ impl DbUrl {
         match self {
             Self::SqliteFile(path) => Self::SqliteFile(folder.join(path)),
             Self::SqliteMemory => Self::SqliteMemory,
+            Self::Postgres(url) => Self::Postgres(url.relative_to(folder)),
         }
     }
 }
@@ -65,6 +70,7 @@ impl fmt::Display for DbUrl {
         match self {
             Self::SqliteFile(path) => write!(f, "sqlite:{}", path.display()),
             Self::SqliteMemory => f.write_str("sqlite::memory:"),
+            Self::Postgres(url) => url.fmt(f),
         }
     }
 }
@@ -93,20 +99,16 @@ mod tests {
     fn refusals_do_not_repeat_a_password() {
         let cases = [
             (
-                "postgres://u:secret@h/db",
-                "'postgres:' is not supported yet; write 'sqlite:PATH'",
-            ),
-            (
-                "postgresql://u:secret@h/db",
-                "'postgresql:' is not supported yet; write 'sqlite:PATH'",
+                "postgres://u:secret@h",
+                "names no database; write postgres://USER:PASSWORD@HOST:PORT/DATABASE",
             ),
             (
                 "mysql://u:secret@h/db",
-                "'mysql' is not a database; write 'sqlite:PATH'",
+                "'mysql' is not a database; write 'sqlite:PATH' or 'postgres://…'",
             ),
             (
                 "data/x.db",
-                "'data/x.db' is not a database; write 'sqlite:PATH'",
+                "'data/x.db' is not a database; write 'sqlite:PATH' or 'postgres://…'",
             ),
             ("sqlite:", "'sqlite:' needs the path of a file"),
         ];

@@ -159,7 +159,8 @@ fn migrations_are_applied_once() {
 
 #[test]
 fn a_store_of_a_later_version_is_left_alone() {
-    let folder = folder();
+    let folder = Setup::new().on_sqlite().folder();
+    folder.add_user("alice", "user").fine();
     let store = rusqlite::Connection::open(folder.path().join("data/portcullis.db")).unwrap();
     let columns: Vec<String> = store
         .prepare("SELECT name FROM pragma_table_info('migrations')")

@@ -55,3 +55,4 @@ mod sessions_ends;
 mod sessions_forgery;
 mod sessions_races;
 mod sessions_stored;
+mod store_postgres;

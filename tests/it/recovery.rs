@@ -106,10 +106,10 @@ const UNSAFE: [[&str; 4]; 16] = [
         "not supported yet",
     ],
     [
-        "a store that is not built yet",
+        "a shared store without a shared key",
         "store",
-        "postgres://db/x",
-        "not supported yet",
+        "postgres://gate@db/x",
+        "key",
     ],
 ];
 
@@ -117,7 +117,7 @@ const UNSAFE: [[&str; 4]; 16] = [
 fn g_05_unsafe_combinations_do_not_start() {
     assert_fine(&Setup::new().folder(), "the twin");
     for [what, key, yaml, names] in UNSAFE {
-        let folder = Setup::new().set(key, yaml).folder();
+        let folder = Setup::new().on_sqlite().set(key, yaml).folder();
         folder.write("weak.key", "0123456789abcdef");
         folder.write("short", "abc\n");
         assert_refused(&folder, what, names);
@@ -189,7 +189,7 @@ fn g_06_secrets_that_cannot_be_used() {
 
 #[test]
 fn g_06_a_damaged_key_is_never_replaced_by_a_new_one() {
-    let gateway = Setup::new().start();
+    let gateway = Setup::new().on_sqlite().start();
     let folder = gateway.path().join("data/gateway.key");
     let key = fs::read(&folder).unwrap();
     let mode = fs::metadata(&folder).unwrap().permissions().mode();
@@ -264,7 +264,7 @@ fn assert_closed(gateway: &Gateway, cookie: &str, seen: usize) {
 
 #[test]
 fn g_09_without_its_store_the_gate_is_closed() {
-    let gateway = Setup::new().start();
+    let gateway = Setup::new().on_sqlite().start();
     let (alice, root) = (gateway.login("alice"), gateway.login("root"));
     let mut trial = Trial::new(&gateway, "twin");
     trial.allowed(trial.get("/app/x", &format!("Cookie: {alice}\r\n")));
@@ -306,7 +306,7 @@ fn g_09_without_its_store_the_gate_is_closed() {
 
 #[test]
 fn g_09_without_the_accounts_the_gate_is_closed() {
-    let gateway = Setup::new().start();
+    let gateway = Setup::new().on_sqlite().start();
     let alice = gateway.login("alice");
     let store = database(&gateway);
     store
@@ -335,7 +335,7 @@ fn g_09_without_the_accounts_the_gate_is_closed() {
 
 #[test]
 fn g_09_while_another_process_holds_the_store() {
-    let gateway = Setup::new().start();
+    let gateway = Setup::new().on_sqlite().start();
     let alice = gateway.login("alice");
     let root = gateway.login("root");
     let get = |target: &str, cookie: &str| {

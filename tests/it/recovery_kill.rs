@@ -28,7 +28,7 @@ struct Acknowledged {
 fn g_08_nothing_acknowledged_is_lost() {
     let seed = dice::seed();
     let mut dice = Dice::new(seed);
-    let mut gateway = Setup::new().start();
+    let mut gateway = Setup::new().on_sqlite().start();
     let kept = Acknowledged::default();
     let number = AtomicUsize::new(0);
     for cycle in 0..CYCLES {

@@ -15,7 +15,7 @@ use crate::sessions::{IDENTITY, as_alice, value_of};
 
 #[test]
 fn c_09_ids_are_256_random_bits_and_stored_as_their_hash() {
-    let gateway = Setup::new().start();
+    let gateway = Setup::new().on_sqlite().start();
     let tokens: BTreeSet<String> = (0..30)
         .map(|_| value_of(&gateway.login("alice")).to_owned())
         .collect();
@@ -38,7 +38,7 @@ fn c_09_ids_are_256_random_bits_and_stored_as_their_hash() {
 
 #[test]
 fn c_10_a_stolen_database_opens_nothing() {
-    let gateway = Setup::new().start();
+    let gateway = Setup::new().on_sqlite().start();
     let cookies = [gateway.login("alice"), gateway.login("root")];
     let stored = stored_bytes(&gateway);
     // The right file: it knows who there is.

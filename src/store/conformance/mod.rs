@@ -8,11 +8,17 @@ mod lives;
 mod mirror;
 mod outbox;
 mod owners;
+mod postgres;
 mod roles;
+mod several;
 mod sqlite;
 mod superusers;
 mod users;
 mod volatile;
+
+/// PostgreSQL for tests; the tests from outside have it, too.
+#[path = "../../../tests/it/harness/postgres.rs"]
+mod server;
 
 use std::collections::BTreeSet;
 use std::ops::Deref;
@@ -20,6 +26,8 @@ use std::sync::Arc;
 
 use tempfile::TempDir;
 use tokio::task::JoinSet;
+
+use self::server::Database;
 
 use super::users::{NewUser, User};
 use super::volatile::{Memory, Volatile};
@@ -34,6 +42,7 @@ macro_rules! on_every_db {
     ($($test:ident)*) => {
         on_every_db!(@ sqlite_file $($test)*);
         on_every_db!(@ sqlite_memory $($test)*);
+        on_every_db!(@ postgres $($test)*);
     };
     (@ $db:ident $($test:ident)*) => {
         mod $db {
@@ -54,6 +63,7 @@ macro_rules! on_every_volatile {
         on_every_volatile!(@ sqlite_file $($test)*);
         on_every_volatile!(@ sqlite_memory $($test)*);
         on_every_volatile!(@ process_memory $($test)*);
+        on_every_volatile!(@ postgres $($test)*);
     };
     (@ $kind:ident $($test:ident)*) => {
         mod $kind {
@@ -67,13 +77,22 @@ macro_rules! on_every_volatile {
         }
     };
 }
-use {on_every_db, on_every_volatile};
+
+/// Runs each test on every database that several processes can have open.
+macro_rules! on_every_shared_db {
+    ($($test:ident)*) => {
+        super::on_every_db!(@ sqlite_file $($test)*);
+        super::on_every_db!(@ postgres $($test)*);
+    };
+}
+use {on_every_db, on_every_shared_db, on_every_volatile};
 
 /// A store that is gone after the test.
 struct Opened {
     store: Store,
     url: DbUrl,
     _folder: Option<TempDir>,
+    database: Option<Database>,
 }
 
 impl Deref for Opened {
@@ -91,6 +110,7 @@ async fn sqlite_file() -> Opened {
         store: open(&url).await,
         url,
         _folder: Some(folder),
+        database: None,
     }
 }
 
@@ -100,6 +120,18 @@ async fn sqlite_memory() -> Opened {
         store: open(&url).await,
         url,
         _folder: None,
+        database: None,
+    }
+}
+
+async fn postgres() -> Opened {
+    let database = Database::new();
+    let url = DbUrl::parse(&database.socket_url()).unwrap();
+    Opened {
+        store: open(&url).await,
+        url,
+        _folder: None,
+        database: Some(database),
     }
 }
 

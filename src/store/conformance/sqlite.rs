@@ -1,20 +1,19 @@
-//! What is SQLite's alone: the file, its neighbours, and other processes.
+//! What is SQLite's alone: the file, its neighbours, and those who hold it.
 
 use std::time::Duration;
 
 use rusqlite::Connection;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
-use super::{Opened, at, made, new_user, open, sqlite_file, superuser, together};
+use super::{Opened, at, made, new_user, sqlite_file, together};
 use crate::store::error::DbError;
 use crate::store::statement::Statement;
-use crate::store::users::UserChange;
 use crate::store::{Db, DbUrl, MigrateError, Settings, Store, VolatileKind, migrate};
 
 fn path(opened: &Opened) -> &std::path::Path {
     match &opened.url {
         DbUrl::SqliteFile(path) => path,
-        DbUrl::SqliteMemory => panic!("not a file"),
+        other => panic!("not a file: {other}"),
     }
 }
 
@@ -65,42 +64,6 @@ async fn every_connection_is_set_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_processes_write_is_noticed_within_a_second_and_ours_is_not() {
-    let opened = sqlite_file().await;
-    let other = open(&opened.url).await;
-    let mut changes = opened.db.changes();
-    changes.mark_unchanged();
-    let user = made(&opened, &new_user("alice")).await;
-    let write_for_a_while = async || {
-        let until = Instant::now() + Duration::from_millis(700);
-        while Instant::now() < until {
-            opened.users.set_active(user.id, true, at(1)).await.unwrap();
-        }
-    };
-    write_for_a_while().await;
-    assert!(
-        !changes.has_changed().unwrap(),
-        "our own writes are no news"
-    );
-    other.users.set_active(user.id, false, at(2)).await.unwrap();
-    timeout(Duration::from_secs(1), changes.changed())
-        .await
-        .unwrap()
-        .unwrap();
-    assert!(
-        !opened
-            .users
-            .by_id(user.id)
-            .await
-            .unwrap()
-            .unwrap()
-            .is_active
-    );
-    write_for_a_while().await;
-    assert!(!changes.has_changed().unwrap(), "news is told once");
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn r_14_migrations_started_twice_happen_once() {
     let folder = tempfile::tempdir().unwrap();
     let memory = Db::open(&DbUrl::SqliteMemory, None).await.unwrap();
@@ -125,26 +88,6 @@ async fn r_14_migrations_started_twice_happen_once() {
             let row = db.unwrap().one(count.with([])).await.unwrap().unwrap();
             assert_eq!(row.get::<u64>("migrations"), Ok(known));
         }
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_superuser_falls_to_one_process_only() {
-    let opened = sqlite_file().await;
-    let other = open(&opened.url).await;
-    let demote = UserChange {
-        is_superuser: Some(false),
-        ..UserChange::default()
-    };
-    let mut left = made(&opened, &superuser("first")).await.id;
-    for round in 0..30 {
-        let heir = made(&opened, &superuser(&format!("heir{round}"))).await.id;
-        let (one, two) = tokio::join!(
-            opened.users.update(heir, &demote, at(1)),
-            other.users.update(left, &demote, at(1))
-        );
-        assert!(one.is_ok() != two.is_ok(), "{one:?} {two:?}");
-        left = if one.is_ok() { left } else { heir };
     }
 }
 

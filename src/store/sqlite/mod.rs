@@ -9,6 +9,7 @@ mod reader;
 mod run;
 mod writer;
 
+use std::path::Path;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
@@ -18,7 +19,6 @@ use tokio::time::timeout;
 use self::writer::{Begin, Job, Step};
 use super::error::DbError;
 use super::statement::{Access, Answer, Call};
-use super::url::DbUrl;
 
 /// How many jobs may wait. More than that is a stall, and a stall is better told than joined.
 const QUEUE: usize = 1024;
@@ -51,12 +51,12 @@ type Reply<T> = oneshot::Sender<Result<T, DbError>>;
 pub(super) struct Tx(mpsc::Sender<Step>);
 
 impl Sqlite {
-    /// Opens the database and starts its threads.
-    pub(super) async fn open(url: &DbUrl) -> Result<Self, DbError> {
-        let (writer, changes) = writer::start(url.clone()).await?;
-        let readers = match url {
-            DbUrl::SqliteFile(path) => Some(reader::start(path).await?),
-            DbUrl::SqliteMemory => None,
+    /// Opens the file, or without one a database in memory, and starts its threads.
+    pub(super) async fn open(file: Option<&Path>) -> Result<Self, DbError> {
+        let (writer, changes) = writer::start(file.map(Path::to_owned)).await?;
+        let readers = match file {
+            Some(path) => Some(reader::start(path).await?),
+            None => None,
         };
         let places = Arc::new(Semaphore::new(QUEUE));
         Ok(Self(Arc::new(Handles {

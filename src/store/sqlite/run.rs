@@ -44,6 +44,10 @@ fn bind(statement: &mut rusqlite::Statement<'_>, call: &Call) -> Result<(), DbEr
         ));
     }
     for (at, value) in call.values.iter().enumerate() {
+        // PostgreSQL takes no NUL in a text; so do we nowhere, or callers would come to rely on it.
+        if matches!(value, Value::Text(text) if text.contains('\0')) {
+            return Err(DbError::statement(name, "a text holds NUL"));
+        }
         let index = statement
             .parameter_index(&format!("${}", at + 1))
             .map_err(|e| fault(name, &e))?;

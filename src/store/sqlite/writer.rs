@@ -3,6 +3,7 @@
 //! It also looks, a few times a second, whether another process has written. The look must be on this very
 //! connection: `PRAGMA data_version` moves for everybody's commits but its own connection's.
 
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
@@ -15,7 +16,6 @@ use super::run::{fault, run};
 use super::{Reply, Work, answered, connect};
 use crate::store::error::DbError;
 use crate::store::statement::{Answer, Call};
-use crate::store::url::DbUrl;
 
 /// How long a transaction may be left without a statement before it is rolled back.
 pub(super) const IDLE: Duration = Duration::from_secs(5);
@@ -54,14 +54,14 @@ struct Writer {
 
 /// Starts the writer.
 pub(super) async fn start(
-    url: DbUrl,
+    file: Option<PathBuf>,
 ) -> Result<(mpsc::Sender<Job>, watch::Receiver<u64>), DbError> {
     let (sender, jobs) = mpsc::channel();
     let (changes, watcher) = watch::channel(0);
     let (opened, answer) = oneshot::channel();
     thread::Builder::new()
         .name("store-writer".to_owned())
-        .spawn(move || match Writer::open(&url, jobs, changes) {
+        .spawn(move || match Writer::open(file.as_deref(), jobs, changes) {
             Ok(mut writer) => {
                 drop(opened.send(Ok(())));
                 writer.serve();
@@ -75,13 +75,13 @@ pub(super) async fn start(
 
 impl Writer {
     fn open(
-        url: &DbUrl,
+        file: Option<&Path>,
         jobs: mpsc::Receiver<Job>,
         changes: watch::Sender<u64>,
     ) -> Result<Self, DbError> {
-        let connection = match url {
-            DbUrl::SqliteFile(path) => connect::writer(path)?,
-            DbUrl::SqliteMemory => connect::memory()?,
+        let connection = match file {
+            Some(path) => connect::writer(path)?,
+            None => connect::memory()?,
         };
         let seen = data_version(&connection)?;
         Ok(Self {

@@ -110,7 +110,7 @@ impl Users {
         old: &Secret<String>,
         new: &Secret<String>,
     ) -> Result<bool, DbError> {
-        const UPGRADE: Statement = Statement::write(
+        const UPGRADE: Statement = Statement::quiet(
             "user.upgrade_hash",
             "UPDATE users SET password_hash = $3 WHERE id = $1 AND password_hash = $2",
         );

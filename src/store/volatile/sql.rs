@@ -74,7 +74,7 @@ impl Volatile for Sql {
         new: NewEntry,
         now: Timestamp,
     ) -> Result<bool, VolatileError> {
-        const CREATE: Statement = Statement::write(
+        const CREATE: Statement = Statement::quiet(
             "volatile.create",
             "INSERT INTO volatile_entries (kind, key, owner, value, version, created_at, expires_at)
              VALUES ($1, $2, $3, $4, $5, $6, $7)
@@ -94,7 +94,7 @@ impl Volatile for Sql {
         cap: u32,
         now: Timestamp,
     ) -> Result<Option<Vec<Key>>, VolatileError> {
-        const INSERT: Statement = Statement::write(
+        const INSERT: Statement = Statement::quiet(
             "volatile.insert",
             "INSERT INTO volatile_entries (kind, key, owner, value, version, created_at, expires_at)
              VALUES ($1, $2, $3, $4, $5, $6, $7)",
@@ -124,7 +124,7 @@ impl Volatile for Sql {
         expires_at: Timestamp,
         now: Timestamp,
     ) -> Result<Option<i64>, VolatileError> {
-        const REPLACE: Statement = Statement::write(
+        const REPLACE: Statement = Statement::quiet(
             "volatile.replace",
             "UPDATE volatile_entries SET value = $4, expires_at = $5, version = version + 1
              WHERE kind = $1 AND key = $2 AND version = $3 AND expires_at > $6
@@ -272,7 +272,7 @@ impl Volatile for Sql {
         window: Duration,
         now: Timestamp,
     ) -> Result<Tally, VolatileError> {
-        const COUNT: Statement = Statement::write(
+        const COUNT: Statement = Statement::quiet(
             "volatile.count",
             "INSERT INTO volatile_counters (kind, key, hits, ends_at) VALUES ($1, $2, 1, $3)
              ON CONFLICT (kind, key) DO UPDATE SET
@@ -308,7 +308,7 @@ impl Volatile for Sql {
     }
 
     async fn reset(&self, kind: Kind, key: &Key) -> Result<(), VolatileError> {
-        const RESET: Statement = Statement::write(
+        const RESET: Statement = Statement::quiet(
             "volatile.reset",
             "DELETE FROM volatile_counters WHERE kind = $1 AND key = $2",
         );
@@ -320,12 +320,12 @@ impl Volatile for Sql {
     }
 
     async fn sweep(&self, now: Timestamp, batch: u32) -> Result<u64, VolatileError> {
-        const ENTRIES: Statement = Statement::write(
+        const ENTRIES: Statement = Statement::quiet(
             "volatile.sweep_entries",
             "DELETE FROM volatile_entries WHERE (kind, key) IN (
                  SELECT kind, key FROM volatile_entries WHERE expires_at <= $1 LIMIT $2)",
         );
-        const COUNTERS: Statement = Statement::write(
+        const COUNTERS: Statement = Statement::quiet(
             "volatile.sweep_counters",
             "DELETE FROM volatile_counters WHERE (kind, key) IN (
                  SELECT kind, key FROM volatile_counters WHERE ends_at <= $1 LIMIT $2)",
@@ -345,7 +345,7 @@ impl Volatile for Sql {
 /// Removes an expired entry that is in the way, and the oldest of the owner's, so that the new one is the
 /// `cap`th. The expired ones of the owner go as well.
 fn make_room(kind: Kind, key: &Key, owner: i64, cap: u32, now: Timestamp) -> [Call; 2] {
-    const EXPIRED: Statement = Statement::write(
+    const EXPIRED: Statement = Statement::quiet(
         "volatile.expired",
         "DELETE FROM volatile_entries WHERE kind = $1 AND key = $2 AND expires_at <= $3",
     );

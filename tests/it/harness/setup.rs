@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
+use super::postgres::Database;
 use super::process::{self, Said};
 use super::recorder::Recorder;
 use super::tls::Identity;
@@ -18,6 +19,12 @@ pub const RULES: &str = r"
   - { path: /app/**, allow: signed_in }
   - { path: /admin/**, allow: { role: admin } }
 ";
+
+/// The store of a setup that is about SQLite's files, and of all others unless `PORTCULLIS_TEST_STORE=postgres`.
+const SQLITE: &str = "sqlite:data/portcullis.db";
+
+/// The store of the others then: the address of a database of their own, in a file beside the configuration.
+const POSTGRES: &str = "file:store.url";
 
 /// What a configuration is made of before it is written. Every key is YAML text; see [`Setup::set`].
 #[derive(Clone)]
@@ -57,7 +64,7 @@ impl Setup {
         setup
             .set("site", "http://localhost")
             .set("listen", r#"{ http: "127.0.0.1:0", admin: "127.0.0.1:0" }"#)
-            .set("store", "sqlite:data/portcullis.db")
+            .store()
             .set(
                 "login",
                 "{ password: { argon2: { memory: 8MiB, passes: 1, lanes: 1 } } }",
@@ -75,6 +82,22 @@ impl Setup {
     pub fn set(mut self, key: &str, yaml: &str) -> Self {
         self.keys.insert(key.into(), yaml.into());
         self
+    }
+
+    /// Keeps everything in SQLite, whatever the other tests are run on: for what looks into its files.
+    #[must_use]
+    pub fn on_sqlite(self) -> Self {
+        self.set("store", SQLITE).without("key")
+    }
+
+    fn store(self) -> Self {
+        match std::env::var("PORTCULLIS_TEST_STORE").as_deref() {
+            Ok("postgres") => self.set("store", POSTGRES).set("key", "file:store.key"),
+            Ok("sqlite") | Err(_) => self.on_sqlite(),
+            Ok(other) => {
+                panic!("PORTCULLIS_TEST_STORE is '{other}', and neither postgres nor sqlite")
+            }
+        }
     }
 
     /// Removes a top-level key.
@@ -157,9 +180,18 @@ impl Setup {
 
     /// Writes the folder and stops there: for `check`, `test` and the like.
     pub fn folder(&self) -> Folder {
+        let on_postgres = self
+            .keys
+            .get("store")
+            .is_some_and(|store| store == POSTGRES);
         let folder = Folder {
             folder: TempDir::with_prefix("portcullis-it-").unwrap(),
+            database: on_postgres.then(Database::new),
         };
+        if let Some(database) = &folder.database {
+            folder.write("store.url", &database.url());
+            folder.write("store.key", &"a7".repeat(32));
+        }
         folder.write("gateway.yaml", &self.yaml());
         if let Some(identity) = &self.identity {
             folder.write("tls.crt", &identity.certificate);
@@ -188,9 +220,10 @@ pub fn password(name: &str) -> String {
     format!("the password of {name} is long")
 }
 
-/// A gateway's folder on disk; it goes away with this value.
+/// A gateway's folder on disk, and its database where that is elsewhere; they go away with this value.
 pub struct Folder {
     folder: TempDir,
+    database: Option<Database>,
 }
 
 impl Folder {

@@ -1,0 +1,265 @@
+//! What is PostgreSQL's alone: the server and its sessions, the way there, and what the other nodes hear.
+
+use std::time::Duration;
+
+use tokio::time::{sleep, timeout};
+
+use super::server::{Database, Server};
+use super::{Opened, at, made, new_user, open, postgres, superuser, together};
+use crate::store::error::DbError;
+use crate::store::statement::Statement;
+use crate::store::volatile::{Key, Kind};
+use crate::store::{Db, DbUrl, Settings, Store, VolatileKind, lock};
+
+/// Every session of the database but the one that asks.
+const OTHERS: &str =
+    "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
+
+fn database(opened: &Opened) -> &Database {
+    opened.database.as_ref().unwrap()
+}
+
+async fn opens(url: &str) -> Result<Db, DbError> {
+    Db::open(&DbUrl::parse(url).unwrap(), None).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r_14_migrations_started_twice_happen_once() {
+    for _ in 0..2 {
+        let database = Database::new();
+        let settings = Settings {
+            url: DbUrl::parse(&database.socket_url()).unwrap(),
+            volatile: VolatileKind::Store,
+        };
+        let stores = together(8, |_| {
+            let settings = settings.clone();
+            async move { Store::open(&settings, at(0), None).await.map(drop) }
+        })
+        .await;
+        assert!(stores.iter().all(Result::is_ok), "{stores:?}");
+        let twice = "SELECT COUNT(*) - COUNT(DISTINCT version) FROM migrations";
+        assert_eq!(database.sql(twice), "0");
+        assert_ne!(database.sql("SELECT COUNT(*) FROM migrations"), "0");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn g_09_sessions_that_the_server_ends_are_made_again() {
+    let opened = postgres().await;
+    let user = made(&opened, &new_user("alice")).await;
+    let mut changes = opened.db.changes();
+    for round in 0..5 {
+        changes.mark_unchanged();
+        database(&opened).sql(&format!("SELECT COUNT(pg_terminate_backend(pid)) {OTHERS}"));
+        // Whatever fails now may fail as unavailable only, and not for long.
+        let read = opened.users.by_id(user.id).await;
+        assert!(
+            matches!(read, Ok(Some(_)) | Err(DbError::Unavailable(_))),
+            "{read:?}"
+        );
+        sleep(Duration::from_millis(100)).await;
+        opened
+            .users
+            .set_active(user.id, round % 2 == 0, at(round))
+            .await
+            .unwrap();
+        opened.db.ping().await.unwrap();
+        timeout(Duration::from_secs(2), changes.changed())
+            .await
+            .unwrap()
+            .unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn g_09_a_lock_held_elsewhere_is_an_error_and_passes() {
+    let opened = postgres().await;
+    let other = open(&opened.url).await;
+    let first = made(&opened, &superuser("first")).await;
+    made(&opened, &superuser("second")).await;
+    let holder = tokio::spawn(async move {
+        // Never idle for long enough to be rolled back, and never done.
+        let mut tx = other.db.begin().await.unwrap();
+        tx.execute(lock::superusers()).await.unwrap();
+        let one = Statement::read("test.one", "SELECT CAST(1 AS BIGINT) AS one");
+        loop {
+            tx.one(one.with([])).await.unwrap();
+            sleep(Duration::from_secs(1)).await;
+        }
+    });
+    sleep(Duration::from_millis(500)).await;
+    let write = timeout(
+        Duration::from_secs(12),
+        opened.users.set_active(first.id, false, at(1)),
+    );
+    let (write, read) = tokio::join!(write, opened.users.by_id(first.id));
+    assert!(read.unwrap().unwrap().is_active, "reading goes on");
+    let said = write.unwrap().unwrap_err();
+    let unavailable = matches!(
+        said,
+        crate::store::users::UserError::Db(DbError::Unavailable(_))
+    );
+    assert!(unavailable, "{said:?}");
+    holder.abort();
+    drop(holder.await);
+    opened
+        .users
+        .set_active(first.id, false, at(1))
+        .await
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_left_open() {
+    let opened = postgres().await;
+    for polls in 0..20 {
+        let mut tx = Box::pin(async {
+            let mut tx = opened.db.begin().await.unwrap();
+            tx.execute(lock::roles()).await.unwrap();
+            opened.db.ping().await.unwrap();
+            tx.execute(lock::superusers()).await.unwrap();
+            std::future::pending::<()>().await;
+        });
+        assert!(
+            timeout(Duration::from_micros(300 * polls), &mut tx)
+                .await
+                .is_err()
+        );
+    }
+    let begun = format!("SELECT COUNT(*) {OTHERS} AND state LIKE 'idle in%'");
+    let closed = async {
+        while database(&opened).sql(&begun) != "0" {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(Duration::from_secs(2), closed).await.unwrap();
+    assert!(
+        database(&opened)
+            .sql(&format!("SELECT COUNT(*) {OTHERS}"))
+            .parse::<u32>()
+            .unwrap()
+            > 1
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_no_node_has_a_copy_of_is_no_news() {
+    let opened = postgres().await;
+    let other = open(&opened.url).await;
+    let user = made(&opened, &new_user("alice")).await;
+    let mut changes = opened.db.changes();
+    sleep(Duration::from_millis(500)).await;
+    changes.mark_unchanged();
+    let key = Key::of(&[b"x"]);
+    for n in 0..20 {
+        let window = Duration::from_mins(1);
+        other
+            .volatile
+            .count(Kind::Throttle, &key, window, at(n))
+            .await
+            .unwrap();
+        other.volatile.delete(Kind::Session, &key).await.unwrap();
+        other.db.ping().await.unwrap();
+    }
+    let mut tx = other.db.begin().await.unwrap();
+    tx.execute(lock::roles()).await.unwrap();
+    tx.commit().await.unwrap();
+    sleep(Duration::from_millis(500)).await;
+    assert!(
+        !changes.has_changed().unwrap(),
+        "counted, and nothing deleted"
+    );
+    // A transaction that is rolled back tells nobody; one that is committed does.
+    let touch = Statement::write("test.touch", "UPDATE users SET generation = generation + 1");
+    let mut tx = other.db.begin().await.unwrap();
+    tx.execute(touch.with([])).await.unwrap();
+    drop(tx);
+    sleep(Duration::from_millis(500)).await;
+    assert!(!changes.has_changed().unwrap(), "rolled back");
+    let mut tx = other.db.begin().await.unwrap();
+    tx.execute(touch.with([])).await.unwrap();
+    tx.commit().await.unwrap();
+    timeout(Duration::from_secs(1), changes.changed())
+        .await
+        .unwrap()
+        .unwrap();
+    other.users.set_active(user.id, false, at(1)).await.unwrap();
+    timeout(Duration::from_secs(1), changes.changed())
+        .await
+        .unwrap()
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f_08_a_certificate_that_is_not_trusted_is_refused() {
+    let (database, server) = (Database::new(), Server::shared());
+    let root = server.certificate();
+    let named = |host: &str, options: &str| database.url().replace("127.0.0.1", host) + options;
+    let trusting = format!("?sslmode=require&sslrootcert={}", root.display());
+    let db = opens(&named("localhost", &trusting)).await.unwrap();
+    let ssl = Statement::read(
+        "test",
+        "SELECT ssl AS encrypted FROM pg_stat_ssl WHERE pid = pg_backend_pid()",
+    );
+    let row = db.one(ssl.with([])).await.unwrap().unwrap();
+    assert_eq!(row.get::<bool>("encrypted"), Ok(true));
+    let refused = [
+        ("nobody we know", named("localhost", "?sslmode=require")),
+        ("another name", named("127.0.0.1", &trusting)),
+        (
+            "no TLS there",
+            format!("{}&sslmode=require", database.socket_url()),
+        ),
+        (
+            "no such file",
+            named("localhost", "?sslmode=require&sslrootcert=/nowhere.pem"),
+        ),
+        (
+            "no certificate",
+            named("localhost", "?sslmode=require&sslrootcert=/dev/null"),
+        ),
+    ];
+    for (what, url) in refused {
+        let said = opens(&url).await.err();
+        assert!(
+            matches!(said, Some(DbError::Unavailable(_))),
+            "{what}: {said:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_to_connect_repeats_no_password() {
+    let database = Database::new();
+    let wrong = database.url().replace("own", "wrong");
+    assert_ne!(wrong, database.url());
+    let missing = database.url() + "_not";
+    for url in [wrong, missing] {
+        match opens(&url).await.err() {
+            Some(DbError::Unavailable(said)) => {
+                assert!(
+                    !said.contains("wrong") && !said.contains("a test's"),
+                    "{said}"
+                );
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_fault_repeats_no_value() {
+    let opened = postgres().await;
+    let faults = [
+        ("SELECT CAST(CAST($1 AS TEXT) AS BIGINT) AS n", "22P02"),
+        ("SELECT 1 / (length($1) - 6) AS n", "22012"),
+        ("SELECT CAST($1 AS BYTEA) AS n", "bytea"),
+    ];
+    for (sql, names) in faults {
+        let call = Statement::read("test.fault", sql).with(["secret".into()]);
+        let said = opened.db.one(call).await.unwrap_err();
+        let text = format!("{said:?} {said}");
+        assert!(matches!(said, DbError::Statement { .. }), "{text}");
+        assert!(text.contains(names) && !text.contains("secret"), "{text}");
+    }
+}

@@ -1,0 +1,133 @@
+//! What other nodes write, heard on a connection of its own.
+//!
+//! A message is lost while nobody listens: so the number moves as well whenever the connection is lost, with
+//! every try that does not get it back, and once it is back. A network that has gone without a word is
+//! noticed by asking something every second.
+
+use std::future::poll_fn;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, interval, sleep, timeout};
+use tokio_postgres::AsyncMessage;
+
+use super::answer::text;
+use super::connect::{CONNECT, Connector, Driver};
+use super::run::CHANNEL;
+
+/// How often to ask, and how long to wait for the answer.
+const ASK: Duration = Duration::from_secs(1);
+const SILENCE: Duration = Duration::from_secs(2);
+/// The pause after the connection is lost; it doubles with each try.
+const PAUSE: Duration = Duration::from_millis(50);
+const PAUSE_MAX: Duration = Duration::from_secs(2);
+
+/// The number that moves, and the task that moves it.
+pub(super) struct Changes {
+    count: watch::Receiver<u64>,
+    task: JoinHandle<()>,
+}
+
+struct Listener {
+    connector: Connector,
+    /// Our own name, whose messages are no news.
+    own: String,
+    count: watch::Sender<u64>,
+}
+
+impl Changes {
+    /// Listens until it is dropped.
+    pub(super) fn follow(connector: Connector, own: &str) -> Self {
+        let (sender, count) = watch::channel(0);
+        let listener = Listener {
+            connector,
+            own: own.to_owned(),
+            count: sender,
+        };
+        let task = tokio::spawn(listener.follow());
+        Self { count, task }
+    }
+
+    pub(super) fn watch(&self) -> watch::Receiver<u64> {
+        self.count.clone()
+    }
+}
+
+impl Drop for Changes {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Listener {
+    async fn follow(self) {
+        let mut pause = PAUSE;
+        loop {
+            let began = Instant::now();
+            let why = self.listen().await;
+            self.bump();
+            pause = if began.elapsed() > PAUSE_MAX {
+                PAUSE
+            } else {
+                (pause * 2).min(PAUSE_MAX)
+            };
+            tracing::warn!(error = %why, "no word of what other nodes write; nothing is cached for long until there is");
+            sleep(pause).await;
+        }
+    }
+
+    /// Connects and listens for as long as that goes well; then says why it no longer does.
+    async fn listen(&self) -> String {
+        let (client, mut driver) = match timeout(CONNECT, self.connector.bare()).await {
+            Ok(Ok(connected)) => connected,
+            Ok(Err(error)) => return text(&error),
+            Err(_) => return "no connection could be made in time".to_owned(),
+        };
+        let asking = async {
+            let listen = format!("LISTEN {CHANNEL}");
+            if let Err(why) = asked(client.batch_execute(&listen)).await {
+                return why;
+            }
+            self.bump();
+            let mut ticks = interval(ASK);
+            loop {
+                ticks.tick().await;
+                if let Err(why) = asked(client.batch_execute("")).await {
+                    return why;
+                }
+            }
+        };
+        tokio::select! {
+            why = asking => why,
+            why = self.drive(&mut driver) => why,
+        }
+    }
+
+    async fn drive(&self, driver: &mut Driver) -> String {
+        loop {
+            match poll_fn(|context| driver.poll_message(context)).await {
+                Some(Ok(AsyncMessage::Notification(said))) if said.payload() != self.own => {
+                    self.bump();
+                }
+                Some(Ok(_)) => {}
+                Some(Err(error)) => return text(&error),
+                None => return "the connection was closed".to_owned(),
+            }
+        }
+    }
+
+    fn bump(&self) {
+        self.count
+            .send_modify(|count| *count = count.wrapping_add(1));
+    }
+}
+
+async fn asked(
+    answer: impl Future<Output = Result<(), tokio_postgres::Error>>,
+) -> Result<(), String> {
+    match timeout(SILENCE, answer).await {
+        Ok(answer) => answer.map_err(|error| text(&error)),
+        Err(_) => Err("no answer in time".to_owned()),
+    }
+}

@@ -1,0 +1,105 @@
+//! PostgreSQL behind the executor: two pools of connections, one for what reads and one for what writes.
+//!
+//! Everything is done by tasks of the runtime that opened the database, and callers are told by channels: so
+//! no future ever holds a connection, and one that is dropped leaves a task that finishes its job and finds
+//! nobody to tell. (The runtimes of Pingora's services end before the gateway does, and a connection would end
+//! with the one that made it.) The reading pool's sessions are read-only, so a statement that is declared as
+//! reading cannot write.
+//!
+//! Isolation is READ COMMITTED: transactions do overlap, and what must not takes a lock first (`store::lock`).
+
+mod answer;
+mod changes;
+mod connect;
+mod pool;
+mod run;
+mod tx;
+mod url;
+
+use std::sync::Arc;
+
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+
+use self::changes::Changes;
+use self::connect::{Connector, Session};
+use self::pool::Lines;
+use self::run::Told;
+pub(super) use self::tx::Tx;
+pub use self::url::{PostgresUrl, PostgresUrlError};
+use super::error::DbError;
+use super::statement::{Access, Answer, Call};
+use crate::base::random::Random;
+
+/// An open PostgreSQL database. Its connections end with the last clone.
+#[derive(Clone)]
+pub(super) struct Postgres(Arc<Handles>);
+
+struct Handles {
+    home: Handle,
+    readers: Lines,
+    writers: Lines,
+    told: Told,
+    changes: Changes,
+}
+
+impl Postgres {
+    /// Opens the database: connects once, and begins to listen for what others write.
+    pub(super) async fn open(url: &PostgresUrl) -> Result<Self, DbError> {
+        let home = Handle::current();
+        let id: [u8; 8] = Random::System
+            .bytes()
+            .map_err(|e| DbError::unavailable(e.to_string()))?;
+        let told = Told::by(&id);
+        let connector = Connector::new(url)?;
+        let readers = Lines::new(connector.clone(), Session::Reads)?;
+        let writers = Lines::new(connector.clone(), Session::Writes)?;
+        drop(writers.line().await?);
+        let changes = Changes::follow(connector, told.sender());
+        Ok(Self(Arc::new(Handles {
+            home,
+            readers,
+            writers,
+            told,
+            changes,
+        })))
+    }
+
+    /// Runs one call where its access belongs.
+    pub(super) async fn run(&self, call: Call) -> Result<Answer, DbError> {
+        let inner = Arc::clone(&self.0);
+        let work = async move {
+            match call.statement.access {
+                Access::Read => run::alone(&inner.readers, &call).await,
+                Access::Quiet => run::alone(&inner.writers, &call).await,
+                Access::Write => run::together(&inner.writers, &[call], &inner.told)
+                    .await
+                    .map(|answers| answers.into_iter().next().unwrap_or_default()),
+            }
+        };
+        self.0.home.spawn(work).await.map_err(|_| gone())?
+    }
+
+    /// Runs calls as one transaction.
+    pub(super) async fn write(&self, calls: Vec<Call>) -> Result<Vec<Answer>, DbError> {
+        let inner = Arc::clone(&self.0);
+        let work = async move { run::together(&inner.writers, &calls, &inner.told).await };
+        self.0.home.spawn(work).await.map_err(|_| gone())?
+    }
+
+    pub(super) async fn begin(&self) -> Result<Tx, DbError> {
+        tx::begin(&self.0, tx::Company::Some).await
+    }
+
+    pub(super) async fn begin_alone(&self) -> Result<Tx, DbError> {
+        tx::begin(&self.0, tx::Company::None).await
+    }
+
+    pub(super) fn changes(&self) -> watch::Receiver<u64> {
+        self.0.changes.watch()
+    }
+}
+
+fn gone() -> DbError {
+    DbError::unavailable("the runtime that opened it has ended")
+}

@@ -1,0 +1,248 @@
+//! Calls on a connection: alone, or together in a transaction, once more when that is safe and may help.
+//!
+//! A transaction goes in two flights: everything up to the last statement, all of it sent at once; then the
+//! commit, and before it the word to the other nodes, if rows have changed that they may have copies of. So
+//! whatever fails in the first flight was not committed, and may be tried again.
+
+use std::pin::Pin;
+use std::task::Poll;
+
+use deadpool_postgres::{ClientWrapper, Object};
+use futures_util::TryStreamExt as _;
+use futures_util::future::maybe_done;
+use tokio::time::timeout;
+use tokio_postgres::{Error, Statement as Prepared};
+
+use super::answer::{Bound, columns, fault, is_worth_another_try, row};
+use super::connect::ANSWER;
+use super::pool::Lines;
+use crate::store::error::DbError;
+use crate::store::statement::{Access, Answer, Call};
+
+/// The channel that nodes tell each other on.
+pub(super) const CHANNEL: &str = "portcullis";
+
+/// How this `Db` tells the others that it has written.
+pub(super) struct Told {
+    sender: String,
+    commit: String,
+}
+
+/// What went wrong, and whether it may be tried again.
+pub(super) struct Failure {
+    error: DbError,
+    again: bool,
+}
+
+impl Told {
+    /// Under a name of its own, so that it does not listen to itself.
+    pub(super) fn by(id: &[u8]) -> Self {
+        let sender = hex::encode(id);
+        let commit = format!("NOTIFY {CHANNEL}, '{sender}'; COMMIT");
+        Self { sender, commit }
+    }
+
+    pub(super) fn sender(&self) -> &str {
+        &self.sender
+    }
+
+    /// The commit of a transaction that has changed, or has not, what others may have copies of.
+    pub(super) fn commit(&self, changed: bool) -> &str {
+        if changed { &self.commit } else { "COMMIT" }
+    }
+}
+
+impl Failure {
+    fn of(name: &'static str, error: &Error) -> Self {
+        Self {
+            error: fault(name, error),
+            again: is_worth_another_try(error),
+        }
+    }
+
+    pub(super) fn into_error(self) -> DbError {
+        self.error
+    }
+
+    /// It would go wrong again.
+    fn last(error: DbError) -> Self {
+        Self {
+            error,
+            again: false,
+        }
+    }
+}
+
+/// Runs one call outside any transaction.
+pub(super) async fn alone(lines: &Lines, call: &Call) -> Result<Answer, DbError> {
+    let reads = call.statement.access == Access::Read;
+    let mut tried = false;
+    loop {
+        let line = lines.line().await?;
+        let (prepared, sent) = match within(timeout(ANSWER, prepare(&line, call)).await) {
+            Ok(prepared) => {
+                let sent = timeout(ANSWER, one(&line, call, &prepared)).await;
+                (true, within(sent))
+            }
+            Err(failure) => (false, Err(failure)),
+        };
+        match sent {
+            Ok(answer) => return Ok(answer),
+            // What was sent may have been done, and only reading may be done twice.
+            Err(Some(failure)) if failure.again && !tried && (reads || !prepared) => {
+                tried = true;
+                drop(Object::take(line));
+            }
+            Err(failure) => return Err(given_up(lines, line, failure)),
+        }
+    }
+}
+
+/// Runs calls in one transaction.
+pub(super) async fn together(
+    lines: &Lines,
+    calls: &[Call],
+    told: &Told,
+) -> Result<Vec<Answer>, DbError> {
+    let mut tried = false;
+    loop {
+        let line = lines.line().await?;
+        match within(timeout(ANSWER, first_flight(&line, calls)).await) {
+            Ok(answers) => {
+                let commit = told.commit(has_news(calls, &answers));
+                return match within(timeout(ANSWER, finish(&line, commit)).await) {
+                    Ok(()) => Ok(answers),
+                    Err(failure) => Err(given_up(lines, line, failure)),
+                };
+            }
+            Err(Some(failure)) if failure.again && !tried => {
+                tried = true;
+                drop(Object::take(line));
+            }
+            Err(failure) => return Err(given_up(lines, line, failure)),
+        }
+    }
+}
+
+/// Runs one call on a connection, in whatever transaction it is in.
+pub(super) async fn on(line: &ClientWrapper, call: &Call) -> Result<Answer, Failure> {
+    let prepared = prepare(line, call).await?;
+    one(line, call, &prepared).await
+}
+
+/// Commits. A connection that breaks here leaves open whether it was done.
+pub(super) async fn finish(line: &ClientWrapper, commit: &str) -> Result<(), Failure> {
+    line.batch_execute(commit)
+        .await
+        .map_err(|e| Failure::last(fault("commit", &e)))
+}
+
+/// Whether rows have changed that other nodes may have copies of.
+pub(super) fn is_news(call: &Call, answer: &Answer) -> bool {
+    call.statement.access == Access::Write && answer.changed > 0
+}
+
+fn has_news(calls: &[Call], answers: &[Answer]) -> bool {
+    calls
+        .iter()
+        .zip(answers)
+        .any(|(call, answer)| is_news(call, answer))
+}
+
+/// Begins and runs every call. If one fails, the transaction is rolled back before the connection is used again.
+async fn first_flight(line: &Object, calls: &[Call]) -> Result<Vec<Answer>, Failure> {
+    let mut prepared = Vec::with_capacity(calls.len());
+    for call in calls {
+        prepared.push(prepare(line, call).await?);
+    }
+    let begin = async {
+        let begun = line.batch_execute("BEGIN").await;
+        begun
+            .map(|()| Answer::default())
+            .map_err(|e| Failure::of("begin", &e))
+    };
+    let mut flight: Vec<Pin<Box<dyn Future<Output = _> + Send + '_>>> = vec![Box::pin(begin)];
+    for (call, prepared) in calls.iter().zip(&prepared) {
+        flight.push(Box::pin(one(line, call, prepared)));
+    }
+    let answers: Result<Vec<Answer>, Failure> = in_order(flight).await.into_iter().collect();
+    if answers.is_err() {
+        // On a connection that is gone, so is the transaction.
+        drop(line.batch_execute("ROLLBACK").await);
+    }
+    // The first is what BEGIN said.
+    answers.map(|answers| answers.into_iter().skip(1).collect())
+}
+
+async fn prepare(line: &ClientWrapper, call: &Call) -> Result<Prepared, Failure> {
+    let name = call.statement.name;
+    let prepared = line
+        .prepare_cached(call.statement.sql)
+        .await
+        .map_err(|e| Failure::of(name, &e))?;
+    let (wanted, given) = (prepared.params().len(), call.values.len());
+    if wanted != given {
+        return Err(Failure::last(DbError::statement(
+            name,
+            format!("takes {wanted} values and was given {given}"),
+        )));
+    }
+    Ok(prepared)
+}
+
+async fn one(line: &ClientWrapper, call: &Call, prepared: &Prepared) -> Result<Answer, Failure> {
+    let failed = |e| Failure::of(call.statement.name, &e);
+    let values: Vec<Bound<'_>> = call.values.iter().map(Bound).collect();
+    let given = line.query_raw(
+        prepared,
+        values
+            .iter()
+            .map(|v| v as &(dyn tokio_postgres::types::ToSql + Sync)),
+    );
+    let given = given.await.map_err(failed)?;
+    let mut given = std::pin::pin!(given);
+    let columns = columns(prepared);
+    let mut rows = Vec::new();
+    while let Some(found) = given.try_next().await.map_err(failed)? {
+        rows.push(row(&columns, &found).map_err(Failure::last)?);
+    }
+    let changed = given.rows_affected().unwrap_or_default();
+    Ok(Answer { rows, changed })
+}
+
+/// Sends all of it before waiting for any of it: the driver sends what is polled, in the order of the polls.
+async fn in_order<T>(flight: Vec<Pin<Box<dyn Future<Output = T> + Send + '_>>>) -> Vec<T> {
+    let mut flight: Vec<_> = flight.into_iter().map(maybe_done).collect();
+    std::future::poll_fn(|context| {
+        let mut done = true;
+        for one in &mut flight {
+            done &= Pin::new(one).poll(context).is_ready();
+        }
+        if done { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    flight
+        .iter_mut()
+        .filter_map(|one| Pin::new(one).take_output())
+        .collect()
+}
+
+/// `None` is silence.
+fn within<T>(
+    answer: Result<Result<T, Failure>, tokio::time::error::Elapsed>,
+) -> Result<T, Option<Failure>> {
+    match answer {
+        Ok(answer) => answer.map_err(Some),
+        Err(_) => Err(None),
+    }
+}
+
+fn given_up(lines: &Lines, line: Object, failure: Option<Failure>) -> DbError {
+    match failure {
+        Some(failure) => failure.error,
+        None => {
+            lines.abandon(line);
+            DbError::unavailable("no answer in time")
+        }
+    }
+}

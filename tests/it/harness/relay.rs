@@ -1,0 +1,101 @@
+//! A wire that can be cut: what lies between the gateway and its database.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+const WHOLE: u8 = 0;
+const CUT: u8 = 1;
+const SILENT: u8 = 2;
+
+/// A port of this machine that leads to another. It is there until the test process ends.
+pub struct Relay {
+    port: u16,
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    target: u16,
+    state: AtomicU8,
+    live: Mutex<Vec<TcpStream>>,
+}
+
+impl Relay {
+    /// Begins to lead to `target`.
+    pub fn to(target: u16) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let inner = Arc::new(Inner {
+            target,
+            state: AtomicU8::new(WHOLE),
+            live: Mutex::default(),
+        });
+        let shared = Arc::clone(&inner);
+        thread::spawn(move || {
+            for socket in listener.incoming().flatten() {
+                shared.join(socket);
+            }
+        });
+        Self { port, inner }
+    }
+
+    /// The port to connect to.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Ends every connection, and every new one at once.
+    pub fn cut(&self) {
+        self.inner.state.store(CUT, Ordering::SeqCst);
+        for socket in self.inner.live.lock().unwrap().drain(..) {
+            let _ = socket.shutdown(Shutdown::Both);
+        }
+    }
+
+    /// Takes everything and passes on nothing, without a word.
+    pub fn silence(&self) {
+        self.inner.state.store(SILENT, Ordering::SeqCst);
+    }
+
+    /// Passes everything on again.
+    pub fn mend(&self) {
+        self.inner.state.store(WHOLE, Ordering::SeqCst);
+    }
+}
+
+impl Inner {
+    fn is(&self, state: u8) -> bool {
+        self.state.load(Ordering::SeqCst) == state
+    }
+
+    fn join(self: &Arc<Self>, near: TcpStream) {
+        let far = TcpStream::connect((Ipv4Addr::LOCALHOST, self.target));
+        let (Ok(far), false) = (far, self.is(CUT)) else {
+            return;
+        };
+        let mut live = self.live.lock().unwrap();
+        for (from, to) in [(&near, &far), (&far, &near)] {
+            let (from, to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
+            live.push(from.try_clone().unwrap());
+            let inner = Arc::clone(self);
+            thread::spawn(move || inner.pass(from, to));
+        }
+    }
+
+    fn pass(&self, mut from: TcpStream, mut to: TcpStream) {
+        let mut bytes = [0; 16 * 1024];
+        while let Ok(count @ 1..) = from.read(&mut bytes) {
+            while self.is(SILENT) {
+                thread::sleep(Duration::from_millis(5));
+            }
+            if to.write_all(&bytes[..count]).is_err() {
+                break;
+            }
+        }
+        let _ = to.shutdown(Shutdown::Both);
+        let _ = from.shutdown(Shutdown::Both);
+    }
+}
