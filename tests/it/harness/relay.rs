@@ -36,7 +36,7 @@ impl Relay {
         let shared = Arc::clone(&inner);
         thread::spawn(move || {
             for socket in listener.incoming().flatten() {
-                shared.join(socket);
+                shared.join(&socket);
             }
         });
         Self { port, inner }
@@ -71,13 +71,13 @@ impl Inner {
         self.state.load(Ordering::SeqCst) == state
     }
 
-    fn join(self: &Arc<Self>, near: TcpStream) {
+    fn join(self: &Arc<Self>, near: &TcpStream) {
         let far = TcpStream::connect((Ipv4Addr::LOCALHOST, self.target));
         let (Ok(far), false) = (far, self.is(CUT)) else {
             return;
         };
         let mut live = self.live.lock().unwrap();
-        for (from, to) in [(&near, &far), (&far, &near)] {
+        for (from, to) in [(near, &far), (&far, near)] {
             let (from, to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
             live.push(from.try_clone().unwrap());
             let inner = Arc::clone(self);
