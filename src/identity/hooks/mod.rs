@@ -1,6 +1,6 @@
 //! Webhooks: other programs, told what happened here.
 //!
-//! [`event`] says what can be told, [`settings`] to whom, [`signature`] how they know that it was us. What is
+//! `event` says what can be told, [`settings`] to whom, `signature` how they know that it was us. What is
 //! told waits in the outbox and is sent through [`crate::outbound`]: at least once, in no promised order, again
 //! for a day until the receiver answers 2xx. A receiver tells repetitions by the id.
 

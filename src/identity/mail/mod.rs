@@ -1,6 +1,6 @@
 //! Letters to people: written from templates, put into the outbox, carried away by SMTP or into a folder.
 //!
-//! [`Letter`] says what can be written at all, [`render`] how it reads, [`message`] what it looks like on the
+//! [`Letter`] says what can be written at all, `render` how it reads, `message` what it looks like on the
 //! wire (one recipient, nothing a user chose in a header), [`carrier`] how it leaves. Links are whole URLs that
 //! the caller made from `site`; no request has a say in them. Nothing here decides who is written to.
 
