@@ -109,6 +109,26 @@ async fn g_09_a_lock_held_elsewhere_is_an_error_and_passes() {
         .unwrap();
 }
 
+/// The server gives up the one that has waited for a second: the batch, which is then run again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_that_loses_a_deadlock_is_run_again() {
+    let opened = postgres().await;
+    let mut tx = opened.db.begin().await.unwrap();
+    tx.execute(lock::owner(1)).await.unwrap();
+    let db = opened.db.clone();
+    let calls = vec![lock::owner(2), lock::owner(1)];
+    let batch = tokio::spawn(async move { db.batch("test", calls).await });
+    let waits = format!("SELECT COUNT(*) {OTHERS} AND wait_event_type = 'Lock'");
+    while database(&opened).sql(&waits) != "1" {
+        sleep(Duration::from_millis(10)).await;
+    }
+    tx.execute(lock::owner(2)).await.unwrap();
+    tx.commit().await.unwrap();
+    assert!(batch.await.unwrap().is_ok());
+    let taken = "SELECT string_agg(CAST(taken AS TEXT), ',') FROM locks WHERE name LIKE 'owner%'";
+    assert_eq!(database(&opened).sql(taken), "2,2");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_left_open() {
     let opened = postgres().await;

@@ -138,26 +138,34 @@ pub(super) fn fault(name: &'static str, error: &Error) -> DbError {
         (_, "23505") => DbError::Conflict,
         (_, "23503") => DbError::Reference,
         // Connections, transactions that were in each other's way, resources, an operator, the machine; a
-        // password or a database that is wrong; a statement whose plan has become stale.
+        // password or a database that is wrong; a statement whose plan has become stale; a server that has been
+        // demoted to a copy (or a statement that is declared as reading, which SQLite tells in the tests).
         ("08" | "40" | "53" | "57" | "58" | "28" | "3D", _)
-        | (_, "55P03" | "25P03" | "0A000" | "26000") => DbError::unavailable(text(error)),
+        | (_, "55P03" | "25P03" | "25006" | "0A000" | "26000") => DbError::unavailable(text(error)),
         ("XX", "XX001" | "XX002") => DbError::Corrupt(text(error)),
         _ => DbError::statement(name, text(error)),
     }
 }
 
 /// Whether the same may succeed at once, given that nothing of it was committed: it lost to another
-/// transaction, its plan was stale, or the server has ended its session.
+/// transaction, its plan was stale, or the server has ended its session. The connection is not used again.
 pub(super) fn is_worth_another_try(error: &Error) -> bool {
     match error.code().map(SqlState::code) {
         Some(code) => {
             code.starts_with("40")
                 || code.starts_with("57P")
                 || code.starts_with("08")
-                || matches!(code, "0A000" | "26000" | "25P03")
+                || matches!(code, "0A000" | "26000" | "25P03" | "25006")
         }
         None => error.is_closed() || source::<std::io::Error>(error).is_some(),
     }
+}
+
+/// Whether a statement on its own, which has failed so, has certainly done nothing.
+pub(super) fn is_undone(error: &Error) -> bool {
+    error
+        .code()
+        .is_some_and(|code| code.code().starts_with("40"))
 }
 
 /// What went wrong, with its causes, and without the values that it went wrong with.

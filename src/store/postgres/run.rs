@@ -13,7 +13,7 @@ use futures_util::future::maybe_done;
 use tokio::time::timeout;
 use tokio_postgres::{Error, Statement as Prepared};
 
-use super::answer::{Bound, columns, fault, is_worth_another_try, row};
+use super::answer::{Bound, columns, fault, is_undone, is_worth_another_try, row};
 use super::connect::ANSWER;
 use super::pool::Lines;
 use crate::store::error::DbError;
@@ -32,6 +32,7 @@ pub(super) struct Told {
 pub(super) struct Failure {
     error: DbError,
     again: bool,
+    undone: bool,
 }
 
 impl Told {
@@ -57,6 +58,7 @@ impl Failure {
         Self {
             error: fault(name, error),
             again: is_worth_another_try(error),
+            undone: is_undone(error),
         }
     }
 
@@ -69,6 +71,7 @@ impl Failure {
         Self {
             error,
             again: false,
+            undone: false,
         }
     }
 }
@@ -89,7 +92,9 @@ pub(super) async fn alone(lines: &Lines, call: &Call) -> Result<Answer, DbError>
         match sent {
             Ok(answer) => return Ok(answer),
             // What was sent may have been done, and only reading may be done twice.
-            Err(Some(failure)) if failure.again && !tried && (reads || !prepared) => {
+            Err(Some(failure))
+                if failure.again && !tried && (reads || !prepared || failure.undone) =>
+            {
                 tried = true;
                 drop(Object::take(line));
             }
@@ -112,7 +117,12 @@ pub(super) async fn together(
                 let commit = told.commit(has_news(calls, &answers));
                 return match within(timeout(ANSWER, finish(&line, commit)).await) {
                     Ok(()) => Ok(answers),
-                    Err(failure) => Err(given_up(lines, line, failure)),
+                    Err(Some(failure)) => {
+                        // Whatever is open on it goes with it.
+                        drop(Object::take(line));
+                        Err(failure.error)
+                    }
+                    Err(None) => Err(given_up(lines, line, None)),
                 };
             }
             Err(Some(failure)) if failure.again && !tried => {
@@ -239,7 +249,12 @@ fn within<T>(
 
 fn given_up(lines: &Lines, line: Object, failure: Option<Failure>) -> DbError {
     match failure {
-        Some(failure) => failure.error,
+        Some(failure) => {
+            if failure.again {
+                drop(Object::take(line));
+            }
+            failure.error
+        }
         None => {
             lines.abandon(line);
             DbError::unavailable("no answer in time")

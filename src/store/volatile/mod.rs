@@ -129,6 +129,8 @@ pub trait Volatile: Send + Sync {
 
     /// Replaces what a live entry holds and when it expires, if its version is still `version`. Gives the new
     /// version, or `None` when the entry has changed, expired, or gone: then it stays so.
+    ///
+    /// Other nodes are not told of it: what they must notice at once is deleted, and made anew.
     async fn replace(
         &self,
         kind: Kind,
