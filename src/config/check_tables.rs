@@ -49,6 +49,10 @@ pub(super) const WHERE: &[(&str, &str)] = &[
     ),
     ("store: env:STORE\nkey: env:KEY", ""),
     (
+        "store: postgres://u@db/x?sslrootcert=ca.pem\nkey: env:KEY",
+        "3 store: sslrootcert: cannot read /nonexistent/ca.pem: no such file or directory",
+    ),
+    (
         "store: env:NOWHERE",
         "3 store: the environment variable NOWHERE is not set, or empty: 'env:NOWHERE'",
     ),

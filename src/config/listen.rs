@@ -334,6 +334,14 @@ fn database(file: &Object<'_>, at: &At<'_>) -> Option<DbUrl> {
     };
     if let DbUrl::Postgres(server) = &url {
         require_key(file);
+        if let Some(root) = server.root() {
+            let path = at.reading().resolve(&root.to_string_lossy());
+            if let Err(error) = std::fs::read(&path) {
+                let (shown, reason) = (path.display(), secrets::reason(&error));
+                return at
+                    .refuse_around(format!("sslrootcert: cannot read {shown}: {reason}"), None);
+            }
+        }
         if server.has_password() && !elsewhere {
             let hint = "write store: env:NAME or file:/path, and the address there";
             at.warn_around("the database's password stands in this file", hint);

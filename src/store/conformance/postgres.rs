@@ -109,6 +109,44 @@ async fn g_09_a_lock_held_elsewhere_is_an_error_and_passes() {
         .unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn b_16_when_every_connection_is_in_use_that_is_said() {
+    let opened = postgres().await;
+    let user = made(&opened, &new_user("alice")).await;
+    let one = Statement::read("test.one", "SELECT CAST(1 AS BIGINT) AS one");
+    let mut held = Vec::new();
+    for _ in 0..8 {
+        held.push(opened.db.begin().await.unwrap());
+    }
+    let busy = async {
+        loop {
+            for tx in &mut held {
+                tx.one(one.with([])).await.unwrap();
+            }
+            sleep(Duration::from_millis(500)).await;
+        }
+    };
+    let write = opened.users.set_active(user.id, false, at(1));
+    let write = timeout(Duration::from_secs(8), write);
+    let (write, read) = tokio::select! {
+        both = async { tokio::join!(write, opened.users.by_id(user.id)) } => both,
+        () = busy => panic!("held for ever"),
+    };
+    assert!(read.unwrap().unwrap().is_active, "reading goes on");
+    let said = write.unwrap().unwrap_err();
+    let unavailable = matches!(
+        said,
+        crate::store::users::UserError::Db(DbError::Unavailable(_))
+    );
+    assert!(unavailable, "{said:?}");
+    held.clear();
+    opened
+        .users
+        .set_active(user.id, false, at(1))
+        .await
+        .unwrap();
+}
+
 /// The server gives up the one that has waited for a second: the batch, which is then run again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_that_loses_a_deadlock_is_run_again() {

@@ -61,7 +61,9 @@ impl Lines {
     /// A connection that is not known to be dead.
     pub(super) async fn line(&self) -> Result<Object, DbError> {
         self.pool.retain(|client, _| !client.is_closed());
-        if self.pool.status().available == 0
+        let status = self.pool.status();
+        if status.available == 0
+            && status.size < status.max_size
             && let Some(why) = self.paused()
         {
             return Err(why);
