@@ -233,6 +233,27 @@ impl Tx {
         Ok(self.run(call).await?.rows)
     }
 
+    /// Runs many calls in order and gives the answer of each: one way there and back for all of them, where
+    /// thousands of rows are written.
+    ///
+    /// # Errors
+    /// As [`Tx::execute`], for the first call that fails.
+    pub async fn many(
+        &mut self,
+        name: &'static str,
+        calls: Vec<Call>,
+    ) -> Result<Vec<Answer>, DbError> {
+        self.usable(name)?;
+        let answers = timed(self.observer.as_ref(), name, async {
+            match &mut self.engine {
+                TxEngine::Sqlite(tx) => tx.many(calls).await,
+                TxEngine::Postgres(tx) => tx.many(calls).await,
+            }
+        })
+        .await;
+        self.noted(answers)
+    }
+
     /// Runs several statements that take no values and give no rows: a migration.
     ///
     /// # Errors

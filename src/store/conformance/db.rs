@@ -19,6 +19,7 @@ on_every_db! {
     a_failure_undoes_nobody_elses_work
     a_transaction_counts_when_it_is_committed
     a_transaction_that_failed_stays_failed
+    many_calls_of_a_transaction_answer_in_order
     locked_transactions_do_not_overlap
     a_cancelled_transaction_lets_go
     an_idle_transaction_is_rolled_back
@@ -216,6 +217,36 @@ async fn a_transaction_that_failed_stays_failed(opened: &Opened) {
     assert!(tx.execute(put("b", 1)).await.is_err());
     assert!(tx.commit().await.is_err());
     assert_eq!(get(&opened.db, "a").await, None);
+}
+
+async fn many_calls_of_a_transaction_answer_in_order(opened: &Opened) {
+    let mut tx = opened.db.begin().await.unwrap();
+    let get = || GET.with(["b".into()]);
+    let answers = tx
+        .many("test.many", vec![put("a", 1), get(), put("b", 2), get()])
+        .await
+        .unwrap();
+    let rows: Vec<usize> = answers.iter().map(|answer| answer.rows.len()).collect();
+    assert_eq!(rows, [0, 0, 0, 1]);
+    assert_eq!(answers[2].changed, 1);
+    assert_eq!(tx.many("test.many", Vec::new()).await.unwrap().len(), 0);
+    tx.commit().await.unwrap();
+    assert_eq!(get_all(&opened.db, &["a", "b"]).await, [Some(1), Some(2)]);
+    // One that fails loses the transaction, those before it included.
+    let mut tx = opened.db.begin().await.unwrap();
+    let again = tx.many("test.many", vec![put("c", 3), put("a", 4), put("d", 5)]);
+    assert_eq!(again.await.unwrap_err(), DbError::Conflict);
+    assert!(tx.many("test.many", vec![put("e", 6)]).await.is_err());
+    assert!(tx.commit().await.is_err());
+    assert_eq!(get_all(&opened.db, &["c", "d", "e"]).await, [None; 3]);
+}
+
+async fn get_all<const N: usize>(db: &Db, names: &[&str; N]) -> [Option<i64>; N] {
+    let mut found = [None; N];
+    for (name, place) in names.iter().zip(&mut found) {
+        *place = get(db, name).await;
+    }
+    found
 }
 
 async fn locked_transactions_do_not_overlap(opened: &Opened) {

@@ -4,6 +4,7 @@
 
 mod counters;
 mod db;
+mod import;
 mod lives;
 mod mirror;
 mod outbox;

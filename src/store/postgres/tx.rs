@@ -74,6 +74,19 @@ impl Tx {
         self.step(|reply| Step::Run(call, reply)).await
     }
 
+    /// One after the other: the way to the server is what it costs, and the next statement must not be sent before
+    /// it is known that the one before it did not lose the transaction.
+    pub(in crate::store) async fn many(
+        &mut self,
+        calls: Vec<Call>,
+    ) -> Result<Vec<Answer>, DbError> {
+        let mut answers = Vec::with_capacity(calls.len());
+        for call in calls {
+            answers.push(self.run(call).await?);
+        }
+        Ok(answers)
+    }
+
     /// Waits as long as it takes: nobody knows how long a migration of a large table needs.
     pub(in crate::store) async fn script(
         &mut self,

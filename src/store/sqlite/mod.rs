@@ -132,6 +132,10 @@ impl Tx {
         self.step(|reply| Step::Run(call, reply), answered).await
     }
 
+    pub(super) async fn many(&mut self, calls: Vec<Call>) -> Result<Vec<Answer>, DbError> {
+        self.step(|reply| Step::Many(calls, reply), answered).await
+    }
+
     /// Waits as long as it takes: nobody knows how long a migration of a large table needs.
     pub(super) async fn script(&mut self, name: &'static str, sql: String) -> Result<(), DbError> {
         let patient = |answer: oneshot::Receiver<_>| async { answer.await.map_err(|_| ended())? };

@@ -40,6 +40,7 @@ pub(super) struct Begin {
 /// What is asked inside a transaction.
 pub(super) enum Step {
     Run(Call, Reply<Answer>),
+    Many(Vec<Call>, Reply<Vec<Answer>>),
     Script(&'static str, String, Reply<()>),
     Commit(Reply<()>),
 }
@@ -201,6 +202,10 @@ impl Writer {
         while let Ok(step) = steps.recv_timeout(IDLE) {
             match step {
                 Step::Run(call, reply) => drop(reply.send(run(&self.connection, &call))),
+                Step::Many(calls, reply) => {
+                    let answers = calls.iter().map(|call| run(&self.connection, call));
+                    drop(reply.send(answers.collect()));
+                }
                 Step::Script(name, sql, reply) => {
                     drop(
                         reply.send(

@@ -52,7 +52,7 @@ impl Users {
         new: &NewUser,
         now: Timestamp,
     ) -> Result<User, UserError> {
-        let Some(row) = tx.one(insertion(new, now)).await? else {
+        let Some(row) = tx.one(insertion(new, now, now)).await? else {
             let taken = Taken {
                 username: Some(&new.username),
                 email: new.email.as_ref(),
@@ -75,13 +75,14 @@ async fn grant(tx: &mut Tx, user: &User, role: &RoleName, now: Timestamp) -> Res
     }
 }
 
-fn insertion(new: &NewUser, now: Timestamp) -> Call {
+/// Makes the row of a user, who may be older than it.
+pub(super) fn insertion(new: &NewUser, created_at: Timestamp, now: Timestamp) -> Call {
     const INSERT: Statement = Statement::write(
         "user.insert",
         concat!(
             "INSERT INTO users (subject, username, email, email_folded, password_hash, is_active, is_superuser,
                                 is_verified, must_change_password, generation, created_at, updated_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 1, $10, $10)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 1, $10, $11)
              ON CONFLICT DO NOTHING
              RETURNING ",
             columns!()
@@ -97,6 +98,7 @@ fn insertion(new: &NewUser, now: Timestamp) -> Call {
         new.is_superuser.into(),
         new.is_verified.into(),
         new.must_change_password.into(),
+        created_at.into(),
         now.into(),
     ])
 }

@@ -5,6 +5,7 @@
 //! deleting a user: [`super::Store::delete_user`] ends their sessions as well.
 
 mod change;
+mod import;
 mod insert;
 mod read;
 mod taken;
@@ -19,6 +20,8 @@ use crate::base::time::Timestamp;
 use super::db::Db;
 use super::error::DbError;
 use super::statement::{Row, Statement};
+
+pub use self::import::{Import, Imported};
 
 /// A user, as stored.
 #[derive(Clone, Debug)]
