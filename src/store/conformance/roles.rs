@@ -1,13 +1,16 @@
 //! The roles: made, deleted, given.
 
+use std::collections::BTreeSet;
+
 use super::{Opened, at, made, names, new_user, on_every_db, together};
 use crate::base::id::UserId;
 use crate::base::name::{Permission, RoleName};
-use crate::store::roles::{ConfigRole, LOCAL, Mirrored, RoleError, RoleOrigin};
+use crate::store::roles::{ConfigRole, LOCAL, Mirrored, PermissionRow, RoleError, RoleOrigin};
 
 on_every_db! {
     roles_are_made_and_deleted
     roles_of_the_file_and_built_in_ones_stay
+    permissions_are_declared_given_and_taken_back
     each_source_replaces_its_own
     roles_that_do_not_exist_are_not_given
     parallel_assignments_leave_one_of_them
@@ -58,6 +61,13 @@ pub(super) async fn held(opened: &Opened, user: UserId) -> String {
 
 pub(super) async fn generation(opened: &Opened, user: UserId) -> i64 {
     opened.users.by_id(user).await.unwrap().unwrap().generation
+}
+
+async fn generations(opened: &Opened, one: UserId, other: UserId) -> (i64, i64) {
+    (
+        generation(opened, one).await,
+        generation(opened, other).await,
+    )
 }
 
 async fn roles_are_made_and_deleted(opened: &Opened) {
@@ -122,6 +132,59 @@ async fn roles_of_the_file_and_built_in_ones_stay(opened: &Opened) {
         .await
         .map(drop);
     assert_eq!(refused(add), RoleError::FromConfig(name("viewer")));
+}
+
+async fn permissions_are_declared_given_and_taken_back(opened: &Opened) {
+    mirror(opened, &[("boss", "orders:read user")]).await;
+    let roles = &opened.roles;
+    let read: Permission = "orders:read".parse().unwrap();
+    let ship: Permission = "orders:ship".parse().unwrap();
+    assert!(roles.add_permission(&ship, "Sends them").await.unwrap());
+    for known in [&read, &ship] {
+        assert!(!roles.add_permission(known, "again").await.unwrap());
+    }
+    let listed = async || {
+        let all = roles.permissions().await.unwrap();
+        let ours = all
+            .iter()
+            .filter(|one| one.name.as_str().starts_with("orders"));
+        let line =
+            |one: &PermissionRow| format!("{} '{}' {}", one.name, one.description, one.roles);
+        ours.map(line).collect::<Vec<_>>().join(", ")
+    };
+    assert_eq!(
+        listed().await,
+        "orders:read '' 1, orders:ship 'Sends them' 0"
+    );
+    roles.add(&name("clerk"), "", &[], at(1)).await.unwrap();
+    let (clerk, other) = (
+        made(opened, &new_user("c")).await.id,
+        made(opened, &new_user("o")).await.id,
+    );
+    give(opened, clerk, &["clerk"]).await;
+    let before = generations(opened, clerk, other).await;
+    let both: BTreeSet<Permission> = [read, ship].into();
+    roles
+        .set_permissions(&name("clerk"), &both, at(2))
+        .await
+        .unwrap();
+    assert_eq!(held(opened, clerk).await, "clerk | orders:read orders:ship");
+    let after = generations(opened, clerk, other).await;
+    assert_eq!(after, (before.0 + 1, before.1));
+    assert_eq!(
+        listed().await,
+        "orders:read '' 2, orders:ship 'Sends them' 1"
+    );
+    roles
+        .set_permissions(&name("clerk"), &BTreeSet::new(), at(3))
+        .await
+        .unwrap();
+    assert_eq!(held(opened, clerk).await, "clerk | ");
+    let (boss, ghost) = (name("boss"), name("ghost"));
+    let refused = roles.set_permissions(&boss, &both, at(4)).await;
+    assert_eq!(refused, Err(RoleError::FromConfig(boss)));
+    let refused = roles.set_permissions(&ghost, &both, at(4)).await;
+    assert_eq!(refused, Err(RoleError::Unknown(ghost)));
 }
 
 async fn each_source_replaces_its_own(opened: &Opened) {

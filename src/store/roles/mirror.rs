@@ -193,7 +193,12 @@ fn told(before: &Graph, after: &Graph) -> Mirrored {
 }
 
 /// Writes the difference: rows first, because includes refer to them.
-async fn write(tx: &mut Tx, before: &Graph, after: &Graph, now: Timestamp) -> Result<(), DbError> {
+pub(super) async fn write(
+    tx: &mut Tx,
+    before: &Graph,
+    after: &Graph,
+    now: Timestamp,
+) -> Result<(), DbError> {
     for name in before
         .nodes
         .keys()

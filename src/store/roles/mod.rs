@@ -10,6 +10,7 @@ mod assign;
 mod graph;
 mod manage;
 mod mirror;
+mod permissions;
 mod read;
 
 use std::collections::BTreeSet;
@@ -23,6 +24,7 @@ use super::error::DbError;
 pub(super) use self::assign::assign;
 pub use self::graph::{Closure, Graph, Node};
 pub use self::mirror::{ConfigRole, Mirrored};
+pub use self::permissions::PermissionRow;
 
 /// The source of what people grant, as opposed to a directory or a provider.
 pub const LOCAL: &str = "local";
