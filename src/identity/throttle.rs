@@ -43,6 +43,14 @@ const EVERYBODY: Budget = Budget {
     window: Duration::from_mins(1),
 };
 
+/// How often an account was unlocked of late: part of the keys of what counts against it, so that every count
+/// begins anew, from wherever it came. Longer than any of them.
+const UNLOCKED: Budget = Budget {
+    name: b"unlocked",
+    attempts: 0,
+    window: Duration::from_hours(24),
+};
+
 /// Remembers that an account was logged in to from an origin.
 const FRIEND: Budget = Budget {
     name: b"friend",
@@ -79,6 +87,7 @@ pub struct Throttled {
 pub struct Attempt {
     subject: Vec<u8>,
     origin: String,
+    era: Vec<u8>,
 }
 
 struct Budget {
@@ -107,6 +116,7 @@ impl Throttle {
         let attempt = Attempt {
             subject: subject.bytes(),
             origin: origin.to_string(),
+            era: self.era(subject, now).await?,
         };
         for (budget, parts) in attempt.failures() {
             let used = self
@@ -172,6 +182,26 @@ impl Throttle {
         Ok(been_here)
     }
 
+    /// Forgets what counts against an account, from every origin, and against no other.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn unlock(&self, subject: &Subject, now: Timestamp) -> Result<(), IdentityFault> {
+        let key = UNLOCKED.key(&[&subject.bytes()]);
+        let counted = self
+            .volatile
+            .count(Kind::Throttle, &key, UNLOCKED.window, now);
+        Ok(counted.await.map(drop)?)
+    }
+
+    async fn era(&self, subject: &Subject, now: Timestamp) -> Result<Vec<u8>, IdentityFault> {
+        let key = UNLOCKED.key(&[&subject.bytes()]);
+        let seen = self.volatile.peek(Kind::Throttle, &key, now).await?;
+        // With its end: the first unlocking of a day is another than the first of the day before.
+        let era = |tally: Tally| format!("{}/{}", tally.count, tally.ends_at.millis());
+        Ok(seen.map(era).unwrap_or_default().into_bytes())
+    }
+
     async fn is_friend(&self, attempt: &Attempt, now: Timestamp) -> Result<bool, IdentityFault> {
         let seen = self
             .volatile
@@ -184,10 +214,10 @@ impl Throttle {
 impl Attempt {
     /// The budgets for guessing at one account, counted before the password is looked at.
     fn guesses(&self) -> [(&'static Budget, Key); 2] {
-        let from_here = PAIR.key(&[&self.subject, self.origin.as_bytes()]);
+        let from_here = PAIR.key(&[&self.subject, self.origin.as_bytes(), &self.era]);
         [
             (&PAIR, from_here),
-            (&ACCOUNT, ACCOUNT.key(&[&self.subject])),
+            (&ACCOUNT, ACCOUNT.key(&[&self.subject, &self.era])),
         ]
     }
 
@@ -313,6 +343,32 @@ mod tests {
         }
         assert!(throttle.admit(&bob, origin(1), NOW).await.unwrap().is_ok());
         assert!(throttle.admit(&bob, origin(2), NOW).await.unwrap().is_err());
+    }
+
+    #[tokio::test]
+    async fn an_unlocked_account_begins_anew_everywhere_and_alone() {
+        let throttle = throttle();
+        let (bob, eve) = (Subject::Known(UserId(7)), Subject::Known(UserId(8)));
+        let exhaust = async |subject: &Subject, now| {
+            for _ in 0..PAIR.attempts {
+                assert_eq!(wrong(&throttle, subject, origin(1), now).await, None);
+            }
+            assert_eq!(
+                wrong(&throttle, subject, origin(1), now).await,
+                Some("pair")
+            );
+        };
+        exhaust(&bob, NOW).await;
+        exhaust(&eve, NOW).await;
+        throttle.unlock(&bob, NOW).await.unwrap();
+        exhaust(&bob, NOW).await;
+        assert_eq!(wrong(&throttle, &eve, origin(1), NOW).await, Some("pair"));
+        // What was counted shortly before does not come back with the first unlocking of another day.
+        let late = NOW.plus(Duration::from_mins(24 * 60 - 1));
+        exhaust(&bob, late).await;
+        let next = NOW.plus(UNLOCKED.window);
+        throttle.unlock(&bob, next).await.unwrap();
+        exhaust(&bob, next).await;
     }
 
     #[tokio::test]
