@@ -7,79 +7,63 @@ use clap::Subcommand;
 use serde_json::json;
 
 use crate::base::time::Clock;
-use crate::config::Config;
-use crate::store::{Db, migrate};
+use crate::store::Db;
+use crate::store::migrate::{self, Migration};
 
-use super::output::table;
+use super::output::Format;
+use super::stored::with_config;
 
-/// Options of `migrate`.
-#[derive(Debug, clap::Args)]
-pub struct Args {
-    #[command(subcommand)]
-    command: Command,
-}
-
+/// What to do about the schema.
 #[derive(Debug, Subcommand)]
-enum Command {
+pub enum Command {
     /// Apply what is missing (the gateway does so at start).
     Apply,
     /// List every migration and when it was applied.
-    Status {
-        /// Print JSON.
-        #[arg(long)]
-        json: bool,
-    },
+    Status(Format),
 }
 
 /// Runs the command.
 ///
 /// # Errors
 /// When the store cannot be opened or not be brought up to date.
-pub fn run(args: &Args, path: &Path) -> anyhow::Result<ExitCode> {
-    let config = Config::load(path).map_err(|report| anyhow::anyhow!("{report}"))?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    runtime.block_on(async {
+pub fn run(command: &Command, path: &Path) -> anyhow::Result<ExitCode> {
+    with_config(path, async |config| {
         let db = Db::open(&config.store.url, None).await?;
-        match args.command {
-            Command::Apply => {
-                let applied = migrate::apply(&db, Clock::System.now()).await?;
-                for migration in &applied {
-                    println!("applied {} {}", migration.version, migration.name);
-                }
-                println!("the store is up to date");
-                Ok(ExitCode::SUCCESS)
-            }
-            Command::Status { json } => {
-                let all = migrate::status(&db).await?;
-                if json {
-                    let all: Vec<_> = all
-                        .iter()
-                        .map(|m| json!({ "version": m.version, "name": m.name, "applied_at": m.applied_at }))
-                        .collect();
-                    println!("{}", serde_json::to_string_pretty(&all)?);
-                } else {
-                let rows: Vec<[String; 3]> = all
-                    .iter()
-                    .map(|m| {
-                        [
-                            m.version.to_string(),
-                            m.name.to_owned(),
-                            m.applied_at
-                                .map_or_else(|| "missing".to_owned(), |at| at.to_string()),
-                        ]
-                    })
-                    .collect();
-                table(["VERSION", "NAME", "APPLIED"], &rows);
-                }
-                let missing = all.iter().any(|migration| migration.applied_at.is_none());
-                Ok(if missing {
-                    ExitCode::FAILURE
-                } else {
-                    ExitCode::SUCCESS
-                })
-            }
+        match command {
+            Command::Apply => apply(&db).await,
+            Command::Status(format) => status(&db, *format).await,
         }
+    })
+}
+
+async fn apply(db: &Db) -> anyhow::Result<ExitCode> {
+    for migration in migrate::apply(db, Clock::System.now()).await? {
+        println!("applied {} {}", migration.version, migration.name);
+    }
+    println!("the store is up to date");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The answer is no while something is missing.
+async fn status(db: &Db, format: Format) -> anyhow::Result<ExitCode> {
+    let all = migrate::status(db).await?;
+    let json = |one: &Migration| json!({ "version": one.version, "name": one.name, "applied_at": one.applied_at });
+    format.print(
+        &all.iter().map(json).collect::<Vec<_>>(),
+        ["VERSION", "NAME", "APPLIED"],
+        all.iter().map(|one| {
+            let applied = one.applied_at.map(|at| at.to_string());
+            [
+                one.version.to_string(),
+                one.name.to_owned(),
+                applied.unwrap_or_else(|| "missing".to_owned()),
+            ]
+        }),
+    )?;
+    let missing = all.iter().any(|migration| migration.applied_at.is_none());
+    Ok(if missing {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
     })
 }

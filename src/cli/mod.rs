@@ -6,6 +6,8 @@ pub mod hook;
 pub mod mail;
 pub mod migrate;
 pub mod output;
+pub mod permission;
+pub mod progress;
 pub mod role;
 pub mod rules;
 pub mod schema;
@@ -54,17 +56,24 @@ enum Command {
     /// Print the JSON Schema of the file, for editors.
     Schema(schema::Args),
     /// Manage users.
-    User(user::Args),
+    #[command(subcommand)]
+    User(user::Command),
     /// Manage roles.
-    Role(role::Args),
+    #[command(subcommand)]
+    Role(role::Command),
+    /// List and declare permissions.
+    #[command(subcommand)]
+    Permission(permission::Command),
     /// List and end sessions.
-    Session(session::Args),
+    #[command(subcommand)]
+    Session(session::Command),
     /// See whether mail is sent.
     Mail(mail::Args),
     /// See whether webhooks are taken.
     Hook(hook::Args),
     /// Bring the store up to date, or show whether it is.
-    Migrate(migrate::Args),
+    #[command(subcommand)]
+    Migrate(migrate::Command),
 }
 
 /// Parses the arguments and runs the command. 0: fine; 1: the answer is no; 2: misuse.
@@ -82,12 +91,13 @@ pub fn main() -> ExitCode {
         Command::Explain(args) => explain::run(&args, path),
         Command::Rules(args) => rules::run(&args, path),
         Command::Schema(args) => schema::run(&args, path),
-        Command::User(args) => user::run(&args, path),
-        Command::Role(args) => role::run(&args, path),
-        Command::Session(args) => session::run(&args, path),
+        Command::User(command) => user::run(&command, path),
+        Command::Role(command) => role::run(&command, path),
+        Command::Permission(command) => permission::run(&command, path),
+        Command::Session(command) => session::run(&command, path),
         Command::Mail(args) => mail::run(&args, path),
         Command::Hook(args) => hook::run(&args, path),
-        Command::Migrate(args) => migrate::run(&args, path),
+        Command::Migrate(command) => migrate::run(&command, path),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("portcullis: {error:#}");

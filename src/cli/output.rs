@@ -1,6 +1,36 @@
-//! Tables for people.
+//! Data, as tables for people or as JSON for programs.
 
-/// Prints rows in aligned columns under their titles.
+use serde::Serialize;
+
+/// For whom data is printed.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub struct Format {
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl Format {
+    /// Prints data: as JSON, or in aligned columns under their titles.
+    ///
+    /// # Errors
+    /// When the data cannot be written as JSON.
+    pub fn print<const N: usize>(
+        self,
+        data: &impl Serialize,
+        titles: [&str; N],
+        rows: impl Iterator<Item = [String; N]>,
+    ) -> anyhow::Result<()> {
+        if self.json {
+            println!("{}", serde_json::to_string_pretty(data)?);
+        } else {
+            table(titles, &rows.collect::<Vec<_>>());
+        }
+        Ok(())
+    }
+}
+
+/// Prints rows under titles, in columns as wide as what is in them.
 pub fn table<const N: usize>(titles: [&str; N], rows: &[[String; N]]) {
     let mut widths = titles.map(|title| title.chars().count());
     for row in rows {

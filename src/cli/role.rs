@@ -6,27 +6,19 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use serde_json::json;
 
-use crate::base::name::{Permission, RoleName};
+use crate::base::name::RoleName;
 use crate::store::roles::{Role, RoleOrigin};
 
-use super::output::table;
+use super::output::Format;
+use super::permission;
 use super::stored::{Stored, with_store};
+use super::text::count;
 
-/// Options of `role`.
-#[derive(Debug, clap::Args)]
-pub struct Args {
-    #[command(subcommand)]
-    command: Command,
-}
-
+/// What to do about roles.
 #[derive(Debug, Subcommand)]
-enum Command {
+pub enum Command {
     /// List roles.
-    List {
-        /// Print JSON.
-        #[arg(long)]
-        json: bool,
-    },
+    List(Format),
     /// Add a role.
     Add {
         /// Its name.
@@ -37,6 +29,14 @@ enum Command {
         /// What it is for.
         #[arg(long, default_value = "")]
         description: String,
+    },
+    /// Replace the permissions that a role gives; whoever has it is affected at once.
+    SetPermissions {
+        /// Its name.
+        name: String,
+        /// Permissions such as orders:read, separated by commas; an empty text takes all away.
+        #[arg(value_delimiter = ',')]
+        permissions: Vec<String>,
     },
     /// Delete a role; whoever has it loses it.
     Delete {
@@ -49,48 +49,39 @@ enum Command {
 ///
 /// # Errors
 /// When the answer is no.
-pub fn run(args: &Args, path: &Path) -> anyhow::Result<ExitCode> {
-    with_store(path, async |stored| match &args.command {
-        Command::List { json } => list(&stored, *json).await,
-        Command::Add {
-            name,
-            permissions,
-            description,
-        } => add(&stored, name, permissions, description).await,
-        Command::Delete { name } => delete(&stored, name).await,
-    })?;
-    Ok(ExitCode::SUCCESS)
+pub fn run(command: &Command, path: &Path) -> anyhow::Result<ExitCode> {
+    with_store(path, async |stored| {
+        match command {
+            Command::List(format) => list(&stored, *format).await,
+            Command::Add {
+                name,
+                permissions,
+                description,
+            } => add(&stored, name, permissions, description).await,
+            Command::SetPermissions { name, permissions } => {
+                set_permissions(&stored, name, permissions).await
+            }
+            Command::Delete { name } => delete(&stored, name).await,
+        }?;
+        Ok(ExitCode::SUCCESS)
+    })
 }
 
-async fn list(stored: &Stored, json: bool) -> anyhow::Result<()> {
+async fn list(stored: &Stored, format: Format) -> anyhow::Result<()> {
     let roles = stored.store.roles.list().await?;
-    let texts = |role: &Role| {
-        let includes = role.includes.iter().map(ToString::to_string);
-        includes
-            .chain(role.permissions.iter().map(ToString::to_string))
-            .collect::<Vec<_>>()
-    };
-    if json {
-        let all: Vec<_> = roles
-            .iter()
-            .map(|role| json!({ "name": role.name.as_str(), "description": role.description, "origin": origin(role), "grants": texts(role), "users": role.assigned }))
-            .collect();
-        println!("{}", serde_json::to_string_pretty(&all)?);
-        return Ok(());
-    }
-    let rows: Vec<[String; 4]> = roles
-        .iter()
-        .map(|role| {
+    let json = |role: &Role| json!({ "name": role.name.as_str(), "description": role.description, "origin": origin(role), "grants": gives(role), "users": role.assigned });
+    format.print(
+        &roles.iter().map(json).collect::<Vec<_>>(),
+        ["NAME", "FROM", "USERS", "GIVES"],
+        roles.iter().map(|role| {
             [
                 role.name.to_string(),
                 origin(role).to_owned(),
                 role.assigned.to_string(),
-                texts(role).join(" "),
+                gives(role).join(" "),
             ]
-        })
-        .collect();
-    table(["NAME", "FROM", "USERS", "GIVES"], &rows);
-    Ok(())
+        }),
+    )
 }
 
 async fn add(
@@ -99,33 +90,46 @@ async fn add(
     permissions: &[String],
     description: &str,
 ) -> anyhow::Result<()> {
-    let name: RoleName = name
-        .parse()
-        .map_err(|fault| anyhow::anyhow!("'{name}': {fault}"))?;
-    let parse = |text: &String| {
-        text.parse::<Permission>()
-            .map_err(|fault| anyhow::anyhow!("'{text}': {fault}"))
-    };
-    let permissions = permissions
-        .iter()
-        .map(parse)
-        .collect::<Result<Vec<_>, _>>()?;
-    stored
-        .store
-        .roles
-        .add(&name, description, &permissions, stored.clock.now())
-        .await?;
+    let (name, permissions) = (parse(name)?, permission::parse(permissions)?);
+    let now = stored.clock.now();
+    let roles = &stored.store.roles;
+    roles.add(&name, description, &permissions, now).await?;
     println!("added role {name}");
     Ok(())
 }
 
+async fn set_permissions(
+    stored: &Stored,
+    name: &str,
+    permissions: &[String],
+) -> anyhow::Result<()> {
+    let (name, permissions) = (parse(name)?, permission::parse(permissions)?);
+    let (number, now) = (permissions.len(), stored.clock.now());
+    let permissions = permissions.into_iter().collect();
+    let roles = &stored.store.roles;
+    roles.set_permissions(&name, &permissions, now).await?;
+    println!("role {name} gives {}", count(number, "permission"));
+    Ok(())
+}
+
 async fn delete(stored: &Stored, name: &str) -> anyhow::Result<()> {
-    let name: RoleName = name
-        .parse()
-        .map_err(|fault| anyhow::anyhow!("'{name}': {fault}"))?;
+    let name = parse(name)?;
     let users = stored.store.roles.delete(&name).await?;
     println!("role {name} is deleted; {users} user(s) had it");
     Ok(())
+}
+
+fn parse(name: &str) -> anyhow::Result<RoleName> {
+    name.parse()
+        .map_err(|fault| anyhow::anyhow!("'{name}': {fault}"))
+}
+
+/// The roles and permissions that a role is made of.
+fn gives(role: &Role) -> Vec<String> {
+    let includes = role.includes.iter().map(ToString::to_string);
+    includes
+        .chain(role.permissions.iter().map(ToString::to_string))
+        .collect()
 }
 
 fn origin(role: &Role) -> &'static str {

@@ -6,27 +6,16 @@ use std::process::ExitCode;
 use anyhow::bail;
 use clap::Subcommand;
 
-use crate::identity::session::Sessions;
-use crate::store::VolatileKind;
+use crate::identity::session::{SessionInfo, Sessions};
 
-use super::output::table;
+use super::output::Format;
 use super::stored::{Stored, with_store};
 
-/// Options of `session`.
-#[derive(Debug, clap::Args)]
-pub struct Args {
-    #[command(subcommand)]
-    command: Command,
-}
-
+/// What to do about sessions.
 #[derive(Debug, Subcommand)]
-enum Command {
+pub enum Command {
     /// List live sessions.
-    List {
-        /// Print JSON.
-        #[arg(long)]
-        json: bool,
-    },
+    List(Format),
     /// End a session.
     Revoke {
         /// Its SID, as listed.
@@ -38,69 +27,64 @@ enum Command {
 ///
 /// # Errors
 /// When the answer is no, or sessions cannot be seen from here.
-pub fn run(args: &Args, path: &Path) -> anyhow::Result<ExitCode> {
+pub fn run(command: &Command, path: &Path) -> anyhow::Result<ExitCode> {
     with_store(path, async |stored| {
-        if stored.config.store.volatile == VolatileKind::Memory {
-            bail!(
-                "with `volatile: memory` the sessions live in the gateway's own memory and cannot be seen from here"
-            );
-        }
-        match &args.command {
-            Command::List { json } => list(&stored, *json).await,
+        match command {
+            Command::List(format) => print(&all(&stored).await?, *format),
             Command::Revoke { sid } => revoke(&stored, sid).await,
-        }
-    })?;
-    Ok(ExitCode::SUCCESS)
+        }?;
+        Ok(ExitCode::SUCCESS)
+    })
 }
 
-fn sessions(stored: &Stored) -> Sessions {
-    Sessions::new(
-        stored.store.clone(),
-        stored.clock.clone(),
-        stored.random.clone(),
-        stored.config.identity.session,
-    )
+/// Every live session.
+///
+/// # Errors
+/// When they cannot be seen from here, or the store does not answer.
+pub async fn all(stored: &Stored) -> anyhow::Result<Vec<SessionInfo>> {
+    let all = sessions(stored)?.all().await?;
+    Ok(all.into_iter().map(|(_, info)| info).collect())
 }
 
-async fn list(stored: &Stored, json: bool) -> anyhow::Result<()> {
-    let all: Vec<_> = sessions(stored)
-        .all()
-        .await?
-        .into_iter()
-        .map(|(_, info)| info)
-        .collect();
-    if json {
-        println!("{}", serde_json::to_string_pretty(&all)?);
-        return Ok(());
-    }
-    let rows: Vec<[String; 6]> = all
-        .into_iter()
-        .map(|info| {
+/// Prints sessions.
+///
+/// # Errors
+/// When they are no JSON, which they are.
+pub fn print(all: &[SessionInfo], format: Format) -> anyhow::Result<()> {
+    format.print(
+        &all,
+        ["SID", "USER", "SEEN", "EXPIRES", "ADDRESS", "DEVICE"],
+        all.iter().map(|info| {
             [
-                info.sid,
+                info.sid.clone(),
                 info.user_id.to_string(),
                 info.seen_at.to_string(),
                 info.expires_at.to_string(),
-                info.ip,
-                info.user_agent,
+                info.ip.clone(),
+                info.user_agent.clone(),
             ]
-        })
-        .collect();
-    table(
-        ["SID", "USER", "SEEN", "EXPIRES", "ADDRESS", "DEVICE"],
-        &rows,
-    );
-    Ok(())
+        }),
+    )
 }
 
 async fn revoke(stored: &Stored, sid: &str) -> anyhow::Result<()> {
     let known = match sid.parse() {
-        Ok(sid) => sessions(stored).end_sid(sid).await?,
+        Ok(sid) => sessions(stored)?.end_sid(sid).await?,
         Err(_) => false,
     };
     if !known {
-        bail!("there is no live session '{sid}'");
+        bail!("there is no live session '{sid}'; `portcullis session list` shows them");
     }
     println!("session {sid} has ended");
     Ok(())
+}
+
+fn sessions(stored: &Stored) -> anyhow::Result<Sessions> {
+    stored.must_see_volatile("sessions")?;
+    Ok(Sessions::new(
+        stored.store.clone(),
+        stored.clock.clone(),
+        stored.random.clone(),
+        stored.config.identity.session,
+    ))
 }

@@ -12,8 +12,8 @@ use crate::base::secret::Secret;
 use crate::base::time::Clock;
 use crate::config::Config;
 use crate::crypto::password::Password;
-use crate::store::Store;
 use crate::store::users::User;
+use crate::store::{Store, VolatileKind};
 
 /// The store of a configuration, and what goes with it.
 pub struct Stored {
@@ -27,6 +27,21 @@ pub struct Stored {
     pub random: Random,
 }
 
+/// Runs a command on a configuration.
+///
+/// # Errors
+/// When the file has faults, or the command fails.
+pub fn with_config<T>(
+    path: &Path,
+    command: impl AsyncFnOnce(Config) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let config = Config::load(path).map_err(|report| anyhow::anyhow!("{report}"))?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(command(config))
+}
+
 /// Runs a command on the store of a configuration.
 ///
 /// # Errors
@@ -35,11 +50,7 @@ pub fn with_store<T>(
     path: &Path,
     command: impl AsyncFnOnce(Stored) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
-    let config = Config::load(path).map_err(|report| anyhow::anyhow!("{report}"))?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    runtime.block_on(async {
+    with_config(path, async |config| {
         let clock = Clock::System;
         let store = Store::open(&config.store, clock.now(), None)
             .await
@@ -61,11 +72,21 @@ impl Stored {
     /// # Errors
     /// When there is none.
     pub async fn user(&self, name: &str) -> anyhow::Result<User> {
-        self.store
-            .users
-            .by_login(name)
-            .await?
-            .with_context(|| format!("there is no user '{name}'"))
+        self.store.users.by_login(name).await?.with_context(|| {
+            format!("there is no user '{name}'; `portcullis user list --search` finds them")
+        })
+    }
+
+    /// Whether `what`, which has an expiry, is where this process sees it.
+    ///
+    /// # Errors
+    /// When it is in the gateway's own memory.
+    pub fn must_see_volatile(&self, what: &str) -> anyhow::Result<()> {
+        anyhow::ensure!(
+            self.config.store.volatile != VolatileKind::Memory,
+            "with `volatile: memory` the {what} live in the gateway's own memory and cannot be seen from here"
+        );
+        Ok(())
     }
 
     /// Letters and hooks, left in the store for the gateway to send.

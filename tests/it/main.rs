@@ -13,7 +13,9 @@
 
 mod assertion;
 mod commands;
+mod commands_import;
 mod commands_store;
+mod commands_users;
 mod drain;
 mod framing;
 mod framing_chunks;

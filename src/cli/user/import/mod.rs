@@ -1,0 +1,127 @@
+//! `user import`: users and their password hashes from a file, all of them or none.
+//!
+//! The file is read whole and every row is judged before the store is asked for anything, because nobody else can
+//! write while the rows are written. All of it is one transaction. A row that cannot be taken stops the import,
+//! which then tells of every such row, unless `--skip-bad` says to leave those out.
+//!
+//! Nobody who is there already is changed, and no password is ever read: hashes only.
+
+mod read;
+mod report;
+mod row;
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context;
+
+use crate::base::name::RoleName;
+use crate::cli::output::Format;
+use crate::cli::progress::Progress;
+use crate::store::users::Imported;
+
+use self::read::Layout;
+use self::report::Report;
+use self::row::Rows;
+use super::{Stored, known_roles};
+
+/// What a file may say of a user.
+const COLUMNS: &str = "\
+Columns of a CSV file (named in its first line), or fields of JSON lines:
+  username       the only one that must be there
+  email          the e-mail address
+  password_hash  argon2, bcrypt, scrypt or PBKDF2, as Django, passlib, pwdlib or PHC write it (also: hashed_password,
+                 password); empty: no password until one is set
+  roles          separated by semicolons or spaces; without such a column: user
+  is_active      true or false, like the next two; without: true
+  is_superuser   without: false
+  is_verified    without: false
+  created_at     such as 2024-05-01T12:00:00Z (also: date_joined); without: now";
+
+/// Options of `user import`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = COLUMNS)]
+pub struct Args {
+    /// The file, or - for standard input.
+    file: PathBuf,
+    /// How the file is written [default: by the end of its name, else csv].
+    #[arg(long, value_enum)]
+    format: Option<Layout>,
+    /// Say what would happen, and change nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// Leave out rows that cannot be taken, and import the others.
+    #[arg(long)]
+    skip_bad: bool,
+    /// Take superusers, too.
+    #[arg(long)]
+    superusers: bool,
+    #[command(flatten)]
+    output: Format,
+}
+
+/// How many rows go to the store together.
+const CHUNK: usize = 500;
+
+pub async fn run(args: &Args, stored: &Stored) -> anyhow::Result<ExitCode> {
+    let text = read_all(&args.file)?;
+    let layout = args.format.unwrap_or_else(|| Layout::of(&args.file));
+    let records = layout.read(&text)?;
+    let mut rows = Rows {
+        roles: known_roles(stored).await?,
+        default_role: "user".parse::<RoleName>()?,
+        superusers: args.superusers,
+        now: stored.clock.now(),
+        random: &stored.random,
+        seen: row::Seen::default(),
+        report: Report::of(&records),
+    };
+    let accepted: Vec<(u64, Imported)> = records
+        .rows
+        .into_iter()
+        .filter_map(|record| rows.take(record))
+        .collect();
+    let mut report = rows.report;
+    write(args, stored, &accepted, &mut report).await?;
+    report.print(args.output.json)?;
+    Ok(if report.is_refused() {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+/// Writes the rows, and lets them count unless somebody objects.
+async fn write(
+    args: &Args,
+    stored: &Stored,
+    rows: &[(u64, Imported)],
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    let progress = Progress::of(rows.len());
+    let mut import = stored.store.users.import(stored.clock.now()).await?;
+    for chunk in rows.chunks(CHUNK) {
+        let users: Vec<Imported> = chunk.iter().map(|(_, row)| row.clone()).collect();
+        for ((line, row), fault) in chunk.iter().zip(import.add(&users).await?) {
+            match fault {
+                Some(fault) => report.refuse(*line, Some(&row.user.username), fault.to_string()),
+                None => report.take(row),
+            }
+        }
+        progress.advance(chunk.len());
+    }
+    if report.settle(args.dry_run, args.skip_bad) {
+        import.commit().await?;
+    }
+    Ok(())
+}
+
+fn read_all(file: &Path) -> anyhow::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    if file.as_os_str() == "-" {
+        std::io::stdin().read_to_end(&mut bytes)?;
+        return Ok(bytes);
+    }
+    std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))
+}
