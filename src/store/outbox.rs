@@ -110,7 +110,8 @@ impl Outbox {
     /// # Errors
     /// What the database said; then none is kept.
     pub async fn put(&self, messages: Vec<NewMessage>, now: Timestamp) -> Result<(), DbError> {
-        const PUT: Statement = Statement::write(
+        // Quiet, like everything here: no node keeps a copy of what waits, and each looks for itself.
+        const PUT: Statement = Statement::quiet(
             "outbox.put",
             "INSERT INTO outbox (kind, key, body, attempts, created_at, due_at) VALUES ($1, $2, $3, 0, $4, $4)
              ON CONFLICT (key) DO NOTHING",
@@ -139,7 +140,7 @@ impl Outbox {
     ) -> Result<Vec<Taken>, DbError> {
         // The condition is said twice: of two who chose the same row, PostgreSQL lets the second look again at
         // what the first has made of it, and only the outer condition is looked at again.
-        const TAKE: Statement = Statement::write(
+        const TAKE: Statement = Statement::quiet(
             "outbox.take",
             "UPDATE outbox SET due_at = $3, attempts = attempts + 1
              WHERE due_at <= $2 AND id IN (
@@ -161,7 +162,7 @@ impl Outbox {
     /// # Errors
     /// What the database said.
     pub async fn done(&self, ticket: Ticket) -> Result<(), DbError> {
-        const DONE: Statement = Statement::write("outbox.done", "DELETE FROM outbox WHERE id = $1");
+        const DONE: Statement = Statement::quiet("outbox.done", "DELETE FROM outbox WHERE id = $1");
         self.db
             .execute(DONE.with([ticket.id.into()]))
             .await
@@ -173,7 +174,7 @@ impl Outbox {
     /// # Errors
     /// What the database said.
     pub async fn give_up(&self, ticket: Ticket) -> Result<bool, DbError> {
-        const GIVE_UP: Statement = Statement::write(
+        const GIVE_UP: Statement = Statement::quiet(
             "outbox.give_up",
             "DELETE FROM outbox WHERE id = $1 AND attempts = $2",
         );
@@ -186,7 +187,7 @@ impl Outbox {
     /// # Errors
     /// What the database said.
     pub async fn retry(&self, ticket: Ticket, due_at: Timestamp) -> Result<bool, DbError> {
-        const RETRY: Statement = Statement::write(
+        const RETRY: Statement = Statement::quiet(
             "outbox.retry",
             "UPDATE outbox SET due_at = $3 WHERE id = $1 AND attempts = $2",
         );
