@@ -161,9 +161,20 @@ pub(super) const OTHER: &[(&str, &str)] = &[
              3 login: unknown key: 'pasword'",
     ),
     (
-        "login: { password: { argon2: { memory: 1, passes: 0, lanes: many }, register: open } }",
-        "3 login.password: not supported yet: 'register'
-             3 login.password.argon2.memory: not a size: '1'
+        "login: { password: { register: everybody, verify_email: true } }",
+        "3 login.password.register: unknown kind of registration: 'everybody'
+             3 login.password.verify_email: needs a way to send letters: 'true'",
+    ),
+    (
+        "tokens: { algorithm: none, access: 2d, refresh: forever, claims: { a: user.id } }",
+        "3 tokens: not supported yet: 'claims'
+             3 tokens.access: must be from 1s to 1day: '2d'
+             3 tokens.refresh: not a duration: 'forever'
+             3 tokens.algorithm: unknown signing algorithm: 'none'",
+    ),
+    (
+        "login: { password: { argon2: { memory: 1, passes: 0, lanes: many } } }",
+        "3 login.password.argon2.memory: not a size: '1'
              3 login.password.argon2.passes: must be from 1 to 64: '0'
              3 login.password.argon2.lanes: expected a whole number, found text: 'many'",
     ),
