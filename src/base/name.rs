@@ -165,6 +165,18 @@ impl Permission {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// What stands before the colon.
+    #[must_use]
+    pub fn resource(&self) -> &str {
+        self.0.split_once(':').map_or("", |(resource, _)| resource)
+    }
+
+    /// What stands behind the colon.
+    #[must_use]
+    pub fn action(&self) -> &str {
+        self.0.split_once(':').map_or("", |(_, action)| action)
+    }
 }
 
 impl FromStr for Permission {

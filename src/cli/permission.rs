@@ -8,7 +8,7 @@ use clap::Subcommand;
 use serde_json::json;
 
 use crate::base::name::Permission;
-use crate::store::roles::PermissionRow;
+use crate::store::roles::StoredPermission;
 
 use super::output::Format;
 use super::stored::{Stored, with_store};
@@ -60,13 +60,13 @@ pub fn parse(texts: &[String]) -> anyhow::Result<Vec<Permission>> {
 
 async fn list(stored: &Stored, format: Format) -> anyhow::Result<()> {
     let all = stored.store.roles.permissions().await?;
-    let json = |one: &PermissionRow| json!({ "name": one.name.as_str(), "description": one.description, "roles": one.roles });
+    let json = |one: &StoredPermission| json!({ "name": one.permission.as_str(), "description": one.description, "roles": one.roles });
     format.print(
         &all.iter().map(json).collect::<Vec<_>>(),
         ["NAME", "ROLES", "DESCRIPTION"],
         all.iter().map(|one| {
             [
-                one.name.to_string(),
+                one.permission.to_string(),
                 one.roles.to_string(),
                 one.description.clone(),
             ]
@@ -79,9 +79,7 @@ async fn add(stored: &Stored, text: &str, description: &str) -> anyhow::Result<(
     let Some(name) = names.first() else {
         bail!("a permission has a name, such as orders:read");
     };
-    if !stored.store.roles.add_permission(name, description).await? {
-        bail!("the permission '{name}' exists");
-    }
+    stored.store.roles.add_permission(name, description).await?;
     println!("added permission {name}");
     Ok(())
 }

@@ -150,7 +150,19 @@ impl Store {
     /// # Errors
     /// When there is no such user, or it is the last active superuser.
     pub async fn delete_user(&self, id: UserId) -> Result<User, DeleteError> {
-        let user = self.users.delete(id).await?;
+        self.delete_user_if(id, None).await
+    }
+
+    /// The same, unless somebody has changed the user since they were of `generation`.
+    ///
+    /// # Errors
+    /// As [`Store::delete_user`], and [`UserError::Stale`].
+    pub async fn delete_user_if(
+        &self,
+        id: UserId,
+        generation: Option<i64>,
+    ) -> Result<User, DeleteError> {
+        let user = self.users.delete(id, generation).await?;
         self.volatile.forget(id.0).await?;
         Ok(user)
     }

@@ -5,11 +5,13 @@
 mod counters;
 mod db;
 mod import;
+mod grants;
 mod lives;
 mod mirror;
 mod outbox;
 mod owners;
 mod postgres;
+mod pages;
 mod roles;
 mod several;
 mod sqlite;

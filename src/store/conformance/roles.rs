@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{Opened, at, made, names, new_user, on_every_db, together};
 use crate::base::id::UserId;
 use crate::base::name::{Permission, RoleName};
-use crate::store::roles::{ConfigRole, LOCAL, Mirrored, PermissionRow, RoleError, RoleOrigin};
+use crate::store::roles::{ConfigRole, LOCAL, Mirrored, StoredPermission, RoleError, RoleOrigin};
 
 on_every_db! {
     roles_are_made_and_deleted
@@ -139,17 +139,17 @@ async fn permissions_are_declared_given_and_taken_back(opened: &Opened) {
     let roles = &opened.roles;
     let read: Permission = "orders:read".parse().unwrap();
     let ship: Permission = "orders:ship".parse().unwrap();
-    assert!(roles.add_permission(&ship, "Sends them").await.unwrap());
+    roles.add_permission(&ship, "Sends them").await.unwrap();
     for known in [&read, &ship] {
-        assert!(!roles.add_permission(known, "again").await.unwrap());
+        assert!(roles.add_permission(known, "again").await.is_err());
     }
     let listed = async || {
         let all = roles.permissions().await.unwrap();
         let ours = all
             .iter()
-            .filter(|one| one.name.as_str().starts_with("orders"));
+            .filter(|one| one.permission.as_str().starts_with("orders"));
         let line =
-            |one: &PermissionRow| format!("{} '{}' {}", one.name, one.description, one.roles);
+            |one: &StoredPermission| format!("{} '{}' {}", one.permission, one.description, one.roles);
         ours.map(line).collect::<Vec<_>>().join(", ")
     };
     assert_eq!(

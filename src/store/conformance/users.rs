@@ -134,6 +134,7 @@ async fn a_change_changes_what_it_says_and_raises_the_generation(opened: &Opened
         is_superuser: Some(true),
         is_verified: Some(true),
         must_change_password: Some(true),
+        password_hash: Some(Secret::new("another".to_owned())),
     };
     let carol = opened.users.update(alice.id, &all, at(2)).await.unwrap();
     assert_eq!(
@@ -141,6 +142,8 @@ async fn a_change_changes_what_it_says_and_raises_the_generation(opened: &Opened
         (alice.id, alice.subject, "carol")
     );
     assert_eq!(carol.email.unwrap().as_str(), "C@x.test");
+    assert_eq!(carol.password_hash.unwrap().expose(), "another");
+    assert_eq!(carol.password_version, alice.password_version + 1);
     assert_eq!(
         (
             carol.is_active,

@@ -40,10 +40,6 @@ impl Roles {
         source: &str,
         now: Timestamp,
     ) -> Result<(), RoleError> {
-        const CLEAR: Statement = Statement::write(
-            "role.clear",
-            "DELETE FROM user_roles WHERE user_id = $1 AND source = $2",
-        );
         let mut tx = self.db.begin().await?;
         // First, because it locks the user's row against another who sets the same user's roles.
         tx.one(TOUCH.with([user.into()]))
@@ -52,17 +48,38 @@ impl Roles {
         if given(&mut tx, user, source).await? == *roles {
             return Ok(());
         }
-        tx.execute(CLEAR.with([user.into(), source.into()])).await?;
-        for role in roles {
-            if tx.execute(assign(user, role, source, now)).await? == 0 {
-                return Err(RoleError::Unknown(role.clone()));
-            }
-        }
+        replace(&mut tx, user, roles, source, now).await?;
         Ok(tx.commit().await?)
     }
 }
 
-async fn given(tx: &mut Tx, user: UserId, source: &str) -> Result<BTreeSet<RoleName>, DbError> {
+/// Makes `roles` the ones that `source` gives to a user.
+pub(super) async fn replace(
+    tx: &mut Tx,
+    user: UserId,
+    roles: &BTreeSet<RoleName>,
+    source: &str,
+    now: Timestamp,
+) -> Result<(), RoleError> {
+    const CLEAR: Statement = Statement::write(
+        "role.clear",
+        "DELETE FROM user_roles WHERE user_id = $1 AND source = $2",
+    );
+    tx.execute(CLEAR.with([user.into(), source.into()])).await?;
+    for role in roles {
+        if tx.execute(assign(user, role, source, now)).await? == 0 {
+            return Err(RoleError::Unknown(role.clone()));
+        }
+    }
+    Ok(())
+}
+
+/// The roles that `source` gives to a user.
+pub(super) async fn given(
+    tx: &mut Tx,
+    user: UserId,
+    source: &str,
+) -> Result<BTreeSet<RoleName>, DbError> {
     const GIVEN: Statement = Statement::read(
         "role.given",
         "SELECT roles.name AS name FROM user_roles

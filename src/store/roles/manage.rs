@@ -1,6 +1,6 @@
 //! Making and deleting roles of our own. Those of the file are changed in the file.
 
-use super::mirror::{BUILT_IN, set_node};
+use super::mirror::{is_built_in, set_node};
 use super::read::graph_call;
 use super::{Graph, Node, Role, RoleError, RoleOrigin, Roles};
 use crate::base::name::{Permission, RoleName};
@@ -59,16 +59,43 @@ impl Roles {
     /// When it does not exist, comes from the file, is built in, or another role includes it.
     pub async fn delete(&self, name: &RoleName) -> Result<u64, RoleError> {
         let mut tx = self.db.begin().await?;
-        deletable(&locked_graph(&mut tx).await?, name)?;
-        let users = touch_holders(&mut tx, name).await?;
-        tx.execute(deletion(name)).await?;
+        let graph = locked_graph(&mut tx).await?;
+        let users = delete_in(&mut tx, &graph, name).await?;
         tx.commit().await?;
         Ok(users)
     }
+
+    /// The same by number: the role it means cannot be renamed under way.
+    ///
+    /// # Errors
+    /// As [`Roles::delete`], and [`RoleError::NoNumber`].
+    pub async fn delete_number(&self, id: i64) -> Result<RoleName, RoleError> {
+        let mut tx = self.db.begin().await?;
+        let graph = locked_graph(&mut tx).await?;
+        let name = named(&mut tx, id).await?;
+        delete_in(&mut tx, &graph, &name).await?;
+        tx.commit().await?;
+        Ok(name)
+    }
+}
+
+async fn delete_in(tx: &mut Tx, graph: &Graph, name: &RoleName) -> Result<u64, RoleError> {
+    deletable(graph, name)?;
+    let users = touch_holders(tx, name).await?;
+    tx.execute(deletion(name)).await?;
+    Ok(users)
+}
+
+/// What the role of this number is called.
+pub(super) async fn named(tx: &mut Tx, id: i64) -> Result<RoleName, RoleError> {
+    const NAMED: Statement = Statement::read("role.named", "SELECT name FROM roles WHERE id = $1");
+    let row = tx.one(NAMED.with([id.into()])).await?;
+    let row = row.ok_or(RoleError::NoNumber(id))?;
+    Ok(row.parse("name")?)
 }
 
 /// The graph, which nobody else changes until the transaction ends.
-pub(super) async fn locked_graph(tx: &mut Tx) -> Result<Graph, DbError> {
+pub(in crate::store) async fn locked_graph(tx: &mut Tx) -> Result<Graph, DbError> {
     tx.execute(lock::roles()).await?;
     Graph::read(&tx.all(graph_call()).await?)
 }
@@ -122,7 +149,7 @@ fn deletable(graph: &Graph, name: &RoleName) -> Result<(), RoleError> {
         .ok_or_else(|| RoleError::Unknown(name.clone()))?;
     match node.origin {
         RoleOrigin::Config => return Err(RoleError::FromConfig(name.clone())),
-        RoleOrigin::Local if BUILT_IN.iter().any(|role| role.name == name.as_str()) => {
+        RoleOrigin::Local if is_built_in(name) => {
             return Err(RoleError::BuiltIn(name.clone()));
         }
         RoleOrigin::Local | RoleOrigin::Retired => {}

@@ -38,14 +38,14 @@ pub struct Mirrored {
 }
 
 /// A role that every store has, unless the file declares one of that name.
-pub(super) struct BuiltIn {
-    pub(super) name: &'static str,
+struct BuiltIn {
+    name: &'static str,
     description: &'static str,
     permissions: &'static [&'static str],
 }
 
 /// The three of them.
-pub(super) const BUILT_IN: [BuiltIn; 3] = [
+const BUILT_IN: [BuiltIn; 3] = [
     BuiltIn {
         name: "superuser",
         description: "May do everything, by being made a superuser",
@@ -62,6 +62,12 @@ pub(super) const BUILT_IN: [BuiltIn; 3] = [
         permissions: &[],
     },
 ];
+
+/// Whether a role of this name is always there.
+#[must_use]
+pub fn is_built_in(name: &RoleName) -> bool {
+    BUILT_IN.iter().any(|role| role.name == name.as_str())
+}
 
 impl Roles {
     /// Makes the stored roles of the file equal to the file's, and the built-in ones where neither has them.

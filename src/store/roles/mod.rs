@@ -7,6 +7,8 @@
 //! would leave people with what the file no longer grants.)
 
 mod assign;
+mod edit;
+mod grant;
 mod graph;
 mod manage;
 mod mirror;
@@ -22,9 +24,12 @@ use super::db::Db;
 use super::error::DbError;
 
 pub(super) use self::assign::assign;
+pub use self::edit::RoleChange;
+pub use self::grant::Standing;
 pub use self::graph::{Closure, Graph, Node};
-pub use self::mirror::{ConfigRole, Mirrored};
-pub use self::permissions::PermissionRow;
+pub(super) use self::manage::locked_graph;
+pub use self::mirror::{ConfigRole, Mirrored, is_built_in};
+pub use self::permissions::StoredPermission;
 
 /// The source of what people grant, as opposed to a directory or a provider.
 pub const LOCAL: &str = "local";
@@ -65,9 +70,15 @@ pub enum RoleError {
     /// There is no such role, or it has left the file.
     #[error("there is no role '{0}'")]
     Unknown(RoleName),
+    /// There is no role of that number, or it has left the file.
+    #[error("there is no role {0}")]
+    NoNumber(i64),
     /// There is one already.
     #[error("the role '{0}' exists")]
     Exists(RoleName),
+    /// There is that permission already.
+    #[error("the permission '{0}' exists")]
+    PermissionExists(Permission),
     /// It is written in `gateway.yaml` and changed there.
     #[error("the role '{0}' is written in the configuration file and changed there")]
     FromConfig(RoleName),

@@ -11,13 +11,13 @@ use crate::base::time::Timestamp;
 use crate::store::error::DbError;
 use crate::store::statement::{Row, Statement};
 
-/// A permission, as stored.
+/// A permission, as stored. It is never deleted, so that its number means the same for ever.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PermissionRow {
+pub struct StoredPermission {
     /// The number, never reused.
     pub id: i64,
     /// `resource:action`.
-    pub name: Permission,
+    pub permission: Permission,
     /// What it is for.
     pub description: String,
     /// How many roles give it themselves.
@@ -29,36 +29,42 @@ impl Roles {
     ///
     /// # Errors
     /// What the database said.
-    pub async fn permissions(&self) -> Result<Vec<PermissionRow>, DbError> {
+    pub async fn permissions(&self) -> Result<Vec<StoredPermission>, DbError> {
         const LIST: Statement = Statement::read(
             "permission.list",
             "SELECT permissions.id AS id, permissions.description AS description,
-                    permissions.resource || ':' || permissions.action AS name,
+                    permissions.resource || ':' || permissions.action AS permission,
                     (SELECT COUNT(*) FROM role_permissions
                      WHERE role_permissions.permission_id = permissions.id) AS roles
              FROM permissions ORDER BY permissions.resource, permissions.action",
         );
         let rows = self.db.all(LIST.with([])).await?;
-        rows.iter().map(PermissionRow::read).collect()
+        rows.iter().map(StoredPermission::read).collect()
     }
 
-    /// Declares a permission; says whether there was none of that name.
+    /// Declares a permission.
     ///
     /// # Errors
-    /// What the database said.
+    /// When it is there already.
     pub async fn add_permission(
         &self,
-        name: &Permission,
+        permission: &Permission,
         description: &str,
-    ) -> Result<bool, DbError> {
+    ) -> Result<StoredPermission, RoleError> {
         const ADD: Statement = Statement::write(
             "permission.add",
             "INSERT INTO permissions (resource, action, description) VALUES ($1, $2, $3)
-             ON CONFLICT (resource, action) DO NOTHING",
+             ON CONFLICT (resource, action) DO NOTHING
+             RETURNING id, resource || ':' || action AS permission, description, CAST(0 AS BIGINT) AS roles",
         );
-        let (resource, action) = name.as_str().split_once(':').unwrap_or((name.as_str(), ""));
-        let call = ADD.with([resource.into(), action.into(), description.into()]);
-        Ok(self.db.execute(call).await? == 1)
+        let values = [
+            permission.resource().into(),
+            permission.action().into(),
+            description.into(),
+        ];
+        let row = self.db.one(ADD.with(values)).await?;
+        let row = row.ok_or_else(|| RoleError::PermissionExists(permission.clone()))?;
+        Ok(StoredPermission::read(&row)?)
     }
 
     /// Makes `permissions` the ones that a role of our own gives itself. Whoever holds more or less afterwards has
@@ -89,11 +95,11 @@ impl Roles {
     }
 }
 
-impl PermissionRow {
+impl StoredPermission {
     fn read(row: &Row) -> Result<Self, DbError> {
         Ok(Self {
             id: row.get("id")?,
-            name: row.parse("name")?,
+            permission: row.parse("permission")?,
             description: row.get("description")?,
             roles: row.get("roles")?,
         })

@@ -64,18 +64,7 @@ impl Roles {
     /// # Errors
     /// What the database said.
     pub async fn of_user(&self, user: UserId) -> Result<BTreeSet<RoleName>, DbError> {
-        const OF_USER: Statement = Statement::read(
-            "role.of_user",
-            "SELECT DISTINCT roles.name AS name FROM user_roles
-             JOIN roles ON roles.id = user_roles.role_id
-             WHERE user_roles.user_id = $1 AND roles.origin <> 'retired'",
-        );
-        self.db
-            .all(OF_USER.with([user.into()]))
-            .await?
-            .iter()
-            .map(|row| row.parse("name"))
-            .collect()
+        names(&self.db.all(of_user(user)).await?)
     }
 
     /// Everything a user holds through roles.
@@ -102,6 +91,22 @@ impl Roles {
             .collect::<Result<Vec<RoleName>, _>>()?;
         Ok(Graph::read(&rest)?.closure(&direct))
     }
+}
+
+/// Reads the roles a user was given, by whatever source.
+pub(super) fn of_user(user: UserId) -> Call {
+    const OF_USER: Statement = Statement::read(
+        "role.of_user",
+        "SELECT DISTINCT roles.name AS name FROM user_roles
+         JOIN roles ON roles.id = user_roles.role_id
+         WHERE user_roles.user_id = $1 AND roles.origin <> 'retired'",
+    );
+    OF_USER.with([user.into()])
+}
+
+/// The names in a column of that name.
+pub(super) fn names(rows: &[Row]) -> Result<BTreeSet<RoleName>, DbError> {
+    rows.iter().map(|row| row.parse("name")).collect()
 }
 
 /// Reads the whole graph.

@@ -35,10 +35,23 @@ impl Users {
         change: &UserChange,
         now: Timestamp,
     ) -> Result<User, UserError> {
-        match self
-            .guarded("user.update", id, change_of(id, change, now))
-            .await
-        {
+        self.update_if(id, None, change, now).await
+    }
+
+    /// Changes a user, unless somebody else has changed them since they were of `generation`: what was judged by
+    /// what they held then would not be judged by what they hold now. Raises the generation.
+    ///
+    /// # Errors
+    /// As [`Users::update`], and [`UserError::Stale`].
+    pub async fn update_if(
+        &self,
+        id: UserId,
+        generation: Option<i64>,
+        change: &UserChange,
+        now: Timestamp,
+    ) -> Result<User, UserError> {
+        let call = change_of(id, generation, change, now);
+        match self.guarded("user.update", id, generation, call).await {
             Err(UserError::Db(DbError::Conflict)) => {
                 let email = change.email.as_ref().and_then(Option::as_ref);
                 let taken = Taken {
@@ -125,41 +138,58 @@ impl Users {
     ///
     /// # Errors
     /// When there is no such user, or it is the last active superuser.
-    pub(in crate::store) async fn delete(&self, id: UserId) -> Result<User, UserError> {
+    pub(in crate::store) async fn delete(
+        &self,
+        id: UserId,
+        generation: Option<i64>,
+    ) -> Result<User, UserError> {
         const DELETE: Statement = Statement::write(
             "user.delete",
             concat!(
-                "DELETE FROM users WHERE id = $1 AND ",
+                "DELETE FROM users WHERE id = $1 AND (CAST($2 AS BIGINT) IS NULL OR generation = $2) AND ",
                 not_the_last!(),
                 " RETURNING ",
                 columns!()
             ),
         );
-        self.guarded("user.delete", id, DELETE.with([id.into()]))
-            .await
+        let call = DELETE.with([id.into(), generation.into()]);
+        self.guarded("user.delete", id, generation, call).await
     }
 
     /// Runs a guarded statement behind the lock, and when it did nothing, says why.
-    async fn guarded(&self, name: &'static str, id: UserId, call: Call) -> Result<User, UserError> {
-        const EXISTS: Statement =
-            Statement::read("user.exists", "SELECT id FROM users WHERE id = $1");
-        let calls = vec![lock::superusers(), EXISTS.with([id.into()]), call];
+    async fn guarded(
+        &self,
+        name: &'static str,
+        id: UserId,
+        generation: Option<i64>,
+        call: Call,
+    ) -> Result<User, UserError> {
+        // Asked after the attempt: a generation that is another one then was another one before, or is now.
+        const LEFT: Statement =
+            Statement::read("user.left", "SELECT generation FROM users WHERE id = $1");
+        let calls = vec![lock::superusers(), call, LEFT.with([id.into()])];
         let answers: [Answer; 3] = self
             .db
             .batch(name, calls)
             .await?
             .try_into()
             .map_err(|_| DbError::statement(name, "three answers were expected"))?;
-        let [_, before, after] = answers;
-        match (before.rows.is_empty(), after.one(name)?) {
-            (_, Some(row)) => Ok(User::read(&row)?),
-            (true, None) => Err(UserError::Missing(id)),
-            (false, None) => Err(UserError::LastSuperuser(id)),
+        let [_, done, left] = answers;
+        if let Some(row) = done.one(name)? {
+            return Ok(User::read(&row)?);
         }
+        let left: Option<i64> = match left.one(name)? {
+            Some(row) => row.get("generation")?,
+            None => return Err(UserError::Missing(id)),
+        };
+        if generation.is_some() && generation != left {
+            return Err(UserError::Stale(id));
+        }
+        Err(UserError::LastSuperuser(id))
     }
 }
 
-fn change_of(id: UserId, change: &UserChange, now: Timestamp) -> Call {
+fn change_of(id: UserId, generation: Option<i64>, change: &UserChange, now: Timestamp) -> Call {
     const UPDATE: Statement = Statement::write(
         "user.update",
         concat!(
@@ -171,9 +201,12 @@ fn change_of(id: UserId, change: &UserChange, now: Timestamp) -> Call {
                  is_superuser = COALESCE($7, is_superuser),
                  is_verified = COALESCE($8, is_verified),
                  must_change_password = COALESCE($9, must_change_password),
+                 password_hash = COALESCE($11, password_hash),
+                 password_version = password_version + CASE WHEN CAST($11 AS TEXT) IS NULL THEN 0 ELSE 1 END,
                  generation = generation + 1,
                  updated_at = $10
              WHERE id = $1
+               AND (CAST($12 AS BIGINT) IS NULL OR generation = $12)
                AND ((COALESCE($6, is_active) AND COALESCE($7, is_superuser)) OR ",
             not_the_last!(),
             ") RETURNING ",
@@ -192,5 +225,7 @@ fn change_of(id: UserId, change: &UserChange, now: Timestamp) -> Call {
         change.is_verified.into(),
         change.must_change_password.into(),
         now.into(),
+        change.password_hash.as_ref().into(),
+        generation.into(),
     ])
 }

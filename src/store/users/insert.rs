@@ -6,8 +6,9 @@ use crate::base::time::Timestamp;
 use super::taken::Taken;
 use super::{NewUser, User, UserError, Users, columns};
 use crate::store::db::Tx;
+use crate::store::error::DbError;
 use crate::store::lock;
-use crate::store::roles::{LOCAL, assign};
+use crate::store::roles::{Graph, LOCAL, assign, locked_graph};
 use crate::store::statement::{Call, Statement};
 
 impl Users {
@@ -19,6 +20,24 @@ impl Users {
         let mut tx = self.db.begin().await?;
         let user = self.insert_in(&mut tx, new, now).await?;
         tx.commit().await?;
+        Ok(user)
+    }
+
+    /// Makes a user if `may` says so of the roles there are, which nobody changes meanwhile.
+    ///
+    /// # Errors
+    /// As [`Users::insert`], and what `may` says.
+    pub async fn insert_if<E: From<UserError>>(
+        &self,
+        new: &NewUser,
+        now: Timestamp,
+        may: impl FnOnce(&Graph) -> Result<(), E> + Send,
+    ) -> Result<User, E> {
+        let fault = |error: DbError| E::from(error.into());
+        let mut tx = self.db.begin().await.map_err(fault)?;
+        may(&locked_graph(&mut tx).await.map_err(fault)?)?;
+        let user = self.insert_in(&mut tx, new, now).await?;
+        tx.commit().await.map_err(fault)?;
         Ok(user)
     }
 

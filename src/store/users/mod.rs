@@ -7,6 +7,7 @@
 mod change;
 mod import;
 mod insert;
+mod page;
 mod read;
 mod taken;
 
@@ -22,6 +23,7 @@ use super::error::DbError;
 use super::statement::{Row, Statement};
 
 pub use self::import::{Import, Imported};
+pub use page::{Given, Sort, SortBy};
 
 /// A user, as stored.
 #[derive(Clone, Debug)]
@@ -100,6 +102,8 @@ pub struct UserChange {
     pub is_verified: Option<bool>,
     /// Whether the password must be replaced.
     pub must_change_password: Option<bool>,
+    /// Another password's hash.
+    pub password_hash: Option<Secret<String>>,
 }
 
 /// Which users to list.
@@ -131,6 +135,9 @@ pub enum UserError {
     /// There is no such user.
     #[error("there is no user {0}")]
     Missing(UserId),
+    /// Somebody has changed the user since they were looked at.
+    #[error("user {0} was changed by somebody else")]
+    Stale(UserId),
     /// There is no such role.
     #[error("there is no role '{0}'")]
     UnknownRole(RoleName),
@@ -157,7 +164,10 @@ use columns;
 /// What was derived from a user is stale. In this module because the roles' statements need it too.
 pub(super) const TOUCH: Statement = Statement::write(
     "user.touch",
-    "UPDATE users SET generation = generation + 1 WHERE id = $1 RETURNING id",
+    concat!(
+        "UPDATE users SET generation = generation + 1 WHERE id = $1 RETURNING ",
+        columns!()
+    ),
 );
 
 impl Users {
@@ -168,7 +178,7 @@ impl Users {
 }
 
 impl User {
-    fn read(row: &Row) -> Result<Self, DbError> {
+    pub(super) fn read(row: &Row) -> Result<Self, DbError> {
         Ok(Self {
             id: row.get("id")?,
             subject: row.parse("subject")?,

@@ -111,7 +111,7 @@ impl Users {
 }
 
 /// A search in the form that names are stored in; nothing, when there is nothing to look for.
-fn folded(search: Option<&str>) -> Value {
+pub(super) fn folded(search: Option<&str>) -> Value {
     let search = search.map(str::trim).filter(|text| !text.is_empty());
     let name = |text: &str| {
         text.parse::<Username>()
