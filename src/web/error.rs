@@ -199,11 +199,17 @@ impl From<AccountFault> for Problem {
                 bad("LAST_SUPERUSER", "This is the last active superuser.")
             }
             AccountFault::UnknownRole(_) => bad("UNKNOWN_ROLE", &told),
+            AccountFault::UnknownPermission(_) => bad("UNKNOWN_PERMISSION", &told),
             AccountFault::Exists(_) => bad("EXISTS", &told),
             AccountFault::Fixed(_) => bad("FIXED", &told),
             AccountFault::Link => bad(
                 "LINK_INVALID",
                 "The link is not good, or no more. Please ask for another one.",
+            ),
+            AccountFault::Conflict => Self::new(
+                StatusCode::CONFLICT,
+                "CONFLICT",
+                "Somebody else has just changed this. Please look again.",
             ),
             AccountFault::Missing => Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", "Not found."),
             AccountFault::Forbidden(why) => Self::new(StatusCode::FORBIDDEN, "FORBIDDEN", why),

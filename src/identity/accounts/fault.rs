@@ -27,6 +27,9 @@ pub enum AccountFault {
     /// There is no such role.
     #[error("there is no role '{0}'")]
     UnknownRole(String),
+    /// There is no permission of that number.
+    #[error("there is no permission {0}")]
+    UnknownPermission(i64),
     /// A role of that name, or a permission, is there already.
     #[error("'{0}' exists")]
     Exists(String),
@@ -36,6 +39,9 @@ pub enum AccountFault {
     /// Whoever asks may not do this: why.
     #[error("{0}")]
     Forbidden(&'static str),
+    /// Somebody else changed the same thing at the same time.
+    #[error("somebody else has just changed this")]
+    Conflict,
     /// The password may not be chosen: why.
     #[error("the password {0}")]
     Password(#[from] PasswordFault),
@@ -87,6 +93,7 @@ impl From<UserError> for AccountFault {
             UserError::EmailTaken(email) => Self::EmailTaken(email),
             UserError::LastSuperuser(_) => Self::LastSuperuser,
             UserError::Missing(_) => Self::Missing,
+            UserError::Stale(_) => Self::Conflict,
             UserError::UnknownRole(role) => unknown(&role),
             UserError::Db(error) => error.into(),
         }
@@ -107,7 +114,8 @@ impl From<RoleError> for AccountFault {
         match error {
             RoleError::Unknown(role) => unknown(&role),
             RoleError::Exists(role) => Self::Exists(role.to_string()),
-            RoleError::Missing(_) => Self::Missing,
+            RoleError::PermissionExists(permission) => Self::Exists(permission.to_string()),
+            RoleError::Missing(_) | RoleError::NoNumber(_) => Self::Missing,
             RoleError::FromConfig(_) | RoleError::BuiltIn(_) | RoleError::Included(..) => {
                 Self::Fixed(error.to_string())
             }

@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::rights::{Reach, Right};
 use super::{AccountFault, Accounts, Actor, Links};
 use crate::base::id::{PublicId, UserId};
+use crate::base::identity::Identity;
 use crate::base::name::{Email, RoleName, Username};
 use crate::base::secret::Secret;
 use crate::base::time::Timestamp;
@@ -75,7 +77,7 @@ impl Accounts {
     /// Invites somebody.
     ///
     /// # Errors
-    /// When accounts are not made by invitation, the actor may not give those roles, or the address is taken.
+    /// Without `users:write`, when accounts are not made by invitation, the actor may not give those roles, or the address is taken.
     pub async fn invite(
         &self,
         actor: &Actor<'_>,
@@ -83,6 +85,7 @@ impl Accounts {
         roles: &BTreeSet<RoleName>,
         links: &Links,
     ) -> Result<Invited, AccountFault> {
+        actor.needs(Right::WriteUsers)?;
         if self.register_mode() == Register::Closed {
             return Err(AccountFault::Closed);
         }
@@ -115,8 +118,9 @@ impl Accounts {
     /// The invitations that wait.
     ///
     /// # Errors
-    /// When the store does not answer.
-    pub async fn invitations(&self) -> Result<Vec<Invitation>, AccountFault> {
+    /// Without `users:read`.
+    pub async fn invitations(&self, actor: &Actor<'_>) -> Result<Vec<Invitation>, AccountFault> {
+        actor.needs(Right::ReadUsers)?;
         let all = self.kept().await?;
         let mut all: Vec<Invitation> = all.into_iter().map(|(_, invitation)| invitation).collect();
         all.sort_by_key(|invitation| (invitation.created_at, invitation.id));
@@ -126,8 +130,13 @@ impl Accounts {
     /// Takes an invitation back.
     ///
     /// # Errors
-    /// When there is none of that name.
-    pub async fn revoke_invitation(&self, id: PublicId) -> Result<(), AccountFault> {
+    /// Without `users:write`, or when there is none of that name.
+    pub async fn revoke_invitation(
+        &self,
+        actor: &Actor<'_>,
+        id: PublicId,
+    ) -> Result<(), AccountFault> {
+        actor.needs(Right::WriteUsers)?;
         let all = self.kept().await?;
         let found = all.into_iter().find(|(_, invitation)| invitation.id == id);
         let (key, _) = found.ok_or(AccountFault::Missing)?;
@@ -198,12 +207,7 @@ impl Accounts {
         let demands = parts.sessions.demands();
         let host = account::check(&parts.store, UserId(record.by), demands).await?;
         let host = host.ok_or(AccountFault::Link)?.identity;
-        if !host.superuser
-            && !host
-                .permissions
-                .iter()
-                .any(|held| held.as_str() == "users:write")
-        {
+        if !Right::WriteUsers.is_held_by(&host) {
             return Err(AccountFault::Link);
         }
         match self.may_give(&host, roles).await {
@@ -212,6 +216,16 @@ impl Accounts {
             }
             other => other,
         }
+    }
+
+    async fn may_give(
+        &self,
+        who: &Identity,
+        roles: &BTreeSet<RoleName>,
+    ) -> Result<(), AccountFault> {
+        let graph = self.parts().store.roles.graph().await?;
+        let terms = self.0.terms.load();
+        Reach::new(who, &graph, &terms.named_roles).give(roles)
     }
 
     async fn keep_invitation(&self, record: &Record) -> Result<(Token, Invitation), AccountFault> {

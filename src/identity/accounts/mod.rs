@@ -5,14 +5,19 @@
 //! letter to whom it concerns and by an [`Event`] to hooks, and what was derived from the account before is
 //! looked at again. Nothing here reads a request or makes an answer.
 
+mod admin;
+mod aftermath;
 mod fault;
-mod give;
+mod grants;
 mod invitations;
 mod letters;
 mod onetime;
 mod profile;
 mod register;
 mod reset;
+mod rights;
+mod roles;
+mod sessions;
 mod verify;
 
 use std::collections::BTreeSet;
@@ -39,10 +44,13 @@ use super::mail::Mailer;
 use super::session::Sessions;
 use super::settings::Register;
 
+pub use admin::{Listed, UserDraft, UserEdit};
 pub use fault::AccountFault;
 pub use invitations::{Invitation, Invited, Invitee};
 pub use profile::{Changed, MeChange};
 pub use register::{NewAccount, Registered};
+pub use rights::Right;
+pub use roles::{FullRole, RoleDraft, RoleEdit};
 
 /// Everything about accounts. Clones share it.
 #[derive(Clone)]

@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use super::rights::DEFAULT;
 use super::{AccountFault, Accounts, Links, later};
 use crate::base::id::PublicId;
 use crate::base::name::{Email, RoleName, Username};
@@ -37,9 +38,6 @@ pub enum Registered {
     /// A letter is on its way to the address, if it is one.
     Sent,
 }
-
-/// The role of new accounts, where there is one of that name.
-const DEFAULT_ROLE: &str = "user";
 
 impl Accounts {
     /// Makes an account, if everybody may.
@@ -170,9 +168,10 @@ impl Accounts {
     /// The roles that new accounts begin with.
     pub(super) async fn default_roles(&self) -> Result<BTreeSet<RoleName>, AccountFault> {
         let graph = self.parts().store.roles.graph().await?;
-        let default = graph.nodes.into_iter().find(|(name, node)| {
-            name.as_str() == DEFAULT_ROLE && node.origin != RoleOrigin::Retired
-        });
+        let default = graph
+            .nodes
+            .into_iter()
+            .find(|(name, node)| name.as_str() == DEFAULT && node.origin != RoleOrigin::Retired);
         Ok(default.map(|(name, _)| name).into_iter().collect())
     }
 

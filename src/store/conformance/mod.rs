@@ -4,14 +4,14 @@
 
 mod counters;
 mod db;
-mod import;
 mod grants;
+mod import;
 mod lives;
 mod mirror;
 mod outbox;
 mod owners;
-mod postgres;
 mod pages;
+mod postgres;
 mod roles;
 mod several;
 mod sqlite;

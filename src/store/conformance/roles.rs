@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{Opened, at, made, names, new_user, on_every_db, together};
 use crate::base::id::UserId;
 use crate::base::name::{Permission, RoleName};
-use crate::store::roles::{ConfigRole, LOCAL, Mirrored, StoredPermission, RoleError, RoleOrigin};
+use crate::store::roles::{ConfigRole, LOCAL, Mirrored, RoleError, RoleOrigin, StoredPermission};
 
 on_every_db! {
     roles_are_made_and_deleted
@@ -148,8 +148,9 @@ async fn permissions_are_declared_given_and_taken_back(opened: &Opened) {
         let ours = all
             .iter()
             .filter(|one| one.permission.as_str().starts_with("orders"));
-        let line =
-            |one: &StoredPermission| format!("{} '{}' {}", one.permission, one.description, one.roles);
+        let line = |one: &StoredPermission| {
+            format!("{} '{}' {}", one.permission, one.description, one.roles)
+        };
         ours.map(line).collect::<Vec<_>>().join(", ")
     };
     assert_eq!(

@@ -59,7 +59,6 @@ pub async fn create(
     caller: Caller,
     Body(sent): Body<InviteIn>,
 ) -> Result<(StatusCode, Json<InvitationOut>), Problem> {
-    caller.require("users:write")?;
     let email = field("email", &sent.email)?;
     let roles = sent
         .roles
@@ -80,10 +79,10 @@ pub async fn create(
 /// Without `users:read`.
 pub async fn list(
     State(web): State<Web>,
+    Extension(visitor): Extension<Visitor>,
     caller: Caller,
 ) -> Result<Json<Vec<InvitationOut>>, Problem> {
-    caller.require("users:read")?;
-    let all = web.accounts.invitations().await?;
+    let all = web.accounts.invitations(&caller.0.actor(&visitor)).await?;
     Ok(Json(all.into_iter().map(Into::into).collect()))
 }
 
@@ -93,12 +92,13 @@ pub async fn list(
 /// Without `users:write`, or when there is none of that name.
 pub async fn revoke(
     State(web): State<Web>,
+    Extension(visitor): Extension<Visitor>,
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<StatusCode, Problem> {
-    caller.require("users:write")?;
     let id = id.parse().map_err(|_| not_found())?;
-    web.accounts.revoke_invitation(id).await?;
+    let actor = caller.0.actor(&visitor);
+    web.accounts.revoke_invitation(&actor, id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
