@@ -12,7 +12,7 @@ use rusqlite::Connection;
 use crate::harness::dice::{self, Dice};
 use crate::harness::gateway::session_cookie;
 use crate::harness::setup::{Folder, password};
-use crate::harness::{Gateway, Raw, Setup, within};
+use crate::harness::{Gateway, PATIENCE, Raw, Setup, within};
 
 const CYCLES: usize = 18;
 
@@ -32,13 +32,16 @@ fn g_08_nothing_acknowledged_is_lost() {
     let kept = Acknowledged::default();
     let number = AtomicUsize::new(0);
     for cycle in 0..CYCLES {
-        let after = Duration::from_millis(15 + dice.roll(140) as u64);
-        disturb(&gateway, &kept, &number, after);
+        let moment = Moment {
+            logins: kept.logins() + 2 + dice.roll(6),
+            users: count(&kept.users) + usize::from(cycle % 2 == 0),
+            after: Duration::from_millis(dice.roll(60) as u64),
+        };
+        disturb(&gateway, &kept, &number, &moment);
         gateway = gateway.restart();
         check_store(&gateway, &format!("seed {seed}, cycle {cycle}"));
         check_acknowledged(&gateway, &kept, &format!("seed {seed}, cycle {cycle}"));
     }
-    let count = |list: &Mutex<Vec<String>>| list.lock().unwrap().len();
     let (sessions, users) = (count(&kept.sessions), count(&kept.users));
     assert!(
         sessions > CYCLES,
@@ -48,8 +51,25 @@ fn g_08_nothing_acknowledged_is_lost() {
     assert!(count(&kept.ended) > 0, "no logout was acknowledged");
 }
 
+/// When to kill: so much has been acknowledged by then, however slow the machine is, and a moment later.
+struct Moment {
+    logins: usize,
+    users: usize,
+    after: Duration,
+}
+
+impl Acknowledged {
+    fn logins(&self) -> usize {
+        count(&self.sessions) + count(&self.ended)
+    }
+}
+
+fn count(list: &Mutex<Vec<String>>) -> usize {
+    list.lock().unwrap().len()
+}
+
 /// Logs in and out and adds users until the gateway has been killed.
-fn disturb(gateway: &Gateway, kept: &Acknowledged, number: &AtomicUsize, after: Duration) {
+fn disturb(gateway: &Gateway, kept: &Acknowledged, number: &AtomicUsize, moment: &Moment) {
     let dead = AtomicBool::new(false);
     let address = gateway.http();
     let folder: &Folder = gateway;
@@ -66,10 +86,14 @@ fn disturb(gateway: &Gateway, kept: &Acknowledged, number: &AtomicUsize, after: 
                 }
             }
         });
-        // Anywhere in what they do; this is no wait for anything.
-        within(after, || None::<()>);
+        let enough = within(PATIENCE, || {
+            (kept.logins() >= moment.logins && count(&kept.users) >= moment.users).then_some(())
+        });
+        // Anywhere in what they do next; this is no wait for anything.
+        within(moment.after, || None::<()>);
         gateway.signal("KILL");
         dead.store(true, Ordering::Release);
+        assert!(enough.is_some(), "not enough was acknowledged in time");
     });
 }
 
