@@ -35,6 +35,23 @@ pub fn optional<T: FromStr<Err: Display>>(
     text.map(|text| field(name, text)).transpose()
 }
 
+/// A line for people, which may be left out: no control characters, at most 255 others.
+///
+/// # Errors
+/// 422 that names the field.
+pub fn prose(name: &str, text: Option<String>) -> Result<Option<String>, Problem> {
+    const MOST: usize = 255;
+    let told = |text: &str| match text {
+        text if text.chars().any(char::is_control) => Some("holds control characters"),
+        text if text.chars().count() > MOST => Some("must have at most 255 characters"),
+        _ => None,
+    };
+    match text.as_deref().and_then(told) {
+        Some(fault) => Err(Problem::invalid(&["body", name], fault, "value_error")),
+        None => Ok(text),
+    }
+}
+
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = Problem;
 

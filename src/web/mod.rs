@@ -8,19 +8,23 @@ pub mod assets;
 pub mod body;
 pub mod brand;
 pub mod csrf;
+pub mod document;
 pub mod echo;
 pub mod error;
 pub mod extract;
 pub mod layers;
 pub mod next;
 pub mod pages;
+pub mod params;
 pub mod templates;
 
+use std::future::ready;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use axum::Router;
-use axum::routing::{get, post};
+use axum::routing::get;
+use bytes::Bytes;
 
 use crate::base::random::Random;
 use crate::base::time::Clock;
@@ -74,36 +78,18 @@ impl Web {
 
     /// The router. `prefix` is where everything lives; `https` whether every site is.
     pub fn router(self, prefix: &str, https: bool) -> Router {
-        let routes = Router::new()
+        let (api, described) = api::routes().split_for_parts();
+        let document = Bytes::from(document::of(&described, prefix).to_string());
+        let routes = api
             .route("/", get(pages::home::show))
-            .route("/login", get(pages::login::show).post(pages::login::submit))
-            .route("/logout", post(api::logout::submit))
-            .route("/login/simple", post(api::tokens::login))
-            .route("/refresh", post(api::tokens::refresh))
-            .route("/session/login", post(api::session::login))
-            .route("/register", post(api::register::submit))
+            .route("/login", get(pages::login::show))
             .route(
-                "/me",
-                get(api::me::show)
-                    .put(api::me::change)
-                    .patch(api::me::change)
-                    .delete(api::me::leave),
+                "/openapi.json",
+                get(move || ready(document::show(document))),
             )
-            .route("/confirm-email", post(api::me::confirm_email))
-            .route("/forgot-password", post(api::recover::forgot))
-            .route("/reset-password", post(api::recover::reset))
-            .route("/request-verify-token", post(api::recover::request_verify))
-            .route("/verify", post(api::recover::verify))
-            .route(
-                "/invitations",
-                get(api::invitations::list).post(api::invitations::create),
-            )
-            .route("/invitations/accept", post(api::invitations::accept))
-            .route(
-                "/invitations/{id}",
-                axum::routing::delete(api::invitations::revoke),
-            )
-            .route("/jwks.json", get(api::jwks::show))
+            .route("/docs", get(document::page))
+            .route("/static/docs.js", get(document::script))
+            .route("/static/docs.css", get(document::style))
             .route("/static/style.css", get(assets::style))
             .route("/static/brand.css", get(assets::brand))
             .fallback(error::not_found)

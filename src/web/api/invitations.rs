@@ -1,10 +1,12 @@
 //! `invitations`: making them, seeing them, taking them back, and accepting one.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::{Extension, Json};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
+use crate::base::id::PublicId;
 use crate::base::name::RoleName;
 use crate::base::secret::Secret;
 use crate::base::time::Timestamp;
@@ -14,45 +16,62 @@ use crate::web::Web;
 use crate::web::body::{Body, field};
 use crate::web::error::Problem;
 use crate::web::extract::{Caller, links};
+use crate::web::params::InPath;
 
 use super::user::UserOut;
 
 /// Whom to invite, and what they will be.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NewInvitation)]
 pub struct InviteIn {
+    #[schema(format = Email, max_length = 254, example = "eve@example.com")]
     email: String,
+    /// The names of the roles they will have.
     #[serde(default)]
+    #[schema(example = json!(["user"]))]
     roles: Vec<String>,
 }
 
 /// The account that an invitation becomes.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = Acceptance)]
 pub struct AcceptIn {
     token: String,
+    #[schema(min_length = 1, max_length = 64, example = "eve")]
     username: String,
+    #[schema(format = Password, min_length = 8, example = "a long password of eve")]
     password: String,
 }
 
 /// An invitation that waits.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Invitation)]
 pub struct InvitationOut {
     id: String,
     email: String,
     roles: Vec<String>,
     invited_by: String,
+    #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
+    #[schema(value_type = String, format = DateTime)]
     expires_at: Timestamp,
     /// Shown once, and only where there is no mail to carry it.
     #[serde(skip_serializing_if = "Option::is_none")]
     link: Option<String>,
 }
 
-/// Invites somebody.
+/// Invite somebody.
 ///
 /// # Errors
 /// Without `users:write`, when roles are given that the caller does not hold, or the address is taken.
+#[utoipa::path(
+    post, path = "/invitations", operation_id = "create_invitation", tag = "invitations",
+    request_body = InviteIn,
+    responses((status = CREATED, description = "The invitation", body = InvitationOut)),
+    extensions(("x-permission" = json!("users:write")))
+)]
 pub async fn create(
     State(web): State<Web>,
     Extension(visitor): Extension<Visitor>,
@@ -73,10 +92,15 @@ pub async fn create(
     Ok((StatusCode::CREATED, Json(invited.into())))
 }
 
-/// The invitations that wait.
+/// List the invitations that wait.
 ///
 /// # Errors
 /// Without `users:read`.
+#[utoipa::path(
+    get, path = "/invitations", operation_id = "list_invitations", tag = "invitations",
+    responses((status = OK, description = "The invitations", body = Vec<InvitationOut>)),
+    extensions(("x-permission" = json!("users:read")))
+)]
 pub async fn list(
     State(web): State<Web>,
     Extension(visitor): Extension<Visitor>,
@@ -86,26 +110,37 @@ pub async fn list(
     Ok(Json(all.into_iter().map(Into::into).collect()))
 }
 
-/// Takes an invitation back.
+/// Take an invitation back.
 ///
 /// # Errors
 /// Without `users:write`, or when there is none of that name.
+#[utoipa::path(
+    delete, path = "/invitations/{id}", operation_id = "revoke_invitation", tag = "invitations",
+    params(("id" = String, Path, description = "The invitation's public name", pattern = "^[0-9a-f]{32}$")),
+    responses((status = NO_CONTENT, description = "Taken back")),
+    extensions(("x-permission" = json!("users:write")))
+)]
 pub async fn revoke(
     State(web): State<Web>,
     Extension(visitor): Extension<Visitor>,
     caller: Caller,
-    Path(id): Path<String>,
+    InPath(id): InPath<PublicId>,
 ) -> Result<StatusCode, Problem> {
-    let id = id.parse().map_err(|_| not_found())?;
     let actor = caller.0.actor(&visitor);
     web.accounts.revoke_invitation(&actor, id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Makes the account of an invitation.
+/// Make the account that you were invited to.
 ///
 /// # Errors
 /// When the invitation is no good, a name is taken, or the password may not be chosen.
+#[utoipa::path(
+    post, path = "/invitations/accept", operation_id = "accept_invitation", tag = "invitations",
+    request_body = AcceptIn,
+    responses((status = CREATED, description = "The account", body = UserOut)),
+    extensions(("x-permission" = json!("anyone")))
+)]
 pub async fn accept(
     State(web): State<Web>,
     Body(sent): Body<AcceptIn>,
@@ -116,11 +151,8 @@ pub async fn accept(
         .accounts
         .accept(&sent.token, username, &password)
         .await?;
-    Ok((StatusCode::CREATED, Json(account.into())))
-}
-
-fn not_found() -> Problem {
-    Problem::new(StatusCode::NOT_FOUND, "NOT_FOUND", "Not found.")
+    let user = UserOut::find(&web, account.user.id).await?;
+    Ok((StatusCode::CREATED, Json(user)))
 }
 
 impl From<Invitation> for InvitationOut {

@@ -4,7 +4,6 @@ use axum::Extension;
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
 use http::header::{self, HeaderMap};
-use serde_json::json;
 
 use crate::base::identity::Method;
 use crate::gate::visitor::Visitor;
@@ -12,10 +11,17 @@ use crate::web::error::Problem;
 use crate::web::extract::{self, Proved, wants_page};
 use crate::web::{Web, csrf};
 
-/// Ends the session.
+use super::user::MessageOut;
+
+/// Log out: the session or token that comes along opens nothing any more.
 ///
 /// # Errors
 /// When the request is cross-site, nobody is signed in, or the store does not answer.
+#[utoipa::path(
+    post, path = "/logout", operation_id = "logout", tag = "login",
+    responses((status = OK, description = "Logged out", body = MessageOut)),
+    extensions(("x-permission" = json!("signed_in")))
+)]
 pub async fn submit(
     State(web): State<Web>,
     Extension(visitor): Extension<Visitor>,
@@ -41,8 +47,7 @@ pub async fn submit(
     if !ended {
         return Ok((clear, Problem::unauthenticated()).into_response());
     }
-    let body = axum::Json(json!({ "message": "Logged out." }));
-    Ok((clear, body).into_response())
+    Ok((clear, MessageOut::new("Logged out.")).into_response())
 }
 
 async fn end(web: &Web, proved: &Proved) -> Result<bool, Problem> {

@@ -6,40 +6,50 @@ use axum::{Extension, Json};
 use http::StatusCode;
 use http::header::{self, HeaderMap};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
+use crate::base::id::UserId;
 use crate::base::secret::Secret;
 use crate::gate::visitor::Visitor;
 use crate::identity::accounts::MeChange;
 use crate::identity::session::Opening;
-use crate::store::Account;
 use crate::store::users::User;
 use crate::web::Web;
 use crate::web::body::{Body, optional};
 use crate::web::error::Problem;
 use crate::web::extract::{Proved, links};
 
+use super::recover::TokenIn;
 use super::session::{session_cookie, user_agent};
 use super::user::UserOut;
 
 /// What somebody wants changed about themselves. What is absent stays as it is.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = MeChange)]
 pub struct MeIn {
+    #[schema(format = Email, max_length = 254, example = "dora@example.com")]
     email: Option<String>,
+    #[schema(min_length = 1, max_length = 64, example = "dora")]
     username: Option<String>,
+    #[schema(format = Password, min_length = 8, example = "another long password")]
     password: Option<String>,
+    /// Needed for another password or address, unless the login is minutes old.
+    #[schema(format = Password)]
     current_password: Option<String>,
 }
 
 /// The current password.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = Leave)]
 pub struct LeaveIn {
     current_password: String,
 }
 
 /// A user and everything they may do.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Me)]
 pub struct MeOut {
     #[serde(flatten)]
     user: UserOut,
@@ -47,20 +57,32 @@ pub struct MeOut {
     permissions: Vec<String>,
 }
 
-/// Shows the account.
+/// Show your account.
 ///
 /// # Errors
 /// When nobody is signed in.
+#[utoipa::path(
+    get, path = "/me", operation_id = "me", tag = "me",
+    responses((status = OK, description = "Your account, and everything you may do", body = MeOut)),
+    extensions(("x-permission" = json!("signed_in")))
+)]
 pub async fn show(State(web): State<Web>, proved: Proved) -> Result<Json<MeOut>, Problem> {
-    let account = web.accounts.account(proved.live.identity.id).await?;
-    Ok(Json(account.into()))
+    Ok(Json(MeOut::find(&web, proved.live.identity.id).await?))
 }
 
-/// Changes the account. After another password, a browser's session goes on under another cookie.
+/// Change your account.
+///
+/// After another password, a browser's session goes on under another cookie.
 ///
 /// # Errors
 /// When a name is taken, the password may not be chosen, or the current one is needed.
-pub async fn change(
+#[utoipa::path(
+    put, path = "/me", operation_id = "update_me", tag = "me",
+    request_body = MeIn,
+    responses((status = OK, description = "Your account, and everything you may do", body = MeOut)),
+    extensions(("x-permission" = json!("signed_in")))
+)]
+pub async fn put(
     State(web): State<Web>,
     Extension(visitor): Extension<Visitor>,
     headers: HeaderMap,
@@ -90,11 +112,31 @@ pub async fn change(
         true => renew(&web, &visitor, &headers, &proved, &changed.account.user).await?,
         false => None,
     };
-    let body = Json(MeOut::from(changed.account));
+    let body = Json(MeOut::find(&web, changed.account.user.id).await?);
     Ok(match cookie {
         Some(cookie) => ([(header::SET_COOKIE, cookie)], body).into_response(),
         None => body.into_response(),
     })
+}
+
+/// Change your account: the same as PUT.
+///
+/// # Errors
+/// As [`put`].
+#[utoipa::path(
+    patch, path = "/me", operation_id = "patch_me", tag = "me",
+    request_body = MeIn,
+    responses((status = OK, description = "Your account, and everything you may do", body = MeOut)),
+    extensions(("x-permission" = json!("signed_in")))
+)]
+pub async fn patch(
+    state: State<Web>,
+    visitor: Extension<Visitor>,
+    headers: HeaderMap,
+    proved: Proved,
+    sent: Body<MeIn>,
+) -> Result<Response, Problem> {
+    put(state, visitor, headers, proved, sent).await
 }
 
 /// Gives a browser another session for the one it has, which ends: whoever holds a copy of the cookie is out.
@@ -121,10 +163,16 @@ pub async fn renew(
     Ok(Some(session_cookie(visitor, &begun, web.clock.now())))
 }
 
-/// Deletes the account.
+/// Delete your account.
 ///
 /// # Errors
 /// When the password is wrong, or nobody could administer the gateway any more.
+#[utoipa::path(
+    delete, path = "/me", operation_id = "delete_me", tag = "me",
+    request_body = LeaveIn,
+    responses((status = NO_CONTENT, description = "Deleted")),
+    extensions(("x-permission" = json!("signed_in")))
+)]
 pub async fn leave(
     State(web): State<Web>,
     Extension(visitor): Extension<Visitor>,
@@ -138,35 +186,31 @@ pub async fn leave(
     Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, clear)]).into_response())
 }
 
-/// The token of a letter.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TokenIn {
-    token: String,
-}
-
-/// Takes the new address that a letter proves.
+/// Take the new address that a letter proves to be yours.
 ///
 /// # Errors
 /// When the token is no good.
+#[utoipa::path(
+    post, path = "/confirm-email", operation_id = "confirm_email", tag = "me",
+    request_body = TokenIn,
+    responses((status = OK, description = "The account", body = UserOut)),
+    extensions(("x-permission" = json!("anyone")))
+)]
 pub async fn confirm_email(
     State(web): State<Web>,
     Body(sent): Body<TokenIn>,
 ) -> Result<Json<UserOut>, Problem> {
     let user = web.accounts.confirm_email(&sent.token).await?;
-    let account = web.accounts.account(user.id).await?;
-    Ok(Json(account.into()))
+    Ok(Json(UserOut::find(&web, user.id).await?))
 }
 
-impl From<Account> for MeOut {
-    fn from(account: Account) -> Self {
-        Self {
-            permissions: account
-                .permissions
-                .iter()
-                .map(ToString::to_string)
-                .collect(),
-            user: account.into(),
-        }
+impl MeOut {
+    async fn find(web: &Web, id: UserId) -> Result<Self, Problem> {
+        let account = web.accounts.account(id).await?;
+        let permissions = account.permissions.iter().map(ToString::to_string);
+        Ok(Self {
+            permissions: permissions.collect(),
+            user: UserOut::find(web, id).await?,
+        })
     }
 }

@@ -5,7 +5,8 @@
 use axum::extract::State;
 use axum::{Extension, Json};
 use http::StatusCode;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
+use utoipa::ToSchema;
 
 use crate::base::secret::Secret;
 use crate::gate::visitor::Visitor;
@@ -14,46 +15,51 @@ use crate::web::body::{Body, field};
 use crate::web::error::Problem;
 use crate::web::extract::links;
 
-use super::user::UserOut;
+use super::user::{MessageOut, UserOut};
 
 /// An address.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = Address)]
 pub struct EmailIn {
+    #[schema(format = Email, max_length = 254, example = "dora@example.com")]
     email: String,
 }
 
 /// The token of a letter.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = LinkToken)]
 pub struct TokenIn {
-    token: String,
+    /// What stands behind `token=` in its link.
+    pub token: String,
 }
 
 /// The token of a letter, and a new password.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = PasswordReset)]
 pub struct ResetIn {
     token: String,
+    #[schema(format = Password, min_length = 8, example = "another long password")]
     password: String,
-}
-
-/// Something for people to read.
-#[derive(Debug, Serialize)]
-pub struct MessageOut {
-    message: &'static str,
 }
 
 /// What is said whether or not there is such an account.
 pub const SENT: &str = "If there is such an account, a letter is on its way.";
 
-const ACCEPTED: (StatusCode, Json<MessageOut>) =
-    (StatusCode::ACCEPTED, Json(MessageOut { message: SENT }));
+const ACCEPTED: (StatusCode, Json<MessageOut>) = (StatusCode::ACCEPTED, MessageOut::new(SENT));
 
-/// Sends a letter with which another password can be chosen.
+/// Have a letter sent with which another password can be chosen.
 ///
 /// # Errors
 /// When the body does not validate, or too many letters were asked for.
+#[utoipa::path(
+    post, path = "/forgot-password", operation_id = "forgot_password", tag = "me",
+    request_body = EmailIn,
+    responses((status = ACCEPTED, description = "Whether or not there is such an account", body = MessageOut)),
+    extensions(("x-permission" = json!("anyone")))
+)]
 pub async fn forgot(
     State(web): State<Web>,
     Extension(visitor): Extension<Visitor>,
@@ -66,10 +72,16 @@ pub async fn forgot(
     Ok(ACCEPTED)
 }
 
-/// Sets the password that was chosen.
+/// Choose another password with the token of a letter.
 ///
 /// # Errors
 /// When the token is no good, or the password may not be chosen.
+#[utoipa::path(
+    post, path = "/reset-password", operation_id = "reset_password", tag = "me",
+    request_body = ResetIn,
+    responses((status = OK, description = "Changed", body = MessageOut)),
+    extensions(("x-permission" = json!("anyone")))
+)]
 pub async fn reset(
     State(web): State<Web>,
     Extension(visitor): Extension<Visitor>,
@@ -79,15 +91,21 @@ pub async fn reset(
     web.accounts
         .reset(&sent.token, &password, visitor.ip)
         .await?;
-    Ok(Json(MessageOut {
-        message: "The password is changed. Every session has ended.",
-    }))
+    Ok(MessageOut::new(
+        "The password is changed. Every session has ended.",
+    ))
 }
 
-/// Sends a letter with which the address can be proved.
+/// Have a letter sent with which your address can be proved.
 ///
 /// # Errors
 /// As [`forgot`].
+#[utoipa::path(
+    post, path = "/request-verify-token", operation_id = "request_verify_token", tag = "me",
+    request_body = EmailIn,
+    responses((status = ACCEPTED, description = "Whether or not there is such an account", body = MessageOut)),
+    extensions(("x-permission" = json!("anyone")))
+)]
 pub async fn request_verify(
     State(web): State<Web>,
     Extension(visitor): Extension<Visitor>,
@@ -100,14 +118,20 @@ pub async fn request_verify(
     Ok(ACCEPTED)
 }
 
-/// Takes the proof of an address.
+/// Prove your address with the token of a letter.
 ///
 /// # Errors
 /// When the token is no good.
+#[utoipa::path(
+    post, path = "/verify", operation_id = "verify", tag = "me",
+    request_body = TokenIn,
+    responses((status = OK, description = "The account", body = UserOut)),
+    extensions(("x-permission" = json!("anyone")))
+)]
 pub async fn verify(
     State(web): State<Web>,
     Body(sent): Body<TokenIn>,
 ) -> Result<Json<UserOut>, Problem> {
     let user = web.accounts.verify(&sent.token).await?;
-    Ok(Json(web.accounts.account(user.id).await?.into()))
+    Ok(Json(UserOut::find(&web, user.id).await?))
 }

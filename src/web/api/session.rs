@@ -5,7 +5,8 @@ use axum::extract::rejection::FormRejection;
 use axum::extract::{Form, FromRequest, Request, State};
 use axum::response::{IntoResponse, Response};
 use http::header::{self, HeaderMap};
-use serde_json::json;
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::base::secret::Secret;
 use crate::base::time::Timestamp;
@@ -21,10 +22,26 @@ use crate::web::{Web, csrf};
 use super::tokens::LoginIn;
 use super::user::UserOut;
 
-/// Begins a session.
+/// A session that has just begun.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SessionBegun {
+    user: UserOut,
+    /// When it ends at the latest.
+    #[schema(value_type = String, format = DateTime)]
+    expires_at: Timestamp,
+}
+
+/// Log in, for a session cookie.
 ///
 /// # Errors
 /// When the request is cross-site, the body does not validate, or the login is refused.
+#[utoipa::path(
+    post, path = "/session/login", operation_id = "session_login", tag = "login",
+    request_body(content((LoginIn = "application/json"), (LoginIn = "application/x-www-form-urlencoded"))),
+    responses((status = OK, description = "The session has begun", body = SessionBegun,
+        headers(("set-cookie" = String, description = "The session cookie")))),
+    extensions(("x-permission" = json!("anyone")))
+)]
 pub async fn login(
     State(web): State<Web>,
     Extension(visitor): Extension<Visitor>,
@@ -48,12 +65,10 @@ pub async fn login(
     let outcome = web.logins.with_password(credentials).await;
     count(&web.metrics, &outcome);
     let welcome = outcome?;
-    let account = web
-        .store
-        .account(welcome.user.id)
-        .await?
-        .ok_or_else(Problem::internal)?;
-    let body = json!({ "user": UserOut::from(account), "expires_at": welcome.session.expires_at });
+    let body = SessionBegun {
+        user: UserOut::find(&web, welcome.user.id).await?,
+        expires_at: welcome.session.expires_at,
+    };
     let cookie = session_cookie(&visitor, &welcome.session, web.clock.now());
     Ok(([(header::SET_COOKIE, cookie)], axum::Json(body)).into_response())
 }

@@ -6,6 +6,7 @@ use axum::{Extension, Json};
 use http::StatusCode;
 use http::header::HeaderMap;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::base::secret::Secret;
 use crate::gate::visitor::Visitor;
@@ -17,24 +18,29 @@ use crate::web::body::Body;
 use crate::web::error::Problem;
 
 /// A name or e-mail address, and a password.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = Login)]
 pub struct LoginIn {
     /// The username or the e-mail address.
+    #[schema(example = "alice")]
     pub username: String,
     /// The password.
+    #[schema(format = Password)]
     pub password: String,
 }
 
 /// A refresh token.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = Refresh)]
 pub struct RefreshIn {
     refresh_token: String,
 }
 
 /// What a program is given (RFC 6749 section 5.1).
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Tokens)]
 pub struct TokensOut {
     access_token: String,
     token_type: &'static str,
@@ -43,10 +49,16 @@ pub struct TokensOut {
     expires_in: u64,
 }
 
-/// Tokens for a name and a password, as JSON.
+/// Log in with JSON, for tokens.
 ///
 /// # Errors
 /// When the body does not validate, or the login is refused.
+#[utoipa::path(
+    post, path = "/login/simple", operation_id = "login_simple", tag = "login",
+    request_body = LoginIn,
+    responses((status = OK, description = "Tokens", body = TokensOut)),
+    extensions(("x-permission" = json!("anyone")))
+)]
 pub async fn login(
     State(web): State<Web>,
     Extension(visitor): Extension<Visitor>,
@@ -86,10 +98,16 @@ pub async fn hand_out(
     Ok(Json(TokensOut::from(pair)).into_response())
 }
 
-/// The next pair for a refresh token.
+/// Trade a refresh token for the next pair.
 ///
 /// # Errors
 /// When the body does not validate, or the token is no good.
+#[utoipa::path(
+    post, path = "/refresh", operation_id = "refresh", tag = "login",
+    request_body = RefreshIn,
+    responses((status = OK, description = "Tokens", body = TokensOut)),
+    extensions(("x-permission" = json!("anyone")))
+)]
 pub async fn refresh(
     State(web): State<Web>,
     Body(sent): Body<RefreshIn>,

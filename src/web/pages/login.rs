@@ -8,6 +8,7 @@ use http::StatusCode;
 use http::header::{self, HeaderMap, HeaderValue};
 use minijinja::context;
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use crate::base::secret::Secret;
 use crate::base::token::Token;
@@ -15,7 +16,7 @@ use crate::crypto::{cookie, csrf as form_token};
 use crate::gate::visitor::Visitor;
 use crate::identity::login::Credentials;
 use crate::web::api::session::{count, session_cookie, user_agent};
-use crate::web::api::tokens::{self, LoginIn};
+use crate::web::api::tokens::{self, LoginIn, TokensOut};
 use crate::web::error::Problem;
 use crate::web::extract::wants_page;
 use crate::web::{Web, csrf, next};
@@ -27,12 +28,17 @@ pub struct Question {
 }
 
 /// What the form sends.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LoginForm {
+    /// The username or the e-mail address.
+    #[schema(example = "alice")]
     username: String,
+    #[schema(format = Password)]
     password: String,
+    /// Browsers: what binds the form to them.
     csrf: Option<String>,
+    /// Browsers: where they are sent then.
     next: Option<String>,
     #[serde(rename = "grant_type")]
     _grant_type: Option<String>,
@@ -78,10 +84,18 @@ pub async fn show(
     Ok(response)
 }
 
-/// Takes the form: a browser is given its session and sent where it wanted to go; a program is given tokens.
+/// Log in with a form: programs are given tokens, browsers a session.
+///
+/// A browser, which accepts HTML, is sent where it wanted to go.
 ///
 /// # Errors
 /// When the request is cross-site, or something fails.
+#[utoipa::path(
+    post, path = "/login", operation_id = "login", tag = "login",
+    request_body(content = LoginForm, content_type = "application/x-www-form-urlencoded"),
+    responses((status = OK, description = "Tokens", body = TokensOut), (status = SEE_OTHER, description = "To browsers")),
+    extensions(("x-permission" = json!("anyone")))
+)]
 pub async fn submit(
     State(web): State<Web>,
     Extension(visitor): Extension<Visitor>,
