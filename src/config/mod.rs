@@ -162,6 +162,12 @@ impl Config {
                 .flat_map(|rule| rule.allow.roles())
                 .cloned()
                 .collect(),
+            named_users: self
+                .rules
+                .iter()
+                .flat_map(|rule| rule.allow.users())
+                .cloned()
+                .collect(),
         }
     }
 

@@ -110,10 +110,14 @@ impl Gate {
         selection: &Selection,
         presented: &Presented,
     ) -> Result<Option<Proof>, JudgeFault> {
-        let accepted = |method| {
-            let mut rules = selection.rule.iter().chain(&selection.reporting);
-            rules.any(|rule| rule.auth.contains(&method))
-        };
+        // A reporting rule decides nothing, so it must not make anything of a credential: what it would have said
+        // is judged by what the deciding rule takes.
+        let reporting = selection
+            .reporting
+            .iter()
+            .filter(|_| selection.rule.is_none());
+        let rules: Vec<_> = selection.rule.iter().chain(reporting).collect();
+        let accepted = |method| rules.iter().any(|rule| rule.auth.contains(&method));
         let session = match &presented.session {
             Some(token) if accepted(Method::Session) => self.sessions.find(token).await?,
             _ => None,

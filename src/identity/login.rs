@@ -191,7 +191,11 @@ impl Logins {
             user_agent: String::new(),
             presented: None,
         };
-        self.check(&credentials).await.map(drop)
+        // By name, since that is what a login counts; but names change hands while somebody waits.
+        match self.check(&credentials).await? {
+            known if known.user.id == user.id => Ok(()),
+            _ => Err(Refusal::Invalid),
+        }
     }
 
     /// The user whose name and password these are, if they may come in. What changes about the account from

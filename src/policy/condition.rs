@@ -77,6 +77,17 @@ impl Condition {
         }
     }
 
+    /// Every user it names.
+    #[must_use]
+    pub fn users(&self) -> Vec<&Username> {
+        match self {
+            Self::User(name) => vec![name],
+            Self::All(inner) | Self::Any(inner) => inner.iter().flat_map(Self::users).collect(),
+            Self::Not(inner) => inner.users(),
+            _ => Vec::new(),
+        }
+    }
+
     /// Every role it names, to warn of those that exist nowhere.
     #[must_use]
     pub fn roles(&self) -> Vec<&RoleName> {

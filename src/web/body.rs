@@ -3,10 +3,11 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
-use axum::Json;
-use axum::extract::rejection::JsonRejection;
+use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
-use serde::de::DeserializeOwned;
+use http::{StatusCode, header};
+use serde::de::{DeserializeOwned, IgnoredAny};
+use serde_json::error::Category;
 
 use super::error::Problem;
 
@@ -56,19 +57,46 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let sent: Result<Json<serde_json::Value>, JsonRejection> =
-            Json::from_request(request, state).await;
-        let sent = sent?.0;
-        // Serde would take an array for a struct.
-        if !sent.is_object() {
-            return Err(Problem::invalid(
-                &["body"],
-                "must be an object",
-                "object_type",
-            ));
+        if !is_json(&request) {
+            return Err(Problem::unsupported());
         }
-        serde_json::from_value(sent)
+        let bytes = Bytes::from_request(request, state)
+            .await
+            .map_err(|rejection| {
+                Problem::new(
+                    rejection.status(),
+                    "BAD_REQUEST",
+                    "The body cannot be read.",
+                )
+            })?;
+        // Serde would take an array for a struct.
+        if bytes.trim_ascii_start().first() != Some(&b'{') {
+            return Err(match serde_json::from_slice::<IgnoredAny>(&bytes) {
+                Ok(_) => Problem::invalid(&["body"], "must be an object", "object_type"),
+                Err(_) => malformed(),
+            });
+        }
+        // Straight into the type, since a map in between would keep the last of two fields of one name.
+        serde_json::from_slice(&bytes)
             .map(Self)
-            .map_err(|error| Problem::invalid(&["body"], &error.to_string(), "value_error"))
+            .map_err(|error| match error.classify() {
+                Category::Data => Problem::invalid(&["body"], &error.to_string(), "value_error"),
+                _ => malformed(),
+            })
     }
+}
+
+fn malformed() -> Problem {
+    Problem::new(
+        StatusCode::BAD_REQUEST,
+        "BAD_REQUEST",
+        "The body is not JSON.",
+    )
+}
+
+fn is_json(request: &Request) -> bool {
+    let kind = request.headers().get(header::CONTENT_TYPE);
+    let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let essence = kind.split(';').next().unwrap_or_default().trim();
+    essence.eq_ignore_ascii_case("application/json")
 }

@@ -268,7 +268,9 @@ impl From<FormRejection> for Problem {
 }
 
 impl Problem {
-    fn unsupported() -> Self {
+    /// A body of another kind than is read here.
+    #[must_use]
+    pub fn unsupported() -> Self {
         Self::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "UNSUPPORTED_MEDIA_TYPE",

@@ -45,6 +45,7 @@ impl Proved {
             who: &self.live.identity,
             sid: self.live.sid,
             since: self.live.began_at,
+            password_version: self.live.password_version,
             ip: visitor.ip,
         }
     }

@@ -88,6 +88,10 @@ impl Password {
         if text.len() > MAX_BYTES {
             return Err(PasswordFault::TooLong);
         }
+        // In no password that may be chosen; and refused by some kinds of hashes at once, which would tell them.
+        if text.contains('\0') {
+            return Err(PasswordFault::Nul);
+        }
         let normal: String = text.nfc().collect();
         if normal.len() > MAX_BYTES {
             return Err(PasswordFault::TooLong);

@@ -122,6 +122,7 @@ impl Accounts {
         draft: &UserDraft,
     ) -> Result<Listed, AccountFault> {
         actor.needs(Right::WriteUsers)?;
+        self.may_be_named(Some(&draft.username), actor.who.superuser)?;
         let new = self.new_user(draft).await?;
         let named = self.0.terms.load().named_roles.clone();
         let users = &self.parts().store.users;
@@ -146,6 +147,7 @@ impl Accounts {
         edit: &UserEdit,
     ) -> Result<Listed, AccountFault> {
         actor.needs(Right::WriteUsers)?;
+        self.may_be_named(edit.username.as_ref(), actor.who.superuser)?;
         if edit.is_superuser.is_some() {
             actor.needs(Right::Superuser)?;
         }

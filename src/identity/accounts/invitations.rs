@@ -173,6 +173,7 @@ impl Accounts {
         let record = self.look::<Record>(Kind::Invitation, token).await?.what;
         let Invitee { email, roles } = record.offer().ok_or(AccountFault::Link)?;
         self.still_given(&record, &roles).await?;
+        self.may_be_named(Some(&username), false)?;
         if self
             .parts()
             .store

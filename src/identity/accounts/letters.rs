@@ -4,16 +4,19 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::{AccountFault, Accounts};
+use crate::base::id::UserId;
 use crate::base::name::Email;
 use crate::base::net::Origin;
 use crate::identity::mail::Letter;
 use crate::store::volatile::{Key, Kind};
 
 const HOUR: Duration = Duration::from_hours(1);
-/// Letters to one address an hour that strangers can cause.
+/// Letters of one kind to one address an hour that strangers can cause.
 const TO: u64 = 5;
 /// Accounts and letters that one place may cause an hour.
 const FROM: u64 = 100;
+/// Addresses that one user may have letters sent to an hour.
+const BY: u64 = 20;
 
 impl Accounts {
     /// Counts something that a stranger caused from `ip`.
@@ -30,16 +33,37 @@ impl Accounts {
         Ok(())
     }
 
-    /// Sends a letter that a stranger caused, unless its reader had enough of them. Nobody is told which.
-    pub(super) async fn send_for_stranger(&self, to: &Email, letter: &Letter) {
-        let key = Key::of(&[b"letters", b"to", to.folded().as_bytes()]);
+    /// Counts an address that a user wants proved.
+    pub(super) async fn admit_sender(&self, user: UserId) -> Result<(), AccountFault> {
+        let key = Key::of(&[b"letters", b"by", &user.0.to_be_bytes()]);
+        let volatile = &self.parts().store.volatile;
+        let tally = volatile
+            .count(Kind::Throttle, &key, HOUR, self.now())
+            .await?;
+        if tally.count > BY {
+            return Err(AccountFault::TooMany);
+        }
+        Ok(())
+    }
+
+    /// Whether a letter of this kind that a stranger caused may be sent, or its reader had enough of them. Asked
+    /// before a link is made, so that one that was sent stays good; nobody is told the answer.
+    pub(super) async fn admit_letter(&self, kind: &str, to: &Email) -> bool {
+        let key = Key::of(&[b"letters", b"to", kind.as_bytes(), to.folded().as_bytes()]);
         let volatile = &self.parts().store.volatile;
         match volatile.count(Kind::Throttle, &key, HOUR, self.now()).await {
-            Ok(tally) if tally.count <= TO => self.send(to, letter).await,
+            Ok(tally) if tally.count <= TO => true,
             Ok(_) => {
-                tracing::warn!("a letter was not sent: its reader had enough of them this hour")
+                tracing::warn!(
+                    kind,
+                    "a letter was not sent: its reader had enough of them this hour"
+                );
+                false
             }
-            Err(error) => tracing::error!(%error, "could not count a letter; it was not sent"),
+            Err(error) => {
+                tracing::error!(%error, kind, "could not count a letter; it was not sent");
+                false
+            }
         }
     }
 

@@ -87,6 +87,8 @@ pub struct Terms {
     pub register: Register,
     /// The roles that some rule of the file names.
     pub named_roles: BTreeSet<RoleName>,
+    /// The users that some rule of the file names.
+    pub named_users: BTreeSet<Username>,
 }
 
 struct Inner {
@@ -112,6 +114,8 @@ pub struct Actor<'a> {
     pub sid: PublicId,
     /// When they logged in.
     pub since: Timestamp,
+    /// Which password they logged in with: what they ask for is done only while it is the account's.
+    pub password_version: i64,
     /// Where from.
     pub ip: IpAddr,
 }
@@ -189,6 +193,11 @@ impl Accounts {
 
     /// Looks again at everything that was derived from accounts: the next request of every session sees what
     /// was changed.
+    async fn changed_user(&self, user: UserId) -> Result<(), AccountFault> {
+        Ok(self.parts().sessions.reconsider(user).await?)
+    }
+
+    /// The same for everybody: where many accounts may be concerned.
     async fn changed(&self) -> Result<(), AccountFault> {
         Ok(self.parts().sessions.revalidate().await?)
     }

@@ -9,7 +9,11 @@ use super::{AccountFault, Accounts};
 use crate::base::id::UserId;
 use crate::base::token::Token;
 use crate::identity::IdentityFault;
+use crate::store::users::{User, UserChange, UserError};
 use crate::store::volatile::{Entry, Key, Kind, NewEntry};
+
+/// How often a change is tried anew when somebody else was quicker.
+const TRIES: u32 = 8;
 
 /// What was behind a link.
 pub(super) struct Opened<T> {
@@ -69,6 +73,30 @@ impl Accounts {
             .take(kind, &Key::from(token.hash()), self.now())
             .await?;
         open(&entry.ok_or(AccountFault::Link)?)
+    }
+}
+
+impl Accounts {
+    /// Changes an account as long as `still` holds of it, and gives it as it was and as it is. What somebody else
+    /// changes at the same moment is looked at first.
+    pub(super) async fn change_while(
+        &self,
+        id: UserId,
+        still: impl Fn(&User) -> bool + Send,
+        change: &UserChange,
+    ) -> Result<(User, User), AccountFault> {
+        let users = &self.parts().store.users;
+        for _ in 0..TRIES {
+            let before = users.by_id(id).await?;
+            let before = before.filter(|user| user.is_active && still(user));
+            let before = before.ok_or(AccountFault::Link)?;
+            let judged = Some(before.generation);
+            match users.update_if(id, judged, change, self.now()).await {
+                Err(UserError::Stale(_)) => {}
+                done => return Ok((before, done?)),
+            }
+        }
+        Err(AccountFault::Conflict)
     }
 }
 

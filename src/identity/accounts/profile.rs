@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{AccountFault, Accounts, Actor, Links};
-use crate::base::id::PublicId;
+use super::{AccountFault, Accounts, Actor, Links, later};
+use crate::base::id::UserId;
 use crate::base::name::{Email, Username};
 use crate::base::secret::Secret;
+use crate::crypto::password::Password;
 use crate::identity::hooks::{Event, Topic};
 use crate::identity::mail::Letter;
 use crate::store::Account;
@@ -51,53 +52,68 @@ pub struct Changed {
 #[derive(Serialize, Deserialize)]
 struct Move {
     email: String,
+    /// The address before, folded: the link is good only as long as it is that.
+    from: Option<String>,
     password_version: i64,
 }
 
 impl Accounts {
-    /// Changes what is the actor's own.
+    /// Changes what is the actor's own, as it was when it was looked at: whoever was quicker, a change of the
+    /// password above all, is not undone.
     ///
     /// # Errors
-    /// When a name is taken, the password may not be chosen, or the current one is needed.
+    /// When a name is taken, the password may not be chosen, the current one is needed, or the account has been
+    /// changed meanwhile.
     pub async fn change_me(
         &self,
         actor: &Actor<'_>,
         change: &MeChange,
         links: &Links,
     ) -> Result<Changed, AccountFault> {
-        let mut user = self.own(actor).await?;
-        let new_email = change
+        let before = self.own(actor).await?;
+        let username = change
+            .username
+            .clone()
+            .filter(|name| *name != before.username);
+        let email = change
             .email
             .clone()
-            .filter(|email| user.email.as_ref() != Some(email));
-        if change.password.is_some() || new_email.is_some() {
-            self.reauthenticate(actor, &user, change.current_password.as_ref())
-                .await?;
+            .filter(|new| before.email.as_ref() != Some(new));
+        if username.is_none() && email.is_none() && change.password.is_none() {
+            return self.told(before, false, None).await;
         }
-        // Everything that may be refused comes before anything is changed.
+        self.may_be_named(username.as_ref(), actor.who.superuser)?;
+        if change.password.is_some() || email.is_some() {
+            let current = change.current_password.as_ref();
+            self.reauthenticate(actor, &before, current).await?;
+        }
         let hash = match &change.password {
-            Some(password) => Some(self.new_hash(password, change, &user).await?),
+            Some(password) => Some(self.new_hash(password, change, &before).await?),
             None => None,
         };
-        let (at_once, unproved) = match new_email {
+        let (at_once, unproved) = match email {
             Some(email) if self.wants_proof() => (None, Some(email)),
             other => (other, None),
         };
-        user = self
-            .rename(&user, change.username.as_ref(), at_once)
+        let edit = UserChange {
+            username,
+            is_verified: at_once.is_some().then_some(false),
+            email: at_once.map(Some),
+            must_change_password: hash.is_some().then_some(false),
+            password_hash: hash,
+            ..UserChange::default()
+        };
+        let users = &self.parts().store.users;
+        let judged = Some(before.generation);
+        let after = users
+            .update_if(before.id, judged, &edit, self.now())
             .await?;
-        if let Some(hash) = &hash {
-            user = self.set_own_password(actor, &user, hash).await?;
-        }
+        self.changed_own(actor, &before, &after).await?;
         if let Some(email) = &unproved {
-            self.send_move(&user, email, links).await?;
+            self.ask_for_proof(&after, email, links).await?;
         }
-        self.changed().await?;
-        Ok(Changed {
-            account: self.account(user.id).await?,
-            password: hash.is_some(),
-            unproved,
-        })
+        self.told(after, edit.password_hash.is_some(), unproved)
+            .await
     }
 
     /// Takes the new address that a link proves.
@@ -107,21 +123,21 @@ impl Accounts {
     pub async fn confirm_email(&self, token: &str) -> Result<User, AccountFault> {
         let opened = self.spend::<Move>(Kind::NewEmail, token).await?;
         let id = opened.owner.ok_or(AccountFault::Link)?;
-        let user = self.parts().store.users.by_id(id).await?;
-        let still =
-            |user: &User| user.is_active && user.password_version == opened.what.password_version;
-        let user = user.filter(still).ok_or(AccountFault::Link)?;
         let email: Email = opened.what.email.parse().map_err(|_| AccountFault::Link)?;
         let change = UserChange {
             email: Some(Some(email)),
             is_verified: Some(true),
             ..UserChange::default()
         };
-        let users = &self.parts().store.users;
-        let changed = users.update(user.id, &change, self.now()).await?;
-        self.changed().await?;
-        self.tell_moved(&user, &changed).await;
-        Ok(changed)
+        let still = |user: &User| {
+            user.password_version == opened.what.password_version
+                && user.email.as_ref().map(Email::folded) == opened.what.from.as_deref()
+        };
+        let (before, after) = self.change_while(id, still, &change).await?;
+        self.end_links(after.id).await?;
+        self.changed_user(after.id).await?;
+        self.tell_moved(&before, &after).await;
+        Ok(after)
     }
 
     /// Deletes the actor's own account.
@@ -137,6 +153,7 @@ impl Accounts {
         let logins = &self.parts().logins;
         logins.confirm(&user, current_password, actor.ip).await?;
         let user = self.parts().store.delete_user(user.id).await?;
+        // All of them: what was the user's is gone, so that nobody could tell which sessions those were.
         self.changed().await?;
         if let Some(email) = &user.email {
             let name = user.username.clone();
@@ -148,7 +165,12 @@ impl Accounts {
 
     async fn own(&self, actor: &Actor<'_>) -> Result<User, AccountFault> {
         let user = self.parts().store.users.by_id(actor.who.id).await?;
-        user.ok_or(AccountFault::Missing)
+        let user = user.ok_or(AccountFault::Missing)?;
+        // Another password, or a disabled account, has ended the session that asks.
+        match user.password_version == actor.password_version {
+            true => Ok(user),
+            false => Err(AccountFault::Conflict),
+        }
     }
 
     async fn reauthenticate(
@@ -173,78 +195,111 @@ impl Accounts {
         change: &MeChange,
         user: &User,
     ) -> Result<Secret<String>, AccountFault> {
+        if user.must_change_password {
+            self.refuse_same(password, user).await?;
+        }
         let username = change.username.as_ref().unwrap_or(&user.username);
         let email = change.email.as_ref().or(user.email.as_ref());
         self.hash(password, username, email).await
     }
 
-    /// Changes the name and, where it need not be proved, the address.
-    async fn rename(
+    /// Whoever set it knows it.
+    async fn refuse_same(
         &self,
+        password: &Secret<String>,
         user: &User,
-        username: Option<&Username>,
-        email: Option<Email>,
-    ) -> Result<User, AccountFault> {
-        let username = username.filter(|name| **name != user.username);
-        if username.is_none() && email.is_none() {
-            return Ok(user.clone());
-        }
-        let change = UserChange {
-            username: username.cloned(),
-            is_verified: email.is_some().then_some(false),
-            email: email.map(Some),
-            ..UserChange::default()
+    ) -> Result<(), AccountFault> {
+        let Some(stored) = user.password_hash.clone() else {
+            return Ok(());
         };
-        let users = &self.parts().store.users;
-        let changed = users.update(user.id, &change, self.now()).await?;
-        self.tell_moved(user, &changed).await;
-        Ok(changed)
+        let typed = Password::typed(password.expose())?;
+        let hashing = &self.parts().hashing;
+        match hashing.run(move || typed.matches(&stored)).await {
+            Ok(false) => Ok(()),
+            Ok(true) => Err(AccountFault::Fixed(
+                "This is the password that was set for you; please choose another.".into(),
+            )),
+            Err(busy) => Err(AccountFault::Busy(busy)),
+        }
     }
 
-    async fn set_own_password(
+    /// What follows when somebody has changed their own account.
+    async fn changed_own(
         &self,
         actor: &Actor<'_>,
-        user: &User,
-        hash: &Secret<String>,
-    ) -> Result<User, AccountFault> {
-        let users = &self.parts().store.users;
-        let user = users.set_password(user.id, hash, false, self.now()).await?;
-        self.end_everything(&user, Some(actor.sid)).await?;
-        self.tell_password(&user, actor.ip).await;
-        self.tell(Event::of(Topic::UserPasswordChanged, &user))
-            .await;
-        Ok(user)
-    }
-
-    /// Ends what an earlier password opened, but for the session of who changed it, which is taken over.
-    pub(super) async fn end_everything(
-        &self,
-        user: &User,
-        but: Option<PublicId>,
+        before: &User,
+        after: &User,
     ) -> Result<(), AccountFault> {
-        let (sessions, volatile) = (&self.parts().sessions, &self.parts().store.volatile);
-        sessions.end_all_of(user.id, but).await?;
-        if let Some(sid) = but {
-            sessions.carry_over(user, sid).await?;
+        if before.password_version != after.password_version {
+            self.end_everything(after).await?;
+            self.tell_password(after, actor.ip).await;
+            self.tell(Event::of(Topic::UserPasswordChanged, after))
+                .await;
         }
-        for kind in [Kind::Reset, Kind::NewEmail] {
-            volatile.delete_owned(kind, user.id.0, None).await?;
+        if before.email != after.email {
+            self.end_links(after.id).await?;
         }
-        self.changed().await
+        self.changed_user(after.id).await?;
+        self.tell_moved(before, after).await;
+        Ok(())
     }
 
-    async fn send_move(
+    /// The account as this change left it: what somebody else changes from here on is theirs to tell.
+    async fn told(
+        &self,
+        user: User,
+        password: bool,
+        unproved: Option<Email>,
+    ) -> Result<Changed, AccountFault> {
+        let account = self.account(user.id).await?;
+        Ok(Changed {
+            account: Account { user, ..account },
+            password,
+            unproved,
+        })
+    }
+
+    /// Ends what an earlier password opened, the session of who changed it included: a browser is given another.
+    pub(super) async fn end_everything(&self, user: &User) -> Result<(), AccountFault> {
+        self.changed_user(user.id).await?;
+        self.parts().sessions.end_all_of(user.id, None).await?;
+        self.end_links(user.id).await
+    }
+
+    /// Ends the links to another password or address: they were for the account as it was.
+    pub(super) async fn end_links(&self, user: UserId) -> Result<(), AccountFault> {
+        let volatile = &self.parts().store.volatile;
+        for kind in [Kind::Reset, Kind::NewEmail] {
+            volatile.delete_owned(kind, user.0, None).await?;
+        }
+        Ok(())
+    }
+
+    /// Sends a link to a new address, after the answer: whose it is, nobody learns from it.
+    async fn ask_for_proof(
         &self,
         user: &User,
         email: &Email,
         links: &Links,
     ) -> Result<(), AccountFault> {
-        if self.parts().store.users.by_email(email).await?.is_some() {
-            // Whose it is has no need to know, and whoever asks must not learn it.
+        self.admit_sender(user.id).await?;
+        let (this, user) = (self.clone(), user.clone());
+        later(
+            "new email",
+            this.send_move(user, email.clone(), links.clone()),
+        );
+        Ok(())
+    }
+
+    async fn send_move(self, user: User, email: Email, links: Links) -> Result<(), AccountFault> {
+        let known = self.parts().store.users.by_email(&email).await?.is_some();
+        // Whose it is has no need to know, and whoever asks must not learn it.
+        if known || !self.admit_letter("new email", &email).await {
             return Ok(());
         }
         let what = Move {
             email: email.to_string(),
+            from: user.email.as_ref().map(|email| email.folded().to_owned()),
             password_version: user.password_version,
         };
         let life = Duration::from_hours(HOURS.into());
@@ -252,11 +307,11 @@ impl Accounts {
             .make_link(Kind::NewEmail, Some(user.id), &what, life)
             .await?;
         let letter = Letter::ConfirmNewEmail {
-            name: user.username.clone(),
+            name: user.username,
             link: links.with_token("confirm-email", &token),
             hours: HOURS,
         };
-        self.send_for_stranger(email, &letter).await;
+        self.send(&email, &letter).await;
         Ok(())
     }
 

@@ -6,8 +6,12 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 use super::rights::DEFAULT;
+use super::verify::HOURS;
 use super::{AccountFault, Accounts, Links, later};
 use crate::base::id::PublicId;
 use crate::base::name::{Email, RoleName, Username};
@@ -17,7 +21,8 @@ use crate::identity::mail::Letter;
 use crate::identity::settings::Register;
 use crate::store::Account;
 use crate::store::roles::RoleOrigin;
-use crate::store::users::NewUser;
+use crate::store::users::{NewUser, User};
+use crate::store::volatile::Kind;
 
 /// An account that somebody wants.
 #[derive(Clone, Debug)]
@@ -28,6 +33,14 @@ pub struct NewAccount {
     pub username: Username,
     /// The password they chose.
     pub password: Secret<String>,
+}
+
+/// What is kept of a registration until the address is proved.
+#[derive(Serialize, Deserialize)]
+struct Pending {
+    username: String,
+    email: String,
+    password_hash: String,
 }
 
 /// What came of a registration.
@@ -88,25 +101,57 @@ impl Accounts {
         // Hashed in any case: the time it takes must not tell whether the address is known.
         let hash = self.hash(password, &username, Some(&email)).await?;
         let (this, links) = (self.clone(), links.clone());
-        later("register", this.make_silently(username, email, hash, links));
+        later(
+            "register",
+            this.wait_for_proof(username, email, hash, links),
+        );
         Ok(())
     }
 
-    async fn make_silently(
+    /// Keeps what was asked for until the address is proved. There is no account before, so that neither its name
+    /// nor its password tells anybody whether the address was known.
+    async fn wait_for_proof(
         self,
         username: Username,
         email: Email,
         hash: Secret<String>,
         links: Links,
     ) -> Result<(), AccountFault> {
-        let made = self
-            .insert(username, Some(email.clone()), Some(hash), false)
-            .await;
-        match made {
-            Ok(account) => self.send_proof(&account.user, &links).await,
-            Err(AccountFault::EmailTaken(_)) => self.tell_owner(&email, &links).await,
-            Err(other) => Err(other),
+        if let Some(owner) = self.parts().store.users.by_email(&email).await? {
+            return self.tell_owner(owner, &links).await;
         }
+        if !self.admit_letter("register", &email).await {
+            return Ok(());
+        }
+        let pending = Pending {
+            username: username.to_string(),
+            email: email.to_string(),
+            password_hash: hash.expose().clone(),
+        };
+        let life = Duration::from_hours(HOURS.into());
+        let token = self
+            .make_link(Kind::Registration, None, &pending, life)
+            .await?;
+        let letter = Letter::VerifyEmail {
+            name: username,
+            link: links.with_token("verify", &token),
+            hours: HOURS,
+        };
+        self.send(&email, &letter).await;
+        Ok(())
+    }
+
+    /// Makes the account whose address has been proved.
+    pub(super) async fn finish_registration(&self, token: &str) -> Result<User, AccountFault> {
+        let seen = self.look::<Pending>(Kind::Registration, token).await?.what;
+        let username: Username = seen.username.parse().map_err(|_| AccountFault::Link)?;
+        self.refuse_taken(&username, None).await?;
+        let pending = self.spend::<Pending>(Kind::Registration, token).await?.what;
+        let email: Email = pending.email.parse().map_err(|_| AccountFault::Link)?;
+        let hash = Secret::new(pending.password_hash);
+        let account = self.insert(username, Some(email), Some(hash), true).await?;
+        self.tell(Event::of(Topic::UserVerified, &account)).await;
+        Ok(account.user)
     }
 
     /// Tells before anything is hashed, and again by the insertion, which alone is sure.
@@ -116,6 +161,7 @@ impl Accounts {
         email: Option<&Email>,
     ) -> Result<(), AccountFault> {
         let users = &self.parts().store.users;
+        self.may_be_named(Some(username), false)?;
         if let Some(email) = email
             && users.by_email(email).await?.is_some()
         {
@@ -176,8 +222,8 @@ impl Accounts {
     }
 
     /// Somebody registered with an address that is known: only its owner is told.
-    async fn tell_owner(&self, email: &Email, links: &Links) -> Result<(), AccountFault> {
-        let Some(owner) = self.parts().store.users.by_email(email).await? else {
+    async fn tell_owner(&self, owner: User, links: &Links) -> Result<(), AccountFault> {
+        let Some(email) = owner.email else {
             return Ok(());
         };
         let letter = Letter::AlreadyRegistered {
@@ -185,7 +231,23 @@ impl Accounts {
             login_link: links.to("login"),
             reset_link: links.to("forgot-password"),
         };
-        self.send_for_stranger(email, &letter).await;
+        if self.admit_letter("registered", &email).await {
+            self.send(&email, &letter).await;
+        }
         Ok(())
+    }
+
+    /// Goes on unless a rule of the file names somebody so: whoever took that name would be who the rule means.
+    pub(super) fn may_be_named(
+        &self,
+        name: Option<&Username>,
+        superuser: bool,
+    ) -> Result<(), AccountFault> {
+        match name {
+            Some(name) if !superuser && self.0.terms.load().named_users.contains(name) => {
+                Err(AccountFault::UsernameTaken(name.clone()))
+            }
+            _ => Ok(()),
+        }
     }
 }

@@ -48,6 +48,13 @@ impl Accounts {
         let Some(user) = user.filter(|user| user.is_active) else {
             return Ok(());
         };
+        // To the address as it is stored: what a stranger typed may be another that folds to it.
+        let Some(email) = user.email.clone() else {
+            return Ok(());
+        };
+        if !self.admit_letter("reset", &email).await {
+            return Ok(());
+        }
         let wish = Wish {
             email: email.folded().to_owned(),
             password_version: user.password_version,
@@ -61,7 +68,7 @@ impl Accounts {
             link: links.with_token("reset-password", &token),
             minutes: MINUTES,
         };
-        self.send_for_stranger(&email, &letter).await;
+        self.send(&email, &letter).await;
         self.tell(Event::of(Topic::UserForgotPassword, &user)).await;
         Ok(())
     }
@@ -84,17 +91,16 @@ impl Accounts {
             .await?;
         // Spent only now, so that a slip of the pen does not cost a letter; of two at once, one is first.
         let spent = self.spend::<Wish>(Kind::Reset, token).await?;
-        let user = self.wisher(&spent).await?;
-        let users = &self.parts().store.users;
-        users
-            .set_password(user.id, &hash, false, self.now())
-            .await?;
-        let proved = UserChange {
+        let change = UserChange {
+            password_hash: Some(hash),
+            must_change_password: Some(false),
             is_verified: Some(true),
             ..UserChange::default()
         };
-        let user = users.update(user.id, &proved, self.now()).await?;
-        self.end_everything(&user, None).await?;
+        let (_, user) = self
+            .change_while(user.id, |user| spent.what.fits(user), &change)
+            .await?;
+        self.end_everything(&user).await?;
         self.tell_password(&user, ip).await;
         self.tell(Event::of(Topic::UserResetPassword, &user)).await;
         Ok(user)
@@ -103,11 +109,15 @@ impl Accounts {
     async fn wisher(&self, opened: &Opened<Wish>) -> Result<User, AccountFault> {
         let id = opened.owner.ok_or(AccountFault::Link)?;
         let user = self.parts().store.users.by_id(id).await?;
-        let still = |user: &User| {
-            user.is_active
-                && user.password_version == opened.what.password_version
-                && user.email.as_ref().map(Email::folded) == Some(&opened.what.email)
-        };
-        user.filter(still).ok_or(AccountFault::Link)
+        let user = user.filter(|user| user.is_active && opened.what.fits(user));
+        user.ok_or(AccountFault::Link)
+    }
+}
+
+impl Wish {
+    /// Whether the account is still what it was.
+    fn fits(&self, user: &User) -> bool {
+        user.password_version == self.password_version
+            && user.email.as_ref().map(Email::folded) == Some(&self.email)
     }
 }

@@ -147,7 +147,7 @@ impl Accounts {
 
     /// Every role, by number.
     pub(super) async fn full_roles(&self) -> Result<BTreeMap<i64, Arc<FullRole>>, AccountFault> {
-        let roles = self.parts().store.roles.list().await?;
+        let roles = self.parts().store.roles.catalogue().await?;
         // After the roles: what they give was declared before.
         let permissions = self.parts().store.roles.permissions().await?;
         let full = |role: Role| {

@@ -13,7 +13,7 @@ use crate::store::users::{User, UserChange};
 use crate::store::volatile::Kind;
 
 /// How long a link that proves an address is good.
-const HOURS: u32 = 24;
+pub(super) const HOURS: u32 = 24;
 
 /// What stands behind such a link: good for this address only.
 #[derive(Serialize, Deserialize)]
@@ -48,25 +48,25 @@ impl Accounts {
         }
     }
 
-    /// Takes a proof, and gives the user whose address it proves.
+    /// Takes a proof, and gives the user whose address it proves: who had an account, or has one now.
     ///
     /// # Errors
-    /// When the link is no good, also because the address has changed since.
+    /// When the link is no good, also because the address has changed since; when the name that was chosen has been
+    /// taken meanwhile.
     pub async fn verify(&self, token: &str) -> Result<User, AccountFault> {
-        let opened = self.spend::<Proof>(Kind::Verify, token).await?;
-        let id = opened.owner.ok_or(AccountFault::Link)?;
-        let user = self.parts().store.users.by_id(id).await?;
-        let still = |user: &User| {
-            user.is_active && user.email.as_ref().map(Email::folded) == Some(&opened.what.email)
+        let opened = match self.spend::<Proof>(Kind::Verify, token).await {
+            Err(AccountFault::Link) => return self.finish_registration(token).await,
+            opened => opened?,
         };
-        let user = user.filter(still).ok_or(AccountFault::Link)?;
+        let id = opened.owner.ok_or(AccountFault::Link)?;
         let change = UserChange {
             is_verified: Some(true),
             ..UserChange::default()
         };
-        let users = &self.parts().store.users;
-        let user = users.update(user.id, &change, self.now()).await?;
-        self.changed().await?;
+        let still =
+            |user: &User| user.email.as_ref().map(Email::folded) == Some(&opened.what.email);
+        let (_, user) = self.change_while(id, still, &change).await?;
+        self.changed_user(user.id).await?;
         self.tell(Event::of(Topic::UserVerified, &user)).await;
         Ok(user)
     }
@@ -76,6 +76,9 @@ impl Accounts {
         let Some(email) = &user.email else {
             return Ok(());
         };
+        if !self.admit_letter("verify", email).await {
+            return Ok(());
+        }
         let proof = Proof {
             email: email.folded().to_owned(),
         };
@@ -88,7 +91,7 @@ impl Accounts {
             link: links.with_token("verify", &token),
             hours: HOURS,
         };
-        self.send_for_stranger(email, &letter).await;
+        self.send(email, &letter).await;
         Ok(())
     }
 }

@@ -138,13 +138,13 @@ impl Letter {
                 login_link,
                 reset_link,
             } => {
-                context! { name => name.as_str(), login_link => login_link.as_str(), reset_link => reset_link.as_str() }
+                context! { name => harmless(name), login_link => login_link.as_str(), reset_link => reset_link.as_str() }
             }
             Self::ResetPassword {
                 name,
                 link,
                 minutes,
-            } => context! { name => name.as_str(), link => link.as_str(), minutes => *minutes },
+            } => context! { name => harmless(name), link => link.as_str(), minutes => *minutes },
             Self::EmailChanged { name, old, new } => {
                 context! { name => name.as_str(), old => old.as_str(), new => new.as_str() }
             }

@@ -54,6 +54,13 @@ impl Ends {
         }
     }
 
+    /// Whether somebody uses a session.
+    pub(super) fn is_used(&self, hash: &TokenHash) -> bool {
+        let register = self.lock();
+        let end = register.ends.get(hash);
+        end.is_some_and(|end| end.strong_count() > 0)
+    }
+
     /// The sessions that somebody uses.
     pub(super) fn in_use(&self) -> Vec<TokenHash> {
         let register = self.lock();

@@ -5,7 +5,6 @@ use crate::base::id::{PublicId, UserId};
 use crate::base::time::Timestamp;
 use crate::base::token::Token;
 use crate::identity::IdentityFault;
-use crate::store::users::User;
 use crate::store::volatile::{Key, Kind};
 
 use super::record::{Record, SessionInfo};
@@ -40,6 +39,14 @@ impl Sessions {
         self.end_in(&all, sid).await
     }
 
+    /// Ends the session that tokens with this public name stand for; whether there was one.
+    ///
+    /// # Errors
+    /// As [`Sessions::end`].
+    pub async fn end_of_tokens(&self, sid: PublicId) -> Result<bool, IdentityFault> {
+        self.end_key(Key::from(hash_of(sid))).await
+    }
+
     /// Ends every session of a user but one, perhaps; how many those were.
     ///
     /// # Errors
@@ -49,15 +56,20 @@ impl Sessions {
         user: UserId,
         but: Option<PublicId>,
     ) -> Result<usize, IdentityFault> {
-        let all = self.of_user(user).await?;
-        let spared = but.map(|sid| sid.to_string());
-        let mut ended = 0;
-        for (key, info) in &all {
-            if spared.as_deref() != Some(&*info.sid) && self.end_key(*key).await? {
-                ended += 1;
+        let spared = match but.map(|sid| sid.to_string()) {
+            Some(sid) => {
+                let all = self.of_user(user).await?;
+                let found = all.into_iter().find(|(_, info)| info.sid == sid);
+                found.map(|(key, _)| key)
             }
-        }
-        Ok(ended)
+            None => None,
+        };
+        let volatile = &self.0.store.volatile;
+        let ended = volatile
+            .delete_owned(Kind::Session, user.0, spared.as_ref())
+            .await?;
+        self.forget(&ended);
+        Ok(ended.len())
     }
 
     /// The live sessions of a user, oldest first, by key.
@@ -131,30 +143,6 @@ impl Sessions {
             }
         }
         Ok(false)
-    }
-
-    /// Lets one session of a user live on under their new password. Where a cookie carries it, the browser is to
-    /// be given another at once ([`Sessions::begin`] with the old one), which ends whoever holds a copy.
-    ///
-    /// # Errors
-    /// When the store does not answer.
-    pub async fn carry_over(&self, user: &User, sid: PublicId) -> Result<(), IdentityFault> {
-        let (volatile, now) = (&self.0.store.volatile, self.0.clock.now());
-        let wanted = sid.to_string();
-        for entry in volatile.owned(Kind::Session, user.id.0, now).await? {
-            let Some(record) = Record::decode(&entry).filter(|record| record.sid == wanted) else {
-                continue;
-            };
-            let record = Record {
-                password_version: user.password_version,
-                ..record
-            };
-            let (value, until) = (record.encode()?, entry.expires_at);
-            volatile
-                .replace(Kind::Session, &entry.key, entry.version, value, until, now)
-                .await?;
-        }
-        Ok(())
     }
 
     async fn end_in(

@@ -40,6 +40,9 @@ pub const CACHE_TTL: Duration = Duration::from_secs(30);
 /// Sessions kept in the cache; at some 400 bytes each, 40 MB at most.
 const CACHE_ENTRIES: usize = 100_000;
 
+/// Sessions of one user, where the file names no number: nobody fills the store with logins of their own.
+const MOST_OF_A_USER: u32 = 1_000;
+
 /// "Last seen" is written at most this often.
 const TOUCH_EVERY: Duration = Duration::from_mins(1);
 
@@ -66,6 +69,8 @@ pub struct Live {
     pub sid: PublicId,
     /// Whoever logged in.
     pub identity: Arc<Identity>,
+    /// Which password the account has had last.
+    pub password_version: i64,
     /// Whether it opens nothing but the way to another password.
     pub must_change_password: bool,
     /// When they logged in.
@@ -197,7 +202,7 @@ impl Sessions {
             owner: Some(opening.user.id.0),
             expires_at: now.plus(life),
         };
-        let cap = inner.settings.load().per_user.unwrap_or(u32::MAX);
+        let cap = inner.settings.load().per_user.unwrap_or(MOST_OF_A_USER);
         let evicted = inner
             .store
             .volatile
@@ -248,6 +253,26 @@ impl Sessions {
         for hash in self.0.ends.in_use() {
             if self.load(hash, self.0.clock.now()).await?.is_none() {
                 self.0.ends.announce(&hash);
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks at one user's sessions again, after their account was changed.
+    ///
+    /// # Errors
+    /// As [`Sessions::revalidate`].
+    pub async fn reconsider(&self, user: UserId) -> Result<(), IdentityFault> {
+        let inner = &self.0;
+        inner.epoch.fetch_add(1, Ordering::AcqRel);
+        let now = inner.clock.now();
+        let owned = inner.store.volatile.owned(Kind::Session, user.0, now).await;
+        let owned = owned.inspect_err(|_| inner.cache.clear())?;
+        for entry in owned {
+            let hash = TokenHash::from_bytes(*entry.key.as_bytes());
+            inner.cache.remove(&hash);
+            if inner.ends.is_used(&hash) && self.load(hash, now).await?.is_none() {
+                inner.ends.announce(&hash);
             }
         }
         Ok(())
@@ -304,6 +329,7 @@ impl Sessions {
         let live = Arc::new(Live {
             sid,
             identity: Arc::new(admitted.identity),
+            password_version: admitted.password_version,
             must_change_password: admitted.must_change_password,
             began_at: born,
             tokens: record.tokens,

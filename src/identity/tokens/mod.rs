@@ -34,6 +34,9 @@ pub const GRACE: Duration = Duration::from_secs(10);
 /// Who asks for tokens at our own door (RFC 9068 wants to know).
 const CLIENT: &str = "portcullis";
 
+/// Refresh tokens of one user, used ones included; the oldest give way.
+const MOST_OF_A_USER: u32 = 2_000;
+
 /// Tokens whose signature was found good; at some 100 bytes each.
 const VERIFIED: usize = 50_000;
 
@@ -189,7 +192,7 @@ impl Tokens {
                 None => continue,
                 Some(at) if now.since(at) <= GRACE => {}
                 Some(_) => {
-                    inner.sessions.end_sid(record.sid).await?;
+                    inner.sessions.end_of_tokens(record.sid).await?;
                     tracing::warn!(sid = %record.sid, user = %live.identity.id, "a used refresh token came back: its session was ended");
                     return Err(RefreshRefusal::Reused);
                 }
@@ -281,7 +284,7 @@ impl Tokens {
         // It may be there already: made by somebody who refreshes at the same moment.
         self.0
             .volatile
-            .create(Kind::Refresh, entry, now)
+            .create_capped(Kind::Refresh, entry, MOST_OF_A_USER, now)
             .await
             .map(drop)
             .map_err(Into::into)

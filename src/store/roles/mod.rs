@@ -60,7 +60,7 @@ pub struct Role {
     pub includes: BTreeSet<RoleName>,
     /// The permissions it gives itself, beside those of the roles it includes.
     pub permissions: BTreeSet<Permission>,
-    /// How many users have it directly.
+    /// How many users have it directly, where that was counted ([`Roles::list`]).
     pub assigned: u64,
 }
 

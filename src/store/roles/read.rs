@@ -38,7 +38,26 @@ impl Roles {
                      WHERE user_roles.role_id = roles.id) AS assigned
              FROM roles ORDER BY roles.id",
         );
-        let rows = self.db.all(LIST.with([])).await?;
+        self.listed(LIST.with([])).await
+    }
+
+    /// The same without who has them: counting the holders of a role that everybody has takes as long as there are
+    /// users.
+    ///
+    /// # Errors
+    /// What the database said.
+    pub async fn catalogue(&self) -> Result<Vec<Role>, DbError> {
+        const CATALOGUE: Statement = Statement::read(
+            "role.catalogue",
+            "SELECT roles.id AS id, roles.name AS name, roles.description AS description,
+                    CAST(0 AS BIGINT) AS assigned
+             FROM roles ORDER BY roles.id",
+        );
+        self.listed(CATALOGUE.with([])).await
+    }
+
+    async fn listed(&self, call: Call) -> Result<Vec<Role>, DbError> {
+        let rows = self.db.all(call).await?;
         let mut graph = self.graph().await?;
         let mut roles = BTreeMap::new();
         for row in rows {

@@ -202,7 +202,9 @@ fn change_of(id: UserId, generation: Option<i64>, change: &UserChange, now: Time
                  is_verified = COALESCE($8, is_verified),
                  must_change_password = COALESCE($9, must_change_password),
                  password_hash = COALESCE($11, password_hash),
-                 password_version = password_version + CASE WHEN CAST($11 AS TEXT) IS NULL THEN 0 ELSE 1 END,
+                 password_version = password_version
+                     + CASE WHEN CAST($11 AS TEXT) IS NULL THEN 0 ELSE 1 END
+                     + CASE WHEN is_active AND NOT COALESCE($6, is_active) THEN 1 ELSE 0 END,
                  generation = generation + 1,
                  updated_at = $10
              WHERE id = $1

@@ -47,6 +47,8 @@ pub enum Kind {
     NewEmail,
     /// Somebody may make an account.
     Invitation,
+    /// Somebody wants an account, and has to prove an address first.
+    Registration,
 }
 
 /// An entry to be.
@@ -230,6 +232,7 @@ impl Kind {
             Self::Verify => "verify",
             Self::NewEmail => "new_email",
             Self::Invitation => "invitation",
+            Self::Registration => "registration",
         }
     }
 
@@ -237,7 +240,7 @@ impl Kind {
     /// strangers can make without proving anything must not be able to push out what was proved.
     const fn gives_way(self) -> bool {
         match self {
-            Self::Flow | Self::Throttle => true,
+            Self::Flow | Self::Throttle | Self::Registration => true,
             Self::Session
             | Self::Refresh
             | Self::Reset

@@ -53,6 +53,6 @@ pub async fn submit(
 async fn end(web: &Web, proved: &Proved) -> Result<bool, Problem> {
     Ok(match &proved.cookie {
         Some(token) => web.sessions.end(token).await?,
-        None => web.sessions.end_sid(proved.live.sid).await?,
+        None => web.sessions.end_of_tokens(proved.live.sid).await?,
     })
 }

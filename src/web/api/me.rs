@@ -17,7 +17,7 @@ use crate::store::users::User;
 use crate::web::Web;
 use crate::web::body::{Body, optional};
 use crate::web::error::Problem;
-use crate::web::extract::{Proved, links};
+use crate::web::extract::{Caller, Proved, links};
 
 use super::recover::TokenIn;
 use super::session::{session_cookie, user_agent};
@@ -176,11 +176,11 @@ pub async fn renew(
 pub async fn leave(
     State(web): State<Web>,
     Extension(visitor): Extension<Visitor>,
-    proved: Proved,
+    caller: Caller,
     Body(sent): Body<LeaveIn>,
 ) -> Result<Response, Problem> {
     let password = Secret::new(sent.current_password);
-    let actor = proved.actor(&visitor);
+    let actor = caller.0.actor(&visitor);
     web.accounts.delete_me(&actor, &password).await?;
     let clear = visitor.cookies.clear(visitor.cookies.session);
     Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, clear)]).into_response())
