@@ -9,9 +9,10 @@ use crate::base::token::Token;
 use crate::identity::IdentityFault;
 use crate::identity::session::{Live, Sessions};
 use crate::identity::tokens::Tokens;
-use crate::policy::decide::{Decision, Evidence, decide};
+use crate::policy::decide::{Decision, Evidence, Verdict, decide};
 use crate::policy::index::Selection;
 use crate::policy::readings::{TwoReadings, settle};
+use crate::policy::rule::Rule;
 use crate::policy::target::Target;
 
 use super::snapshot::Snapshot;
@@ -86,17 +87,13 @@ impl Gate {
         let selection = settle(&snapshot.policy, target, |upstream| {
             snapshot.readings_of(upstream)
         })?;
-        let proof = self.authenticate(&selection, presented).await?;
-        let proved = proof
-            .as_ref()
-            .map(|(method, live)| (*method, Arc::clone(&live.identity)));
-        let decision = decide(
-            &selection,
-            &Evidence {
-                ip: presented.ip,
-                proof: proved,
-            },
-        );
+        let proof = self
+            .authenticate(selection.rule.as_slice(), presented)
+            .await?;
+        let mut decision = decide(&selection, &evidence(presented, proof.as_ref()));
+        if !selection.reporting.is_empty() {
+            decision.reports = self.reports(&selection, presented).await?;
+        }
         Ok(Judged {
             decision,
             spent_bearer: matches!(proof, Some((Method::Jwt, _))),
@@ -104,19 +101,26 @@ impl Gate {
         })
     }
 
-    /// Tries only what some selected rule accepts; a request without credentials touches no store.
-    async fn authenticate(
+    /// What the reporting rules would have said, of what they accept: they do not decide, so that a credential
+    /// which is only theirs is neither spent nor refused.
+    async fn reports(
         &self,
         selection: &Selection,
         presented: &Presented,
+    ) -> Result<Vec<(Arc<Rule>, Verdict)>, JudgeFault> {
+        let proof = match self.authenticate(&selection.reporting, presented).await {
+            Err(JudgeFault::Credential | JudgeFault::TwoUsers) => None,
+            other => other?,
+        };
+        Ok(decide(selection, &evidence(presented, proof.as_ref())).reports)
+    }
+
+    /// Tries only what one of these rules accepts; a request without credentials touches no store.
+    async fn authenticate(
+        &self,
+        rules: &[Arc<Rule>],
+        presented: &Presented,
     ) -> Result<Option<Proof>, JudgeFault> {
-        // A reporting rule decides nothing, so it must not make anything of a credential: what it would have said
-        // is judged by what the deciding rule takes.
-        let reporting = selection
-            .reporting
-            .iter()
-            .filter(|_| selection.rule.is_none());
-        let rules: Vec<_> = selection.rule.iter().chain(reporting).collect();
         let accepted = |method| rules.iter().any(|rule| rule.auth.contains(&method));
         let session = match &presented.session {
             Some(token) if accepted(Method::Session) => self.sessions.find(token).await?,
@@ -132,6 +136,13 @@ impl Gate {
             Some(other) if other.identity.id != token.identity.id => Err(JudgeFault::TwoUsers),
             _ => Ok(Some((Method::Jwt, token))),
         }
+    }
+}
+
+fn evidence(presented: &Presented, proof: Option<&Proof>) -> Evidence {
+    Evidence {
+        ip: presented.ip,
+        proof: proof.map(|(method, live)| (*method, Arc::clone(&live.identity))),
     }
 }
 
