@@ -6,8 +6,10 @@ use pingora::proxy::Session;
 use pingora::{Error, ErrorType};
 
 use crate::base::id::PublicId;
+use crate::base::identity::Method;
 use crate::gate::judge::Judged;
 use crate::policy::decide::{Decision, Permit, Verdict};
+use crate::policy::rule::Rule;
 
 use super::answer::{Answer, is_navigation};
 use super::bridge;
@@ -101,7 +103,10 @@ impl Gateway {
         }
         match decision.verdict {
             Verdict::Allow(permit) => self.prepare(session, ctx, running, permit).await,
-            Verdict::SignIn => Box::pin(self.sign_in(session, ctx, running)).await,
+            Verdict::SignIn => {
+                let asked = decision.rule.as_deref();
+                Box::pin(self.sign_in(session, ctx, running, asked)).await
+            }
             Verdict::Forbid => Box::pin(self.forbid(session, ctx)).await,
         }
     }
@@ -215,10 +220,14 @@ impl Gateway {
         session: &mut Session,
         ctx: &mut Context,
         running: &Running,
+        rule: Option<&Rule>,
     ) -> pingora::Result<bool> {
         let request = session.req_header();
         let decision = self.decision_id();
-        let answer = if is_navigation(&request.method, &request.headers) {
+        let accepts = |method| rule.is_some_and(|rule| rule.auth.contains(&method));
+        // Where no session opens anything, the login page would only lead back here.
+        let by_page = accepts(Method::Session) || !accepts(Method::Jwt);
+        let answer = if by_page && is_navigation(&request.method, &request.headers) {
             let next = match (request.method.as_str(), &ctx.target) {
                 ("GET" | "HEAD", Some(target)) => target.origin_form(),
                 // A form's body is gone; the page it was on is not known.
@@ -233,7 +242,11 @@ impl Gateway {
         } else {
             Answer::refusal(401, "NOT_AUTHENTICATED", "Not authenticated.", false).with(
                 http::header::WWW_AUTHENTICATE,
-                "Session realm=\"portcullis\"",
+                match (by_page, accepts(Method::Jwt)) {
+                    (_, false) => "Session realm=\"portcullis\"",
+                    (true, true) => "Session realm=\"portcullis\", Bearer realm=\"portcullis\"",
+                    (false, true) => "Bearer realm=\"portcullis\"",
+                },
             )
         };
         self.answer(session, ctx, answer.with(headers::DECISION, &decision))
