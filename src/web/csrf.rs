@@ -1,13 +1,39 @@
 //! Requests that a browser was made to send by another site are refused (OWASP: fetch metadata first,
 //! `Origin` where a browser is too old for it).
 
-use http::StatusCode;
+use axum::extract::Request;
+use axum::middleware::Next;
+use axum::response::Response;
 use http::header::{self, HeaderMap};
+use http::{Method, StatusCode};
 
 use crate::base::net::Host;
 use crate::base::site::Sites;
+use crate::gate::visitor::Visitor;
 
 use super::error::Problem;
+use super::extract::session_token;
+
+/// Stands in front of every endpoint, so that none can be made without it: what comes with our cookie, carries no
+/// token and would change something was sent by our own pages, or is refused.
+///
+/// # Errors
+/// As [`check`].
+pub async fn guard(request: Request, next: Next) -> Result<Response, Problem> {
+    let changes = !matches!(
+        *request.method(),
+        Method::GET | Method::HEAD | Method::OPTIONS
+    );
+    let headers = request.headers();
+    if changes && !headers.contains_key(header::AUTHORIZATION) {
+        let visitor = request.extensions().get::<Visitor>();
+        let visitor = visitor.ok_or_else(Problem::internal)?;
+        if session_token(visitor, headers).is_some() {
+            check(headers, &visitor.snapshot.sites)?;
+        }
+    }
+    Ok(next.run(request).await)
+}
 
 /// Whether the request may change something on behalf of the cookie that came with it.
 ///

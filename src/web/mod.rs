@@ -94,6 +94,7 @@ impl Web {
             .route("/static/brand.css", get(assets::brand))
             .fallback(error::not_found)
             .method_not_allowed_fallback(error::method_not_allowed)
+            .layer(axum::middleware::from_fn(csrf::guard))
             .with_state(self);
         let rooted = Router::new()
             .nest(prefix, routes)
