@@ -80,22 +80,29 @@ pub fn token(header: Option<&str>, name: &str) -> Option<Token> {
 /// The `Cookie` header without our own cookies, or nothing when nothing is left.
 #[must_use]
 pub fn without_ours(header: &str) -> Option<String> {
-    let theirs: Vec<&str> = header
+    let theirs = header
         .split(';')
-        .map(str::trim)
-        .filter(|pair| {
-            !pair.is_empty()
-                && !CookieNames::is_ours(pair.split('=').next().unwrap_or_default().trim())
-        })
-        .collect();
-    (!theirs.is_empty()).then(|| theirs.join("; "))
+        .map(str::trim_ascii)
+        .filter(|pair| !pair.is_empty() && !CookieNames::is_ours(name_of(pair)));
+    let mut left = String::new();
+    for pair in theirs {
+        if !left.is_empty() {
+            left.push_str("; ");
+        }
+        left.push_str(pair);
+    }
+    (!left.is_empty()).then_some(left)
 }
 
 fn pairs(header: &str) -> impl Iterator<Item = (&str, &str)> {
     header.split(';').map(|pair| {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        (name.trim(), value.trim())
+        (name.trim_ascii(), value.trim_ascii())
     })
+}
+
+fn name_of(pair: &str) -> &str {
+    pair.split('=').next().unwrap_or_default().trim_ascii()
 }
 
 #[cfg(test)]

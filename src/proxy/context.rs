@@ -45,6 +45,8 @@ pub struct Context {
     pub body_limit: Option<u64>,
     /// Bytes of body the client may still send in this try.
     pub body_left: Option<u64>,
+    /// Whether the request holds nothing that is meant for one hop only.
+    pub plain: bool,
     /// How often a connection to the upstream was tried.
     pub tries: usize,
     permit: Option<Permit>,
@@ -84,6 +86,7 @@ impl Context {
             },
             body_limit: None,
             body_left: None,
+            plain: false,
             tries: 0,
             permit: None,
         }

@@ -24,10 +24,11 @@ pub fn finish_request(request: &mut RequestHeader, ctx: &Context) -> pingora::Re
     let sent = target.origin_form();
     let as_sent = request.raw_path() == sent.as_bytes();
     let ends_stream = request.send_end_stream();
-    // As plain parts, because Pingora's own way to set a header parses each name again and keeps its letter
-    // case in a second map.
-    let blank = RequestHeader::build_no_case("GET", b"/", Some(0))?;
-    let mut parts: ReqParts = std::mem::replace(request, blank).into();
+    // As plain parts, because Pingora's own way to set a header parses each name again.
+    let mut parts = headers::take(request);
+    if ctx.plain {
+        parts.headers.remove(header::CONNECTION);
+    }
     tell(&mut parts, target, client, ctx).map_err(|_| fault("a forwarding header"))?;
     *request = RequestHeader::from(parts);
     if let Some(ends_stream) = ends_stream {

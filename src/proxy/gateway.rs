@@ -169,7 +169,9 @@ impl Gateway {
             .gate
             .judge(&running.snapshot, &admitted.target, &presented)
             .await;
-        headers::strip(session.req_header_mut(), &running.snapshot.reserved);
+        let request = session.req_header_mut();
+        ctx.plain = headers::strip(request, &running.snapshot.reserved);
+        headers::forget_case(request);
         self.0
             .metrics
             .gate_duration
@@ -242,11 +244,11 @@ impl ProxyHttp for Gateway {
                 "the permit is for another upstream",
             )
         })?;
-        let peer = pool.next().await;
+        let peer = pool.next(ctx.plain).await;
         ctx.tries += 1;
         // A try sends the body from its beginning.
         ctx.body_left = ctx.body_limit;
-        peer.map(Box::new).ok_or_else(|| {
+        peer.ok_or_else(|| {
             Error::explain(ErrorType::ConnectNoRoute, "no server is known").into_up()
         })
     }

@@ -3,6 +3,7 @@
 
 use http::HeaderName;
 use http::header::{self, HeaderMap, HeaderValue};
+use http::request::Parts as ReqParts;
 use pingora::http::{RequestHeader, ResponseHeader};
 
 use crate::base::secret::Secret;
@@ -64,19 +65,73 @@ pub fn bearer(headers: &HeaderMap) -> Option<Secret<String>> {
 }
 
 /// Deletes what a client may not say: every spelling of every reserved name, our own cookies, and whatever
-/// would change protocols.
-pub fn strip(request: &mut RequestHeader, reserved: &Reserved) {
-    let theirs = request
-        .headers
-        .keys()
-        .filter(|name| reserved.contains(name.as_str()));
-    let theirs: Vec<HeaderName> = theirs.cloned().collect();
-    for name in theirs
-        .iter()
-        .chain(&[header::UPGRADE, HTTP2_SETTINGS, header::TE])
-    {
+/// would change protocols. Whether nothing is left that is meant for one hop only.
+pub fn strip(request: &mut RequestHeader, reserved: &Reserved) -> bool {
+    let mut plain = true;
+    let mut theirs = Vec::new();
+    for name in request.headers.keys() {
+        if reserved.contains(name.as_str()) || changes_protocol(name) {
+            theirs.push(name.clone());
+        } else {
+            plain = plain && !is_for_one_hop(name);
+        }
+    }
+    for name in &theirs {
         request.remove_header(name);
     }
+    strip_cookies(request);
+    plain || says_nothing(request)
+}
+
+/// What would make another protocol of the connection, or of what is sent over it.
+fn changes_protocol(name: &HeaderName) -> bool {
+    *name == header::UPGRADE || *name == header::TE || *name == HTTP2_SETTINGS
+}
+
+/// The headers that end at the next hop (RFC 9110 section 7.6.1), as Pingora deletes them.
+fn is_for_one_hop(name: &HeaderName) -> bool {
+    match *name {
+        header::CONNECTION
+        | header::PROXY_AUTHENTICATE
+        | header::PROXY_AUTHORIZATION
+        | header::TRAILER
+        | header::TRANSFER_ENCODING => true,
+        ref other => matches!(other.as_str(), "keep-alive" | "proxy-connection"),
+    }
+}
+
+/// Whether the one header for this hop is a `Connection` that names no other header, as browsers send it.
+fn says_nothing(request: &RequestHeader) -> bool {
+    let mut for_one_hop = request
+        .headers
+        .iter()
+        .filter(|(name, _)| is_for_one_hop(name));
+    match (for_one_hop.next(), for_one_hop.next()) {
+        (Some((name, value)), None) if *name == header::CONNECTION => {
+            value.as_bytes().eq_ignore_ascii_case(b"keep-alive")
+                || value.as_bytes().eq_ignore_ascii_case(b"close")
+        }
+        _ => false,
+    }
+}
+
+/// Forgets how the client wrote the names of its headers: Pingora keeps that in a second map, and copies,
+/// searches and deletes in both.
+pub fn forget_case(request: &mut RequestHeader) {
+    if request.has_case() {
+        let parts = take(request);
+        *request = RequestHeader::from(parts);
+    }
+}
+
+/// Takes a request out of its place, where an empty one is left.
+#[must_use]
+pub fn take(request: &mut RequestHeader) -> ReqParts {
+    let blank = RequestHeader::from(http::Request::new(()).into_parts().0);
+    std::mem::replace(request, blank).into()
+}
+
+fn strip_cookies(request: &mut RequestHeader) {
     let Some(value) = request.headers.get(header::COOKIE) else {
         return;
     };
@@ -176,6 +231,33 @@ mod tests {
         assert_eq!(stripped.headers.len(), 2);
         assert_eq!(left("cookie"), Some(&b"a=1"[..]));
         assert_eq!(left("accept"), Some(&b"*/*"[..]));
+    }
+
+    #[test]
+    fn what_is_for_one_hop_is_noticed() {
+        let is_plain = |lines: &[(&'static str, &str)]| {
+            let mut request = request(lines);
+            strip(&mut request, &Reserved::new([]))
+        };
+        assert!(is_plain(&[
+            ("Host", "a"),
+            ("Upgrade", "h2c"),
+            ("TE", "trailers")
+        ]));
+        assert!(is_plain(&[("Connection", "Keep-Alive")]) && is_plain(&[("Connection", "close")]));
+        let looked_at: [&[(&'static str, &str)]; 8] = [
+            &[("Connection", "close, X-Team")],
+            &[("Connection", "X-Forwarded-For")],
+            &[("Connection", "close"), ("Connection", "X-Team")],
+            &[("Connection", "keep-alive"), ("Keep-Alive", "timeout=5")],
+            &[("Transfer-Encoding", "chunked")],
+            &[("Trailer", "X-Team")],
+            &[("Proxy-Connection", "keep-alive")],
+            &[("Proxy-Authorization", "Basic eDp5")],
+        ];
+        for lines in looked_at {
+            assert!(!is_plain(lines), "{lines:?}");
+        }
     }
 
     #[test]

@@ -73,24 +73,33 @@ impl Pool {
         }
     }
 
-    /// The next server in turn; none when no name could be looked up.
-    pub async fn next(&self) -> Option<HttpPeer> {
+    /// The next server in turn; none when no name could be looked up. `plain` says that the request holds
+    /// nothing that is meant for one hop only.
+    pub async fn next(&self, plain: bool) -> Option<Box<HttpPeer>> {
         let servers = self.servers.as_ref()?;
-        let chosen = match choose(servers) {
-            Some(backend) => backend,
+        match self.choose(servers, plain) {
+            Some(peer) => Some(peer),
             None => {
                 // Nothing is known yet, as when the gateway started before its service's name existed.
                 Box::pin(self.refresh()).await;
-                choose(servers)?
+                self.choose(servers, plain)
             }
-        };
-        let manner = chosen.ext.get::<Manner>()?;
-        Some(self.peer(&chosen, manner))
+        }
     }
 
-    fn peer(&self, backend: &Backend, manner: &Manner) -> HttpPeer {
+    /// The next server in turn. Where there is only one, nobody has to take turns.
+    fn choose(&self, servers: &LoadBalancer<RoundRobin>, plain: bool) -> Option<Box<HttpPeer>> {
+        let known = servers.backends().get_backend();
+        match (known.first(), known.len()) {
+            (Some(only), 1) => self.peer(only, plain),
+            (_, count) => self.peer(&servers.select(b"", count.max(1))?, plain),
+        }
+    }
+
+    fn peer(&self, backend: &Backend, plain: bool) -> Option<Box<HttpPeer>> {
+        let manner = backend.ext.get::<Manner>()?;
         let tls = manner.scheme == Scheme::Https;
-        let mut peer = HttpPeer {
+        let mut peer = Box::new(HttpPeer {
             _address: backend.addr.clone(),
             scheme: pingora::upstreams::peer::Scheme::from_tls_bool(tls),
             sni: if tls {
@@ -102,29 +111,25 @@ impl Pool {
             client_cert_key: None,
             group_key: 0,
             options: pingora::upstreams::peer::PeerOptions::new(),
-        };
+        });
         let options = &mut peer.options;
         options.connection_timeout = Some(self.timeout);
         options.total_connection_timeout = Some(self.timeout);
         options.read_timeout = Some(self.timeout);
         options.write_timeout = Some(self.timeout);
         // Tunnels are judged by rules of their own; until a request may ask for one, none is opened.
-        options.http_upstream_request_policy = HttpUpstreamRequestPolicy::deny_upgrades();
+        options.http_upstream_request_policy = if plain && manner.scheme == Scheme::Http {
+            // Nothing to look for: the request was searched when it was admitted.
+            HttpUpstreamRequestPolicy::preserve()
+        } else {
+            HttpUpstreamRequestPolicy::deny_upgrades()
+        };
         match manner.scheme {
             Scheme::Http => options.set_http_version(1, 1),
             Scheme::Https => options.set_http_version(2, 1),
             Scheme::H2c => options.set_http_version(2, 2),
         }
-        peer
-    }
-}
-
-/// The next server in turn. Where there is only one, nobody has to take turns.
-fn choose(servers: &LoadBalancer<RoundRobin>) -> Option<Backend> {
-    let known = servers.backends().get_backend();
-    match (known.first(), known.len()) {
-        (Some(only), 1) => Some(only.clone()),
-        (_, count) => servers.select(b"", count.max(1)),
+        Some(peer)
     }
 }
 
