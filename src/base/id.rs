@@ -24,6 +24,18 @@ impl PublicId {
     pub fn generate(random: &Random) -> Self {
         Self(random.quick())
     }
+
+    /// The 32 digits.
+    #[must_use]
+    pub fn text(self) -> [u8; 32] {
+        const HEX: &[u8; 16] = b"0123456789abcdef";
+        let digit = |nibble: u8| HEX.get(usize::from(nibble)).copied().unwrap_or(b'0');
+        let mut text = [0; 32];
+        for (pair, byte) in text.chunks_exact_mut(2).zip(self.0) {
+            pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
+        }
+        text
+    }
 }
 
 impl fmt::Display for UserId {
@@ -34,11 +46,7 @@ impl fmt::Display for UserId {
 
 impl fmt::Display for PublicId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut text = [0; 32];
-        match hex::encode_to_slice(self.0, &mut text) {
-            Ok(()) => f.write_str(std::str::from_utf8(&text).unwrap_or_default()),
-            Err(_) => Err(fmt::Error),
-        }
+        f.write_str(std::str::from_utf8(&self.text()).map_err(|_| fmt::Error)?)
     }
 }
 

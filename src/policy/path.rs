@@ -74,6 +74,17 @@ impl CanonicalPath {
         if raw.first() != Some(&b'/') {
             return Err(PathFault::Relative);
         }
+        match canonical_already(raw) {
+            Some(text) => Ok(Self {
+                text: text.into(),
+                decoded: None,
+                marks: Marks::default(),
+            }),
+            None => Self::respell(raw),
+        }
+    }
+
+    fn respell(raw: &[u8]) -> Result<Self, PathFault> {
         let mut marks = Marks::default();
         let escaped = escape(raw, &mut marks)?;
         refuse_second_decoding(&escaped)?;
@@ -159,6 +170,20 @@ pub fn encode(decoded: &str) -> String {
         }
     }
     out
+}
+
+/// The path as it stands, if nothing in it could be spelled otherwise: how nearly all paths come.
+fn canonical_already(raw: &[u8]) -> Option<&str> {
+    let mut after_slash = false;
+    for &byte in raw {
+        // A segment that begins with a dot may be one of those that are resolved.
+        let unsure = after_slash && matches!(byte, b'/' | b'.');
+        after_slash = byte == b'/';
+        if unsure || !(after_slash || is_pchar(byte)) {
+            return None;
+        }
+    }
+    std::str::from_utf8(raw).ok()
 }
 
 /// First pass: every byte in its canonical spelling.

@@ -153,6 +153,13 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(20_000))]
 
     #[test]
+    fn p_01_the_short_way_and_the_long_way_read_alike(raw in "/?([a-c./~]|%2e|//|/\\.){0,8}") {
+        if raw.starts_with('/') {
+            prop_assert_eq!(CanonicalPath::parse(raw.as_bytes()), CanonicalPath::respell(raw.as_bytes()));
+        }
+    }
+
+    #[test]
     fn p_01_a_canonical_path_is_a_fixed_point(raw in hostile_path()) {
         if let Ok(path) = CanonicalPath::parse(raw.as_bytes()) {
             let text = path.as_str();

@@ -1,5 +1,7 @@
 //! The head of an HTTP/1 request: found, bounded and checked byte by byte (RFC 9112 sections 2 to 6).
 
+use memchr::{memchr, memchr2};
+
 use crate::base::net::Host;
 use crate::policy::target::{TargetFault, Verb};
 use crate::proxy::settings::Limits;
@@ -88,7 +90,7 @@ impl Scanner {
     /// On a line end that is not CRLF, as soon as it is seen.
     pub fn advance(&mut self, buffer: &[u8]) -> Result<Option<usize>, HeadFault> {
         while let Some(rest) = buffer.get(self.seen..).filter(|rest| !rest.is_empty()) {
-            let Some(at) = rest.iter().position(|&byte| byte == b'\r' || byte == b'\n') else {
+            let Some(at) = memchr2(b'\r', b'\n', rest) else {
                 self.seen += rest.len();
                 self.line += rest.len();
                 return Ok(None);
@@ -150,11 +152,7 @@ impl<'a> Iterator for Lines<'a> {
         if self.0.is_empty() {
             return None;
         }
-        let end = self
-            .0
-            .iter()
-            .position(|&byte| byte == b'\r')
-            .unwrap_or(self.0.len());
+        let end = memchr(b'\r', self.0).unwrap_or(self.0.len());
         let (line, rest) = self.0.split_at(end);
         self.0 = rest.strip_prefix(b"\r\n").unwrap_or_default();
         Some(line)
@@ -187,7 +185,7 @@ fn request_line(line: &[u8], limits: &Limits) -> Result<Version, HeadFault> {
         }
         _ => return Err(HeadFault::RequestLine),
     };
-    if method.is_empty() || !method.iter().all(|&byte| is_token(byte)) {
+    if method.is_empty() || !all(method, TOKEN) {
         return Err(HeadFault::RequestLine);
     }
     let verb =
@@ -205,16 +203,11 @@ fn request_line(line: &[u8], limits: &Limits) -> Result<Version, HeadFault> {
 
 /// Whether these are the characters of a URI, and of none that the library behind would refuse unseen.
 fn is_uri(target: &[u8]) -> bool {
-    let mut parts = target.splitn(2, |&byte| byte == b'?');
-    let (path, query) = (
-        parts.next().unwrap_or_default(),
-        parts.next().unwrap_or_default(),
-    );
-    let sound = |text: &[u8], without: &[u8]| {
-        text.iter()
-            .all(|byte| byte.is_ascii_graphic() && !without.contains(byte))
+    let (path, query) = match memchr(b'?', target) {
+        Some(mark) => target.split_at(mark),
+        None => (target, &b""[..]),
     };
-    sound(path, b"#<>`") && sound(query, b"#<>\"")
+    all(path, PATH) && all(query, QUERY)
 }
 
 /// What the fields say about framing, gathered line by line.
@@ -229,21 +222,19 @@ struct Fields {
 
 impl Fields {
     fn take(&mut self, line: &[u8]) -> Result<(), HeadFault> {
-        let colon = line
-            .iter()
-            .position(|&byte| byte == b':')
-            .ok_or(HeadFault::Field)?;
+        let colon = memchr(b':', line).ok_or(HeadFault::Field)?;
         let (name, value) = line.split_at(colon);
         // A line that begins with white space is obs-fold, and a space before the colon a name with a space
         // in it: neither is a token.
-        if name.is_empty() || !name.iter().all(|&byte| is_token(byte)) {
+        if name.is_empty() || !all(name, TOKEN) {
             return Err(HeadFault::Field);
         }
         let value = value.get(1..).unwrap_or_default();
-        if value
-            .iter()
-            .any(|&byte| (byte < b' ' && byte != b'\t') || byte == 0x7f)
-        {
+        // Without an early end, so that many bytes are looked at at once.
+        let controls = value.iter().fold(false, |found, &byte| {
+            found | (byte < b' ') & (byte != b'\t') | (byte == 0x7f)
+        });
+        if controls {
             return Err(HeadFault::Field);
         }
         self.count += 1;
@@ -317,25 +308,51 @@ fn trim(value: &[u8]) -> &[u8] {
 }
 
 /// RFC 9110 section 5.6.2.
-pub(super) const fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(
-            byte,
-            b'!' | b'#'
-                | b'$'
-                | b'%'
-                | b'&'
-                | b'\''
-                | b'*'
-                | b'+'
-                | b'-'
-                | b'.'
-                | b'^'
-                | b'_'
-                | b'`'
-                | b'|'
-                | b'~'
-        )
+pub(super) fn is_token(byte: u8) -> bool {
+    all(&[byte], TOKEN)
+}
+
+const TOKEN: u8 = 1;
+const PATH: u8 = 1 << 1;
+const QUERY: u8 = 1 << 2;
+
+/// What each byte may stand in: every byte of every head is looked up here.
+static KINDS: [u8; 256] = kinds();
+
+fn all(text: &[u8], kind: u8) -> bool {
+    let kind_of = |byte: &u8| KINDS.get(usize::from(*byte)).copied().unwrap_or(0);
+    text.iter().all(|byte| kind_of(byte) & kind != 0)
+}
+
+#[expect(
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "evaluated by the compiler, and `at` is a byte"
+)]
+const fn kinds() -> [u8; 256] {
+    let mut kinds = [0; 256];
+    let mut at = 0;
+    while at < 256 {
+        let byte = at as u8;
+        if byte.is_ascii_alphanumeric() || holds(b"!#$%&'*+-.^_`|~", byte) {
+            kinds[at] |= TOKEN;
+        }
+        if byte.is_ascii_graphic() && !holds(b"#<>`", byte) {
+            kinds[at] |= PATH;
+        }
+        if byte.is_ascii_graphic() && !holds(b"#<>\"", byte) {
+            kinds[at] |= QUERY;
+        }
+        at += 1;
+    }
+    kinds
+}
+
+const fn holds(set: &[u8], byte: u8) -> bool {
+    match set {
+        [] => false,
+        [first, rest @ ..] => *first == byte || holds(rest, byte),
+    }
 }
 
 #[cfg(test)]
