@@ -21,7 +21,8 @@ use super::upstream::Pool;
 /// The state of one request. A request that is cut short is logged when this is dropped.
 pub struct Context {
     metrics: Metrics,
-    started: Instant,
+    /// None before the request was read: an idle connection reads no clock.
+    started: Option<Instant>,
     logged: bool,
     /// Holds the gateway up while it drains.
     pub busy: Option<Busy>,
@@ -69,7 +70,7 @@ impl Context {
     pub fn new(metrics: Metrics) -> Self {
         Self {
             metrics,
-            started: Instant::now(),
+            started: None,
             logged: true,
             busy: None,
             id: None,
@@ -94,10 +95,10 @@ impl Context {
 
     /// A request has been read: from here on it is logged, whatever becomes of it.
     pub fn begin(&mut self, id: PublicId, busy: Busy) {
-        self.started = Instant::now();
+        self.started = Some(Instant::now());
         self.logged = false;
         self.id = Some(id);
-        self.id_header = HeaderValue::from_str(&id.to_string()).ok();
+        self.id_header = HeaderValue::from_bytes(&id.text()).ok();
         self.busy = Some(busy);
     }
 
@@ -115,7 +116,7 @@ impl Context {
     /// Time since the request was read.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
-        self.started.elapsed()
+        self.started.map_or(Duration::ZERO, |at| at.elapsed())
     }
 
     /// The request id as text; zeros before there is one.

@@ -81,7 +81,7 @@ impl Gateway {
 
     /// Everything up to a permit. `Ok(true)` when the request has been answered.
     async fn handle(&self, session: &mut Session, ctx: &mut Context) -> pingora::Result<bool> {
-        let connection = state_of(&session.downstream_session);
+        let connection = state_of(&session.downstream_session).cloned();
         let connection = connection
             .ok_or_else(|| Error::explain(ErrorType::InternalError, "no connection state"))?;
         let running = self.0.running.load_full();
@@ -200,10 +200,11 @@ impl Gateway {
 
 #[async_trait]
 impl ProxyHttp for Gateway {
-    type CTX = Context;
+    /// Boxed, because Pingora moves it from future to future.
+    type CTX = Box<Context>;
 
-    fn new_ctx(&self) -> Context {
-        Context::new(self.0.metrics.clone())
+    fn new_ctx(&self) -> Box<Context> {
+        Box::new(Context::new(self.0.metrics.clone()))
     }
 
     /// No modules: nothing of ours is compressed or rewritten behind our back.
@@ -212,7 +213,7 @@ impl ProxyHttp for Gateway {
     async fn request_filter(
         &self,
         session: &mut Session,
-        ctx: &mut Context,
+        ctx: &mut Box<Context>,
     ) -> pingora::Result<bool> {
         let id = PublicId::generate(&self.0.random);
         ctx.begin(id, self.0.drain.admitted());
@@ -221,15 +222,17 @@ impl ProxyHttp for Gateway {
         if old || self.0.drain.is_draining() {
             session.set_keepalive(None);
         }
-        // Pingora waits for ever for a client that does not read, and its upstream with it.
-        session.set_write_timeout(Some(STALLED));
+        if session.is_http2() {
+            // A stream may stall on a connection that does not; HTTP/1 is timed by the guard.
+            session.set_write_timeout(Some(STALLED));
+        }
         self.handle(session, ctx).await
     }
 
     async fn upstream_peer(
         &self,
         _session: &mut Session,
-        ctx: &mut Context,
+        ctx: &mut Box<Context>,
     ) -> pingora::Result<Box<HttpPeer>> {
         let permit = ctx
             .permit()
@@ -257,7 +260,7 @@ impl ProxyHttp for Gateway {
         &self,
         _session: &mut Session,
         request: &mut RequestHeader,
-        ctx: &mut Context,
+        ctx: &mut Box<Context>,
     ) -> pingora::Result<()> {
         finish_request(request, ctx)
     }
@@ -267,7 +270,7 @@ impl ProxyHttp for Gateway {
         session: &mut Session,
         body: &mut Option<Bytes>,
         _end: bool,
-        ctx: &mut Context,
+        ctx: &mut Box<Context>,
     ) -> pingora::Result<()> {
         let length = body.as_ref().map_or(0, Bytes::len) as u64;
         if let Some(left) = &mut ctx.body_left {
@@ -287,7 +290,7 @@ impl ProxyHttp for Gateway {
         &self,
         session: &mut Session,
         response: &mut ResponseHeader,
-        ctx: &mut Context,
+        ctx: &mut Box<Context>,
     ) -> pingora::Result<()> {
         if response.status == http::StatusCode::SWITCHING_PROTOCOLS {
             // No upgrade is ever asked of a service, so none can be agreed to.
@@ -312,7 +315,7 @@ impl ProxyHttp for Gateway {
         &self,
         _session: &mut Session,
         _peer: &HttpPeer,
-        ctx: &mut Context,
+        ctx: &mut Box<Context>,
         mut error: Box<Error>,
     ) -> Box<Error> {
         error.set_retry(
@@ -327,7 +330,7 @@ impl ProxyHttp for Gateway {
         &self,
         session: &mut Session,
         error: &Error,
-        ctx: &mut Context,
+        ctx: &mut Box<Context>,
     ) -> FailToProxy {
         let status = status_of(error);
         // Only what kind of failure it was: the rest may quote what a service sent, secrets included.
@@ -366,7 +369,7 @@ impl ProxyHttp for Gateway {
         }
     }
 
-    async fn logging(&self, session: &mut Session, _error: Option<&Error>, ctx: &mut Context) {
+    async fn logging(&self, session: &mut Session, _error: Option<&Error>, ctx: &mut Box<Context>) {
         let status = session
             .response_written()
             .map_or(0, |head| head.status.as_u16());
@@ -375,7 +378,7 @@ impl ProxyHttp for Gateway {
     }
 
     /// Failures are logged in `fail_to_proxy`, once.
-    fn suppress_error_log(&self, _session: &Session, _ctx: &Context, _error: &Error) -> bool {
+    fn suppress_error_log(&self, _session: &Session, _ctx: &Box<Context>, _error: &Error) -> bool {
         true
     }
 }

@@ -1,7 +1,9 @@
 //! One request: cancellable, so that it ends with the session it rests on.
 
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
+use std::task::Poll;
 
 use async_trait::async_trait;
 use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp};
@@ -20,7 +22,7 @@ tokio::task_local! {
     static CURRENT: Arc<Cut>;
 }
 
-/// What may cut the current request short: nothing, or the end of a session.
+/// What may cut the current HTTP/2 request short: nothing, or the end of a session.
 #[derive(Debug, Default)]
 pub struct Cut(OnceLock<CancellationToken>);
 
@@ -31,10 +33,16 @@ pub struct Requests {
     limits: Limits,
 }
 
+/// A request under way.
+type Running<'a> = Pin<Box<dyn Future<Output = Option<ReusedHttpStream>> + Send + 'a>>;
+
 /// Ends the current request when `token` is cancelled. Outside a request there is nothing to end.
-pub fn cut_when(token: &CancellationToken) {
-    // No request is known twice; the first session it was judged by stays the one it rests on.
-    let _ = CURRENT.try_with(|cut| cut.0.set(token.clone()));
+pub fn cut_when(session: &ServerSession, token: &CancellationToken) {
+    match state_of(session) {
+        Some(state) if !session.is_http2() => state.cut_when(token),
+        // No request is known twice; the first session it was judged by stays the one it rests on.
+        _ => drop(CURRENT.try_with(|cut| cut.0.set(token.clone()))),
+    }
 }
 
 impl Requests {
@@ -55,38 +63,34 @@ impl Requests {
 
 #[async_trait]
 impl HttpServerApp for Requests {
-    async fn process_new_http(
-        self: &Arc<Self>,
+    /// Not an `async fn`: the session would be moved once more, and room for it kept, in a future around
+    /// Pingora's own.
+    fn process_new_http<'a, 'b, 'c>(
+        self: &'a Arc<Self>,
         session: ServerSession,
-        shutdown: &ShutdownWatch,
-    ) -> Option<ReusedHttpStream> {
-        let state = state_of(&session);
-        if let Some(state) = &state {
-            state.begin_request();
+        shutdown: &'b ShutdownWatch,
+    ) -> Running<'c>
+    where
+        'a: 'c,
+        'b: 'c,
+        Self: 'c,
+    {
+        let state = state_of(&session).cloned();
+        match state {
+            Some(state) if !session.is_http2() => {
+                state.begin_request();
+                let mut request = self.proxy.process_new_http(session, shutdown);
+                Box::pin(poll_fn(move |cx| match request.as_mut().poll(cx) {
+                    Poll::Pending => state.poll_cut(cx).map(|()| None),
+                    reused @ Poll::Ready(_) => reused,
+                }))
+            }
+            _ => {
+                let cut = Arc::new(Cut::default());
+                let request = self.proxy.process_new_http(session, shutdown);
+                Box::pin(until_cut(CURRENT.scope(Arc::clone(&cut), request), cut))
+            }
         }
-        let cut = Arc::new(Cut::default());
-        let request = CURRENT.scope(
-            Arc::clone(&cut),
-            self.proxy.process_new_http(session, shutdown),
-        );
-        let mut request = std::pin::pin!(request);
-        let mut ended: Option<Pin<Box<dyn Future<Output = ()> + Send>>> = None;
-        std::future::poll_fn(|cx| {
-            use std::task::Poll;
-            if let Poll::Ready(reused) = request.as_mut().poll(cx) {
-                return Poll::Ready(reused);
-            }
-            if ended.is_none()
-                && let Some(token) = cut.0.get()
-            {
-                ended = Some(Box::pin(token.clone().cancelled_owned()));
-            }
-            match ended.as_mut().map(|ended| ended.as_mut().poll(cx)) {
-                Some(Poll::Ready(())) => Poll::Ready(None),
-                _ => Poll::Pending,
-            }
-        })
-        .await
     }
 
     fn h2_options(&self) -> Option<H2Options> {
@@ -105,15 +109,32 @@ impl HttpServerApp for Requests {
     }
 }
 
+/// An HTTP/2 request, which has neighbours on its connection: what cuts it short is known to it alone.
+async fn until_cut<R>(request: impl Future<Output = Option<R>>, cut: Arc<Cut>) -> Option<R> {
+    let mut request = std::pin::pin!(request);
+    let mut ended: Option<Pin<Box<dyn Future<Output = ()> + Send>>> = None;
+    poll_fn(|cx| {
+        if let Poll::Ready(reused) = request.as_mut().poll(cx) {
+            return Poll::Ready(reused);
+        }
+        if ended.is_none()
+            && let Some(token) = cut.0.get()
+        {
+            ended = Some(Box::pin(token.clone().cancelled_owned()));
+        }
+        match ended.as_mut().map(|ended| ended.as_mut().poll(cx)) {
+            Some(Poll::Ready(())) => Poll::Ready(None),
+            _ => Poll::Pending,
+        }
+    })
+    .await
+}
+
 /// The state of the connection that a request came on.
 #[must_use]
-pub fn state_of(session: &ServerSession) -> Option<Arc<ConnState>> {
+pub fn state_of(session: &ServerSession) -> Option<&Arc<ConnState>> {
     let digest = session.digest()?.proxy_digest.as_ref()?;
-    digest
-        .user_data
-        .as_ref()?
-        .downcast_ref::<Arc<ConnState>>()
-        .cloned()
+    digest.user_data.as_ref()?.downcast_ref::<Arc<ConnState>>()
 }
 
 /// What a listener hands its connections to.

@@ -98,7 +98,7 @@ impl Gateway {
                 .remove_header(&http::header::AUTHORIZATION);
         }
         if let Some(live) = live {
-            cut_when(live.ended());
+            cut_when(&session.downstream_session, live.ended());
             ctx.session = Some(live);
         }
         match decision.verdict {

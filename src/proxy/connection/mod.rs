@@ -6,43 +6,27 @@
 //! counted and logged like every other request; see [`super::gateway`].
 
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BytesMut};
-use http::HeaderValue;
 use pingora::http::ResponseHeader;
 use pingora::protocols::raw_connect::ProxyDigest;
 use pingora::protocols::{ALPN, Stream};
 use tokio::io::{AsyncRead, AsyncWrite, BufWriter, ReadBuf};
-use tokio::time::{Duration, Instant, Sleep, sleep_until};
 use tokio_util::io::poll_read_buf;
 
+mod patience;
+mod state;
 mod stream;
 
 use crate::proxy::settings::Limits;
 use crate::proxy::wire::body::Body;
 use crate::proxy::wire::h2::Frames;
 use crate::proxy::wire::head::{HeadFault, Scanner, check};
-
-/// What the filters may know of the connection that a request came on.
-#[derive(Debug)]
-pub struct ConnState {
-    /// The other end of the socket.
-    pub peer: SocketAddr,
-    /// Its address as a header carries it; asked for by each request.
-    pub peer_header: HeaderValue,
-    /// Whether the socket speaks TLS.
-    pub tls: bool,
-    /// The name the client asked for in the TLS handshake.
-    pub server_name: Option<Box<str>>,
-    refusal: Mutex<Option<HeadFault>>,
-    /// Set when a request begins, so that the guard lets its head through.
-    next: AtomicBool,
-}
+use patience::Patience;
+pub use state::ConnState;
 
 /// A stream whose bytes are checked on the way in.
 pub struct Guard {
@@ -58,8 +42,8 @@ pub struct Guard {
     /// How much of the inbox has been approved.
     approved: usize,
     phase: Phase,
-    deadline: Option<Pin<Box<Sleep>>>,
-    /// Between two requests: the deadline is that of an idle connection, not of a head.
+    patience: Patience,
+    /// Between two requests: the limit is that of an idle connection, not of a head.
     idle: bool,
 }
 
@@ -79,44 +63,8 @@ const SEGMENT: usize = 1460;
 /// How much is read at once: enough for most heads, and for uploads not to be slowed.
 const READ: usize = 16 * 1024;
 
-/// How long a connection may idle between requests; Pingora sets no limit after the first.
-const KEEP_ALIVE: Duration = Duration::from_mins(1);
-
 /// What stands in for a refused head. It is answered before anything looks at it.
 const STAND_IN: &[u8] = b"GET / HTTP/1.1\r\nHost: refused.invalid\r\nConnection: close\r\n\r\n";
-
-impl ConnState {
-    /// A connection from `peer`.
-    #[must_use]
-    pub fn new(peer: SocketAddr, tls: bool, server_name: Option<Box<str>>) -> Arc<Self> {
-        let text = peer.ip().to_canonical().to_string();
-        Arc::new(Self {
-            peer,
-            // The text of an address is always a header value.
-            peer_header: HeaderValue::from_str(&text)
-                .unwrap_or(HeaderValue::from_static("unknown")),
-            tls,
-            server_name,
-            refusal: Mutex::default(),
-            next: AtomicBool::new(false),
-        })
-    }
-
-    /// The fault for which the head of the current request was refused.
-    #[must_use]
-    pub fn refusal(&self) -> Option<HeadFault> {
-        *self.refusal.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// A request begins: the guard may let a head through.
-    pub fn begin_request(&self) {
-        self.next.store(true, Ordering::Release);
-    }
-
-    fn refuse(&self, fault: HeadFault) {
-        *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault);
-    }
-}
 
 impl Guard {
     /// Guards a stream. `h2` says that TLS agreed on HTTP/2.
@@ -136,7 +84,7 @@ impl Guard {
             inbox: BytesMut::new(),
             approved: 0,
             phase,
-            deadline: None,
+            patience: Patience::default(),
             idle: false,
         };
         // Silence counts, too: a new connection owes its first head, or its preface, in time.
@@ -145,25 +93,7 @@ impl Guard {
     }
 
     fn arm(&mut self) {
-        self.arm_for(self.limits.head_timeout);
-    }
-
-    fn arm_for(&mut self, limit: Duration) {
-        if self.deadline.is_none() {
-            self.deadline = Some(Box::pin(sleep_until(Instant::now() + limit)));
-        }
-    }
-
-    fn check_deadline(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        let over = self
-            .deadline
-            .as_mut()
-            .is_some_and(|deadline| deadline.as_mut().poll(cx).is_ready());
-        if over {
-            Err(io::ErrorKind::TimedOut.into())
-        } else {
-            Ok(())
-        }
+        self.patience.arm(self.limits.head_timeout);
     }
 
     /// Reads from the socket into the inbox; how many bytes, where none is the end.
@@ -227,17 +157,12 @@ impl Guard {
     /// Nothing more has come: between requests for as long as a connection may idle, within a head until it
     /// is due.
     fn wait(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        let begun = !self.inbox.is_empty();
-        if begun && std::mem::take(&mut self.idle) {
-            self.deadline = None;
+        if self.idle && self.inbox.is_empty() {
+            return self.patience.check_rest(cx);
         }
-        let limit = if self.idle {
-            KEEP_ALIVE
-        } else {
-            self.limits.head_timeout
-        };
-        self.arm_for(limit);
-        self.check_deadline(cx)
+        self.idle = false;
+        self.arm();
+        self.patience.check(cx)
     }
 
     fn approve_head(&mut self, length: usize) -> Progress {
@@ -245,8 +170,8 @@ impl Guard {
         match check(head, &self.limits) {
             Err(fault) => self.replace_head(fault),
             Ok(framing) => {
-                self.deadline = None;
-                self.state.next.store(false, Ordering::Release);
+                self.patience.disarm();
+                self.state.take_head();
                 self.approved = length;
                 let body = Body::new(framing);
                 self.phase = if body.is_done() {
@@ -260,7 +185,7 @@ impl Guard {
     }
 
     fn replace_head(&mut self, fault: HeadFault) -> Progress {
-        self.deadline = None;
+        self.patience.disarm();
         self.state.refuse(fault);
         self.inbox.clear();
         self.inbox.extend_from_slice(STAND_IN);
@@ -270,7 +195,7 @@ impl Guard {
     }
 
     fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Progress>> {
-        if self.state.next.load(Ordering::Acquire) {
+        if self.state.wants_head() {
             // Somebody is about to read the rest of a body as a request.
             return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
         }
@@ -293,9 +218,10 @@ impl Guard {
 
     /// Between the end of a request and the end of its answer: listens for the client's leaving only.
     fn poll_answering(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Progress>> {
-        if self.state.next.swap(false, Ordering::AcqRel) {
+        if self.state.take_head() {
             self.phase = Phase::Head(Scanner::default());
             self.idle = true;
+            self.patience.rest();
             return Poll::Ready(Ok(Progress::Again));
         }
         self.send_what_waits(cx)?;
@@ -311,7 +237,7 @@ impl Guard {
     }
 
     fn poll_h2(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        self.check_deadline(cx)?;
+        self.patience.check(cx)?;
         let before = buffer.filled().len();
         if self.inbox.is_empty() {
             ready!(inner(&mut self.inner)?.poll_read(cx, buffer))?;
@@ -332,7 +258,7 @@ impl Guard {
         let rested = frames.advance(bytes);
         let under_way = !frames.at_rest();
         if rested {
-            self.deadline = None;
+            self.patience.disarm();
         }
         if under_way {
             self.arm();

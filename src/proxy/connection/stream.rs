@@ -52,11 +52,21 @@ impl AsyncWrite for Guard {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        inner(&mut self.inner)?.poll_write(cx, bytes)
+        let written = inner(&mut self.inner)?.poll_write(cx, bytes);
+        self.note_written(cx, written, bytes.len())
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        inner(&mut self.inner)?.poll_flush(cx)
+        match inner(&mut self.inner)?.poll_flush(cx) {
+            Poll::Pending => {
+                self.patience.check_written(cx)?;
+                Poll::Pending
+            }
+            flushed @ Poll::Ready(_) => {
+                self.patience.written();
+                flushed
+            }
+        }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -68,13 +78,32 @@ impl AsyncWrite for Guard {
         cx: &mut Context<'_>,
         pieces: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        inner(&mut self.inner)?.poll_write_vectored(cx, pieces)
+        let length = pieces.iter().map(|piece| piece.len()).sum();
+        let written = inner(&mut self.inner)?.poll_write_vectored(cx, pieces);
+        self.note_written(cx, written, length)
     }
 
     fn is_write_vectored(&self) -> bool {
         self.inner
             .as_ref()
             .is_some_and(AsyncWrite::is_write_vectored)
+    }
+}
+
+impl Guard {
+    /// A client that reads too slowly to take a piece whole is given as long as one that does not read.
+    fn note_written(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<io::Result<usize>>,
+        length: usize,
+    ) -> Poll<io::Result<usize>> {
+        match written {
+            Poll::Pending => self.patience.check_written(cx)?,
+            Poll::Ready(Ok(taken)) if taken == length => self.patience.written(),
+            Poll::Ready(_) => {}
+        }
+        written
     }
 }
 
@@ -127,7 +156,7 @@ impl Peek for Guard {
                 if !possible || prefix == H2_PREFACE.len() {
                     return Poll::Ready(Ok(possible));
                 }
-                self.check_deadline(cx)?;
+                self.patience.check(cx)?;
                 if ready!(self.fill(cx))? == 0 {
                     return Poll::Ready(Err(io::Error::from(io::ErrorKind::UnexpectedEof)));
                 }

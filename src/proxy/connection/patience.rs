@@ -1,0 +1,144 @@
+//! How long a guard waits: for the rest of a head, for the next request, for a client to read.
+//!
+//! Apart, because a timer for each request would cost more than all of a request's checks: one that is due is
+//! made only when something has to be waited for, and an idle connection is timed by ticks that go on from
+//! one request to the next.
+
+use std::io;
+use std::pin::Pin;
+use std::task::Context;
+
+use tokio::time::{Duration, Instant, Sleep, sleep};
+
+/// The timers of one connection.
+#[derive(Debug, Default)]
+pub(super) struct Patience {
+    /// What has begun is due by then.
+    due: Timer,
+    /// What was written must have been taken by then.
+    taken: Timer,
+    tick: Timer,
+    /// Ticks heard since the connection became idle.
+    ticks: u32,
+}
+
+/// A timer that may not be needed.
+#[derive(Debug, Default)]
+struct Timer(Option<Pin<Box<Sleep>>>);
+
+/// How long a connection may idle between requests, a tick more or less; Pingora sets no limit after the
+/// first.
+const KEEP_ALIVE: Duration = Duration::from_mins(1);
+const TICKS: u32 = 4;
+
+/// How long a client may leave an answer unread; Pingora would wait for ever, and its upstream with it.
+const STALLED: Duration = Duration::from_mins(1);
+
+impl Patience {
+    /// Something is due within `limit` from now, unless it was due before.
+    pub(super) fn arm(&mut self, limit: Duration) {
+        self.due.arm(limit);
+    }
+
+    /// What was due has come.
+    pub(super) fn disarm(&mut self) {
+        self.due.0 = None;
+    }
+
+    /// Fails when what is due has not come.
+    pub(super) fn check(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        self.due.check(cx)
+    }
+
+    /// A request was answered, and the next one has not begun.
+    pub(super) fn rest(&mut self) {
+        self.ticks = 0;
+    }
+
+    /// Fails when the connection has idled for too long.
+    pub(super) fn check_rest(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        const TICK: Duration = Duration::from_secs(KEEP_ALIVE.as_secs() / TICKS as u64);
+        let tick = self.tick.arm(TICK);
+        while tick.as_mut().poll(cx).is_ready() {
+            // The first may have begun before the connection was idle.
+            self.ticks += 1;
+            if self.ticks > TICKS {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            tick.as_mut().reset(Instant::now() + TICK);
+        }
+        Ok(())
+    }
+
+    /// The client has taken what was written.
+    pub(super) fn written(&mut self) {
+        self.taken.0 = None;
+    }
+
+    /// Fails when the client has not taken what was written for too long.
+    pub(super) fn check_written(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        self.taken.arm(STALLED);
+        self.taken.check(cx)
+    }
+}
+
+impl Timer {
+    fn arm(&mut self, limit: Duration) -> &mut Pin<Box<Sleep>> {
+        self.0.get_or_insert_with(|| Box::pin(sleep(limit)))
+    }
+
+    fn check(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        let over = self
+            .0
+            .as_mut()
+            .is_some_and(|timer| timer.as_mut().poll(cx).is_ready());
+        if over {
+            Err(io::ErrorKind::TimedOut.into())
+        } else {
+            Ok(())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::poll_fn;
+    use std::task::Poll;
+
+    async fn idle_until_closed(patience: &mut Patience) -> Duration {
+        let begun = Instant::now();
+        patience.rest();
+        poll_fn(|cx| match patience.check_rest(cx) {
+            Ok(()) => Poll::Pending,
+            Err(_) => Poll::Ready(()),
+        })
+        .await;
+        begun.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn b_04_an_idle_connection_is_closed_after_a_minute_or_a_tick_more() {
+        let mut patience = Patience::default();
+        for busy in [0, 7, 100] {
+            tokio::time::sleep(Duration::from_secs(busy)).await;
+            let idle = idle_until_closed(&mut patience).await.as_secs();
+            assert!((60..=76).contains(&idle), "{idle} s after {busy} s");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn b_04_a_client_that_does_not_read_is_not_waited_for() {
+        let mut patience = Patience::default();
+        let mut stall = async |limit| {
+            let waited = poll_fn(|cx| match patience.check_written(cx) {
+                Ok(()) => Poll::<()>::Pending,
+                Err(_) => Poll::Ready(()),
+            });
+            let over = tokio::time::timeout(Duration::from_secs(limit), waited).await;
+            patience.written();
+            over.is_ok()
+        };
+        assert!(!stall(59).await && !stall(59).await && stall(61).await);
+    }
+}

@@ -1,0 +1,186 @@
+//! What the filters may know of the connection that a request came on, and what may cut that request short.
+//!
+//! Apart from the guard, because requests see this and never the bytes.
+
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+
+use http::HeaderValue;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+
+use crate::proxy::wire::head::HeadFault;
+
+/// What the filters may know of the connection that a request came on.
+#[derive(Debug)]
+pub struct ConnState {
+    /// The other end of the socket.
+    pub peer: SocketAddr,
+    /// Its address as a header carries it; asked for by each request.
+    pub peer_header: HeaderValue,
+    /// Whether the socket speaks TLS.
+    pub tls: bool,
+    /// The name the client asked for in the TLS handshake.
+    pub server_name: Option<Box<str>>,
+    refusal: Mutex<Option<HeadFault>>,
+    /// Set when a request begins, so that the guard lets its head through.
+    next: AtomicBool,
+    cut: Mutex<Option<Cut>>,
+}
+
+/// The session that requests of this connection rest on. It is listened to for as long as the connection
+/// lasts and the session stays the same, because the next request is usually of the same session.
+struct Cut {
+    token: CancellationToken,
+    ended: Pin<Box<WaitForCancellationFutureOwned>>,
+    /// Whether the request that is under way rests on it.
+    current: bool,
+    /// Whether the end wakes the task that is at work on this request.
+    heard: bool,
+}
+
+impl ConnState {
+    /// A connection from `peer`.
+    #[must_use]
+    pub fn new(peer: SocketAddr, tls: bool, server_name: Option<Box<str>>) -> Arc<Self> {
+        let text = peer.ip().to_canonical().to_string();
+        Arc::new(Self {
+            peer,
+            // The text of an address is always a header value.
+            peer_header: HeaderValue::from_str(&text)
+                .unwrap_or(HeaderValue::from_static("unknown")),
+            tls,
+            server_name,
+            refusal: Mutex::default(),
+            next: AtomicBool::new(false),
+            cut: Mutex::default(),
+        })
+    }
+
+    /// The fault for which the head of the current request was refused.
+    #[must_use]
+    pub fn refusal(&self) -> Option<HeadFault> {
+        *self.refusal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A request begins: the guard may let a head through. It rests on nothing yet.
+    pub fn begin_request(&self) {
+        self.next.store(true, Ordering::Release);
+        if let Some(cut) = &mut *self.cut() {
+            cut.current = false;
+        }
+    }
+
+    /// Ends the current request when `token` is cancelled. For HTTP/1, which has one request at a time.
+    pub fn cut_when(&self, token: &CancellationToken) {
+        let mut cut = self.cut();
+        match &mut *cut {
+            Some(same) if same.token == *token => {
+                same.current = true;
+                same.heard = false;
+            }
+            other => {
+                *other = Some(Cut {
+                    token: token.clone(),
+                    ended: Box::pin(token.clone().cancelled_owned()),
+                    current: true,
+                    heard: false,
+                });
+            }
+        }
+    }
+
+    /// Ready when the current request must end.
+    pub fn poll_cut(&self, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut *self.cut() {
+            Some(cut) if cut.current => cut.poll(cx),
+            _ => Poll::Pending,
+        }
+    }
+
+    pub(super) fn refuse(&self, fault: HeadFault) {
+        *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault);
+    }
+
+    /// Whether a request waits for its head.
+    pub(super) fn wants_head(&self) -> bool {
+        self.next.load(Ordering::Acquire)
+    }
+
+    /// The head that was waited for is there, or about to be read; whether one was waited for.
+    pub(super) fn take_head(&self) -> bool {
+        self.next.swap(false, Ordering::AcqRel)
+    }
+
+    fn cut(&self) -> MutexGuard<'_, Option<Cut>> {
+        self.cut.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Cut {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.token.is_cancelled() {
+            return Poll::Ready(());
+        }
+        if self.heard {
+            return Poll::Pending;
+        }
+        self.heard = true;
+        self.ended.as_mut().poll(cx)
+    }
+}
+
+impl std::fmt::Debug for Cut {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cut")
+            .field("current", &self.current)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::poll_fn;
+
+    fn state() -> Arc<ConnState> {
+        ConnState::new(([127, 0, 0, 1], 1).into(), false, None)
+    }
+
+    #[tokio::test]
+    async fn a_request_is_cut_by_its_own_session_only() {
+        let (state, token) = (state(), CancellationToken::new());
+        let is_cut = || poll_fn(|cx| Poll::Ready(state.poll_cut(cx).is_ready()));
+        state.begin_request();
+        state.cut_when(&token);
+        assert!(!is_cut().await);
+        state.begin_request();
+        token.cancel();
+        assert!(!is_cut().await, "the next request rests on nothing");
+        state.cut_when(&token);
+        assert!(is_cut().await);
+        state.cut_when(&CancellationToken::new());
+        assert!(!is_cut().await);
+    }
+
+    #[tokio::test]
+    async fn c_16_the_end_is_heard_in_every_request_of_a_session() {
+        let (state, token) = (state(), CancellationToken::new());
+        for _ in 0..2 {
+            state.begin_request();
+            state.cut_when(&token);
+            assert!(poll_fn(|cx| Poll::Ready(state.poll_cut(cx).is_pending())).await);
+        }
+        let waiting = tokio::spawn({
+            let state = Arc::clone(&state);
+            async move { poll_fn(|cx| state.poll_cut(cx)).await }
+        });
+        // Another task took the connection over: it is woken, too, once it has listened.
+        state.cut_when(&token);
+        tokio::task::yield_now().await;
+        token.cancel();
+        waiting.await.unwrap();
+    }
+}
