@@ -90,8 +90,7 @@ fn initial(name: &str) -> u128 {
 /// service is known to fold names (CGI bridges turn any other character into `_`).
 #[must_use]
 pub fn fold(name: &str) -> Cow<'_, str> {
-    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    if name.bytes().all(plain) && !name.contains("--") {
+    if is_folded(name) {
         return Cow::Borrowed(name);
     }
     let mut folded = String::with_capacity(name.len());
@@ -103,6 +102,15 @@ pub fn fold(name: &str) -> Cow<'_, str> {
         }
     }
     Cow::Owned(folded)
+}
+
+fn is_folded(name: &str) -> bool {
+    let mut before = 0;
+    name.bytes().all(|byte| {
+        let run = byte == b'-' && before == b'-';
+        before = byte;
+        !run && (byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+    })
 }
 
 /// One header value from items: joined by commas; `%`, `,`, controls and everything outside ASCII are

@@ -104,7 +104,10 @@ pub fn admit(
     {
         return Err(HeadFault::Expectation.into());
     }
-    let host = effective_host(request)?;
+    let host = match connection.take_host() {
+        Some(host) => host,
+        None => effective_host(request)?,
+    };
     let site = running
         .snapshot
         .site_of(&host)

@@ -305,7 +305,8 @@ impl ProxyHttp for Gateway {
         response.set_version(http::Version::HTTP_11);
         headers::strip_answer(response);
         match &ctx.id_header {
-            Some(id) => response.insert_header(headers::REQUEST_ID, id.clone()),
+            // By its text: Pingora would make a copy of a name.
+            Some(id) => response.insert_header("x-request-id", id.clone()),
             None => Ok(()),
         }
     }

@@ -24,7 +24,7 @@ mod stream;
 use crate::proxy::settings::Limits;
 use crate::proxy::wire::body::Body;
 use crate::proxy::wire::h2::Frames;
-use crate::proxy::wire::head::{HeadFault, Scanner, check};
+use crate::proxy::wire::head::{Head, HeadFault, Scanner, check};
 use patience::Patience;
 pub use state::ConnState;
 
@@ -169,7 +169,8 @@ impl Guard {
         let head = self.inbox.get(..length).unwrap_or_default();
         match check(head, &self.limits) {
             Err(fault) => self.replace_head(fault),
-            Ok(framing) => {
+            Ok(Head { framing, host }) => {
+                self.state.note_host(host);
                 self.patience.disarm();
                 self.state.take_head();
                 self.approved = length;

@@ -11,6 +11,7 @@ use std::task::{Context, Poll};
 use http::HeaderValue;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
+use crate::base::net::Host;
 use crate::proxy::wire::head::HeadFault;
 
 /// What the filters may know of the connection that a request came on.
@@ -25,6 +26,8 @@ pub struct ConnState {
     /// The name the client asked for in the TLS handshake.
     pub server_name: Option<Box<str>>,
     refusal: Mutex<Option<HeadFault>>,
+    /// The host of the head that was let through last, until it is asked for.
+    host: Mutex<Option<Host>>,
     /// Set when a request begins, so that the guard lets its head through.
     next: AtomicBool,
     cut: Mutex<Option<Cut>>,
@@ -54,6 +57,7 @@ impl ConnState {
             tls,
             server_name,
             refusal: Mutex::default(),
+            host: Mutex::default(),
             next: AtomicBool::new(false),
             cut: Mutex::default(),
         })
@@ -63,6 +67,18 @@ impl ConnState {
     #[must_use]
     pub fn refusal(&self) -> Option<HeadFault> {
         *self.refusal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The one host of the current HTTP/1 request, as the guard read it; once.
+    pub fn take_host(&self) -> Option<Host> {
+        self.host
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+    }
+
+    pub(super) fn note_host(&self, host: Host) {
+        *self.host.lock().unwrap_or_else(PoisonError::into_inner) = Some(host);
     }
 
     /// A request begins: the guard may let a head through. It rests on nothing yet.

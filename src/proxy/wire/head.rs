@@ -25,6 +25,15 @@ pub enum Framing {
     Chunked,
 }
 
+/// A sound head.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// How the body is delimited.
+    pub framing: Framing,
+    /// The one host that is asked.
+    pub host: Host,
+}
+
 /// Why a head is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HeadFault {
@@ -116,12 +125,11 @@ impl Scanner {
     }
 }
 
-/// Checks a whole head, from its first byte to the empty line that ends it, and says how its body is
-/// delimited.
+/// Checks a whole head, from its first byte to the empty line that ends it.
 ///
 /// # Errors
 /// The first fault that is found.
-pub fn check(head: &[u8], limits: &Limits) -> Result<Framing, HeadFault> {
+pub fn check(head: &[u8], limits: &Limits) -> Result<Head, HeadFault> {
     // One empty line before a request is to be ignored (RFC 9112 section 2.2).
     let head = head.strip_prefix(b"\r\n").unwrap_or(head);
     if head.len() > limits.head {
@@ -139,7 +147,7 @@ pub fn check(head: &[u8], limits: &Limits) -> Result<Framing, HeadFault> {
             return Err(HeadFault::TooManyFields);
         }
     }
-    fields.framing()
+    fields.head()
 }
 
 /// Lines between CRLFs; the scanner has made sure that there are no others.
@@ -215,7 +223,7 @@ fn is_uri(target: &[u8]) -> bool {
 struct Fields {
     version: Version,
     count: usize,
-    hosts: usize,
+    host: Option<Host>,
     length: Option<u64>,
     chunked: bool,
 }
@@ -231,10 +239,10 @@ impl Fields {
         }
         let value = value.get(1..).unwrap_or_default();
         // Without an early end, so that many bytes are looked at at once.
-        let controls = value.iter().fold(false, |found, &byte| {
-            found | (byte < b' ') & (byte != b'\t') | (byte == 0x7f)
+        let controls = value.iter().fold(0, |found, &byte| {
+            found | u8::from((byte < b' ' && byte != b'\t') || byte == 0x7f)
         });
-        if controls {
+        if controls != 0 {
             return Err(HeadFault::Field);
         }
         self.count += 1;
@@ -257,9 +265,11 @@ impl Fields {
             }
             self.chunked = true;
         } else if name.eq_ignore_ascii_case(b"host") {
-            self.hosts += 1;
             let text = std::str::from_utf8(value).map_err(|_| HeadFault::Host)?;
-            Host::parse_authority(text).map_err(|_| HeadFault::Host)?;
+            let (host, _) = Host::parse_authority(text).map_err(|_| HeadFault::Host)?;
+            if self.host.replace(host).is_some() {
+                return Err(HeadFault::Host);
+            }
         } else if name.eq_ignore_ascii_case(b"expect")
             && !value.eq_ignore_ascii_case(b"100-continue")
         {
@@ -268,16 +278,15 @@ impl Fields {
         Ok(())
     }
 
-    fn framing(&self) -> Result<Framing, HeadFault> {
-        if self.hosts != 1 {
-            return Err(HeadFault::Host);
-        }
-        match (self.length, self.chunked) {
-            (Some(_), true) => Err(HeadFault::Framing),
-            (None, true) => Ok(Framing::Chunked),
-            (None | Some(0), false) => Ok(Framing::Empty),
-            (Some(length), false) => Ok(Framing::Length(length)),
-        }
+    fn head(self) -> Result<Head, HeadFault> {
+        let host = self.host.ok_or(HeadFault::Host)?;
+        let framing = match (self.length, self.chunked) {
+            (Some(_), true) => return Err(HeadFault::Framing),
+            (None, true) => Framing::Chunked,
+            (None | Some(0), false) => Framing::Empty,
+            (Some(length), false) => Framing::Length(length),
+        };
+        Ok(Head { framing, host })
     }
 }
 

@@ -9,7 +9,7 @@ use HeadFault::{
 fn outcome(head: &[u8]) -> Result<Framing, HeadFault> {
     let end = Scanner::default().advance(head)?.ok_or(LineEnd)?;
     assert_eq!(end, head.len(), "{}", head.escape_ascii());
-    check(head, &Limits::DEFAULT)
+    check(head, &Limits::DEFAULT).map(|head| head.framing)
 }
 
 fn with(fields: &str) -> Result<Framing, HeadFault> {
