@@ -41,8 +41,10 @@ fn s_20_lengths() {
         // A length of 0 is a whole request as soon as its head is there; nothing of the body may follow it.
         let empty =
             more == [("content-length", "0")] && seen.iter().all(|seen| seen.body.is_empty());
+        // So its answer may overtake the frame that is too many, which comes in a packet of its own.
+        let overtaken = empty && seen.len() == 1 && outcome.status() == Some(200);
         assert!(
-            outcome.is_malformed() && (seen.is_empty() || empty),
+            overtaken || outcome.is_malformed() && (seen.is_empty() || empty),
             "{more:?}: {outcome:?} {seen:?}"
         );
     }
