@@ -244,9 +244,9 @@ pub(super) const OTHER: &[(&str, &str)] = &[
              4 : not supported yet: 'clients'",
     ),
     (
-        "defaults: { to: wab, auth: [jwt, sesion] }",
+        "defaults: { to: wab, auth: [mtls, sesion] }",
         "3 defaults.to: unknown upstream: 'wab'
-             3 defaults.auth[0]: not supported yet: 'jwt'
+             3 defaults.auth[0]: not supported yet: 'mtls'
              3 defaults.auth[1]: unknown method: 'sesion'",
     ),
     (

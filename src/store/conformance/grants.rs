@@ -7,7 +7,7 @@ use super::{Opened, at, made, names, new_user, on_every_db, together};
 use crate::base::id::UserId;
 use crate::base::name::RoleName;
 use crate::store::DeleteError;
-use crate::store::roles::{RoleChange, RoleError, Standing};
+use crate::store::roles::{RoleChange, RoleError, Standing, StoredPermission};
 use crate::store::users::{UserChange, UserError};
 
 on_every_db! {
@@ -215,5 +215,5 @@ async fn permissions_are_declared_once(opened: &Opened) {
     let list = roles.permissions().await.unwrap();
     let names: Vec<_> = list.iter().map(|it| it.permission.as_str()).collect();
     assert_eq!(names, ["a:b", "c:d"]);
-    assert_eq!(list[0], made);
+    assert_eq!(list[0], StoredPermission { roles: 1, ..made });
 }
