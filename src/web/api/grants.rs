@@ -25,7 +25,7 @@ use super::user::UserOut;
 #[schema(as = RoleAssignment)]
 pub struct RolesIn {
     /// Their numbers.
-    #[schema(example = json!([3]))]
+    #[schema(value_type = Vec<i64>, example = json!([3]))]
     role_ids: BTreeSet<i64>,
 }
 

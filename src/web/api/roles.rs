@@ -31,6 +31,7 @@ pub struct RoleIn {
     description: Option<String>,
     /// The numbers of its permissions.
     #[serde(default)]
+    #[schema(value_type = Vec<i64>)]
     permission_ids: BTreeSet<i64>,
 }
 
@@ -45,6 +46,7 @@ pub struct EditIn {
     #[schema(pattern = r"^[^\x00-\x1f\x7f-\x9f]*$", max_length = 255)]
     description: Option<String>,
     /// The numbers of its permissions.
+    #[schema(value_type = Option<Vec<i64>>)]
     permission_ids: Option<BTreeSet<i64>>,
 }
 

@@ -24,6 +24,8 @@ use super::user::{MessageOut, UserOut};
 
 /// How many users a search finds, whatever part of them is listed.
 const TOTAL: &str = "x-total-count";
+/// No name and no address is longer.
+const SEARCH_MAX: usize = 254;
 
 /// Which users to list, and how.
 #[derive(Clone, Debug, Deserialize, IntoParams)]
@@ -53,7 +55,7 @@ pub struct UserIn {
     #[schema(format = Password, min_length = 8, example = "a long first password")]
     password: Option<String>,
     /// The names of their roles; without, what every new account is given.
-    #[schema(example = json!(["user"]))]
+    #[schema(value_type = Option<Vec<String>>, example = json!(["user"]))]
     roles: Option<BTreeSet<String>>,
 }
 
@@ -98,6 +100,12 @@ pub async fn list(
     let sort = sort(wanted.sort.as_deref())?;
     let (skip, limit) = paging.bounds()?;
     let search = wanted.search;
+    if search
+        .as_ref()
+        .is_some_and(|text| text.chars().count() > SEARCH_MAX)
+    {
+        return Err(wrong("search", "must have at most 254 characters"));
+    }
     let total = web.accounts.count(&actor, search.as_deref()).await?;
     let query = UserQuery {
         skip,

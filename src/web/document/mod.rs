@@ -63,6 +63,7 @@ fn completed(mut item: Value) -> Value {
 fn complete(method: &str, operation: &mut Object) {
     let permission = operation.get("x-permission").and_then(Value::as_str);
     let open = permission == Some("anyone");
+    let own = permission == Some("signed_in");
     let of_users = permission.is_some_and(|it| it.starts_with("users:"));
     let body = operation.contains_key("requestBody");
     let parameters = operation.get("parameters").and_then(Value::as_array);
@@ -78,7 +79,7 @@ fn complete(method: &str, operation: &mut Object) {
         ("413", body),
         ("415", body),
         ("422", body || asked),
-        ("429", open && body),
+        ("429", body && (open || own)),
         ("503", true),
     ];
     let security = if open {
