@@ -11,6 +11,10 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod api;
+mod api_matrix;
+mod api_races;
+mod api_rights;
 mod assertion;
 mod commands;
 mod commands_import;
@@ -48,6 +52,7 @@ mod paths;
 mod paths_letters;
 mod paths_more;
 mod paths_random;
+mod peer;
 mod readings;
 mod recovery;
 mod recovery_kill;
