@@ -57,6 +57,7 @@ mod readings;
 mod recovery;
 mod recovery_kill;
 mod reload;
+mod schema;
 mod sessions;
 mod sessions_ends;
 mod sessions_forgery;
