@@ -20,7 +20,7 @@ use super::IdentityFault;
 use super::account::Bar;
 use super::hashing::{Busy, Hashing};
 use super::hooks::{Event, Hooks, Topic};
-use super::mail::{Letter, Mailer};
+use super::mail::{Letter, Mailer, ration};
 use super::session::{Begun, Opening, Sessions};
 use super::throttle::{Subject, Throttle, Throttled};
 use super::tokens::{Pair, Tokens};
@@ -255,7 +255,12 @@ impl Logins {
             user_agent: credentials.user_agent.clone(),
             at: now,
         };
-        if let Err(fault) = self.notices.mailer.post(email, &letter, now).await {
+        let sent = match ration::admit(&*self.store.volatile, email, now).await {
+            Ok(true) => self.notices.mailer.post(email, &letter, now).await,
+            Ok(false) => Ok(()),
+            Err(fault) => Err(fault),
+        };
+        if let Err(fault) = sent {
             tracing::error!(%fault, "could not leave a letter about a login");
         }
     }

@@ -61,6 +61,16 @@ impl Problem {
         .bearer()
     }
 
+    /// Nothing else is open to who has a password that somebody else set.
+    #[must_use]
+    pub fn must_change_password() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "PASSWORD_CHANGE_REQUIRED",
+            "Your password was set by somebody else. Please choose another one first.",
+        )
+    }
+
     /// On a 401: a token is asked for.
     #[must_use]
     pub const fn bearer(mut self) -> Self {

@@ -115,11 +115,7 @@ impl FromRequestParts<Web> for Caller {
     async fn from_request_parts(parts: &mut Parts, web: &Web) -> Result<Self, Problem> {
         let proved = Proved::from_request_parts(parts, web).await?;
         if proved.live.must_change_password {
-            return Err(Problem::new(
-                StatusCode::FORBIDDEN,
-                "PASSWORD_CHANGE_REQUIRED",
-                "Your password was set by somebody else. Please choose another one first.",
-            ));
+            return Err(Problem::must_change_password());
         }
         Ok(Self(proved))
     }

@@ -18,9 +18,8 @@ impl Accounts {
         edit: &UserEdit,
     ) -> Result<(), AccountFault> {
         if edit.password.is_some() || (before.is_active && !after.is_active) {
-            // A session that would live again when the account is enabled again is nobody's wish.
-            let sessions = &self.parts().sessions;
-            sessions.end_all_of(after.id, None).await?;
+            // A session or a link that would live again when the account is enabled again is nobody's wish.
+            self.end_everything(after).await?;
         }
         self.changed().await?;
         self.write_to_owner(before, after, edit).await;

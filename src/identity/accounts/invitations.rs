@@ -141,10 +141,8 @@ impl Accounts {
         let found = all.into_iter().find(|(_, invitation)| invitation.id == id);
         let (key, _) = found.ok_or(AccountFault::Missing)?;
         let volatile = &self.parts().store.volatile;
-        match volatile.delete(Kind::Invitation, &key).await? {
-            true => Ok(()),
-            false => Err(AccountFault::Missing),
-        }
+        let was_there = volatile.delete(Kind::Invitation, &key).await?;
+        was_there.then_some(()).ok_or(AccountFault::Missing)
     }
 
     /// What an invitation offers; it stays good.
@@ -173,17 +171,7 @@ impl Accounts {
         let record = self.look::<Record>(Kind::Invitation, token).await?.what;
         let Invitee { email, roles } = record.offer().ok_or(AccountFault::Link)?;
         self.still_given(&record, &roles).await?;
-        self.may_be_named(Some(&username), false)?;
-        if self
-            .parts()
-            .store
-            .users
-            .by_username(&username)
-            .await?
-            .is_some()
-        {
-            return Err(AccountFault::UsernameTaken(username));
-        }
+        self.refuse_taken(&username, Some(&email)).await?;
         let hash = self.hash(password, &username, Some(&email)).await?;
         // Of two at once, one is first.
         self.spend::<Record>(Kind::Invitation, token).await?;

@@ -7,7 +7,7 @@ use super::{AccountFault, Accounts};
 use crate::base::id::UserId;
 use crate::base::name::Email;
 use crate::base::net::Origin;
-use crate::identity::mail::Letter;
+use crate::identity::mail::{Letter, ration};
 use crate::store::volatile::{Key, Kind};
 
 const HOUR: Duration = Duration::from_hours(1);
@@ -73,7 +73,13 @@ impl Accounts {
         if !self.has_mail() {
             return;
         }
-        if let Err(fault) = self.parts().mailer.post(to, letter, self.now()).await {
+        let (parts, now) = (self.parts(), self.now());
+        let sent = match ration::admit(&*parts.store.volatile, to, now).await {
+            Ok(true) => parts.mailer.post(to, letter, now).await,
+            Ok(false) => Ok(()),
+            Err(fault) => Err(fault),
+        };
+        if let Err(fault) = sent {
             tracing::error!(%fault, letter = letter.template(), "could not leave a letter to be sent");
         }
     }

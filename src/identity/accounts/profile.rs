@@ -167,9 +167,10 @@ impl Accounts {
         let user = self.parts().store.users.by_id(actor.who.id).await?;
         let user = user.ok_or(AccountFault::Missing)?;
         // Another password, or a disabled account, has ended the session that asks.
-        match user.password_version == actor.password_version {
-            true => Ok(user),
-            false => Err(AccountFault::Conflict),
+        if user.password_version == actor.password_version {
+            Ok(user)
+        } else {
+            Err(AccountFault::Conflict)
         }
     }
 
@@ -232,7 +233,8 @@ impl Accounts {
     ) -> Result<(), AccountFault> {
         if before.password_version != after.password_version {
             self.end_everything(after).await?;
-            self.tell_password(after, actor.ip).await;
+            // To the address that its owner reads, not to one that came with the same request.
+            self.tell_password(before, actor.ip).await;
             self.tell(Event::of(Topic::UserPasswordChanged, after))
                 .await;
         }
@@ -291,10 +293,17 @@ impl Accounts {
         Ok(())
     }
 
-    async fn send_move(self, user: User, email: Email, links: Links) -> Result<(), AccountFault> {
-        let known = self.parts().store.users.by_email(&email).await?.is_some();
+    pub(super) async fn send_move(
+        self,
+        user: User,
+        email: Email,
+        links: Links,
+    ) -> Result<(), AccountFault> {
+        let owner = self.parts().store.users.by_email(&email).await?;
         // Whose it is has no need to know, and whoever asks must not learn it.
-        if known || !self.admit_letter("new email", &email).await {
+        if owner.is_some_and(|owner| owner.id != user.id)
+            || !self.admit_letter("new email", &email).await
+        {
             return Ok(());
         }
         let what = Move {

@@ -47,7 +47,7 @@ struct Pending {
 #[derive(Debug)]
 pub enum Registered {
     /// The account is there.
-    Created(Account),
+    Created(Box<Account>),
     /// A letter is on its way to the address, if it is one.
     Sent,
 }
@@ -82,7 +82,7 @@ impl Accounts {
         let account = self
             .insert(username, Some(email), Some(hash), false)
             .await?;
-        Ok(Registered::Created(account))
+        Ok(Registered::Created(Box::new(account)))
     }
 
     /// Whether addresses must be proved before an account opens.
@@ -155,7 +155,7 @@ impl Accounts {
     }
 
     /// Tells before anything is hashed, and again by the insertion, which alone is sure.
-    async fn refuse_taken(
+    pub(super) async fn refuse_taken(
         &self,
         username: &Username,
         email: Option<&Email>,

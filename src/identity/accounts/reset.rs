@@ -42,7 +42,7 @@ impl Accounts {
         Ok(())
     }
 
-    async fn send_reset(self, email: Email, links: Links) -> Result<(), AccountFault> {
+    pub(super) async fn send_reset(self, email: Email, links: Links) -> Result<(), AccountFault> {
         let user = self.parts().store.users.by_email(&email).await?;
 
         let Some(user) = user.filter(|user| user.is_active) else {

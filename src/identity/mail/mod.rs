@@ -7,6 +7,7 @@
 pub mod carrier;
 mod letter;
 mod message;
+pub mod ration;
 mod render;
 mod samples;
 pub mod settings;

@@ -97,6 +97,9 @@ pub enum RefreshRefusal {
     /// Used before, and not just now: its family has been ended.
     #[error("a used refresh token came back")]
     Reused,
+    /// Its user must choose another password first; the token stays good.
+    #[error("another password must be chosen first")]
+    MustChangePassword,
     /// Something failed.
     #[error(transparent)]
     Fault(#[from] IdentityFault),
@@ -187,6 +190,9 @@ impl Tokens {
             let record = Record::decode(&entry).ok_or(RefreshRefusal::Invalid)?;
             let live = inner.sessions.find_sid(record.sid).await?;
             let live = live.ok_or(RefreshRefusal::Invalid)?;
+            if live.must_change_password {
+                return Err(RefreshRefusal::MustChangePassword);
+            }
             match record.spent_at.map(Timestamp::from_millis) {
                 None if self.spend(&token, &entry, record, now).await? => {}
                 None => continue,

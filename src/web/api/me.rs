@@ -91,11 +91,7 @@ pub async fn put(
 ) -> Result<Response, Problem> {
     let must = proved.live.must_change_password;
     if must && (sent.email.is_some() || sent.username.is_some() || sent.password.is_none()) {
-        return Err(Problem::new(
-            StatusCode::FORBIDDEN,
-            "PASSWORD_CHANGE_REQUIRED",
-            "Your password was set by somebody else. Please choose another one first.",
-        ));
+        return Err(Problem::must_change_password());
     }
     let change = MeChange {
         email: optional("email", sent.email.as_ref())?,
@@ -108,9 +104,10 @@ pub async fn put(
         .accounts
         .change_me(&actor, &change, &links(&visitor))
         .await?;
-    let cookie = match changed.password {
-        true => renew(&web, &visitor, &headers, &proved, &changed.account.user).await?,
-        false => None,
+    let cookie = if changed.password {
+        renew(&web, &visitor, &headers, &proved, &changed.account.user).await?
+    } else {
+        None
     };
     let body = Json(MeOut::find(&web, changed.account.user.id).await?);
     Ok(match cookie {

@@ -141,6 +141,7 @@ impl From<RefreshRefusal> for Problem {
                 "Invalid refresh token.",
             )
             .bearer(),
+            RefreshRefusal::MustChangePassword => Self::must_change_password(),
             RefreshRefusal::Fault(fault) => fault.into(),
         }
     }
