@@ -228,3 +228,6 @@ impl Links {
         format!("{}{}/{page}", self.origin, self.prefix)
     }
 }
+
+#[cfg(test)]
+mod tests;

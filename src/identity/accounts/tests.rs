@@ -1,0 +1,414 @@
+//! How long things are good: links, invitations, and a login that stands for the password.
+
+use super::*;
+use crate::crypto::access::{AccessKey, Algorithm};
+use crate::crypto::key::GatewayKey;
+use crate::identity::login::Notices;
+use crate::identity::outbox::Outbox;
+use crate::identity::session::{Begun, Opening};
+use crate::identity::settings::SessionSettings;
+use crate::identity::tokens::{TokenSettings, Tokens};
+use crate::store::users::{NewUser, User, UserChange};
+use crate::store::{DbUrl, Settings as StoreSettings, VolatileKind};
+use std::time::Duration;
+
+const START: Timestamp = Timestamp::from_millis(1_700_000_000_000);
+const SECOND: Duration = Duration::from_secs(1);
+const NEW: &str = "orchard lantern 58 quay";
+
+struct Bench {
+    accounts: Accounts,
+    clock: Clock,
+    /// Throws what the accounts throw next.
+    twin: Random,
+    user: User,
+}
+
+fn links() -> Links {
+    Links {
+        origin: "https://app.test".into(),
+        prefix: "/auth".into(),
+    }
+}
+
+fn address() -> IpAddr {
+    "10.0.0.1".parse().unwrap()
+}
+
+fn email() -> Email {
+    "alice@example.test".parse().unwrap()
+}
+
+fn password() -> Secret<String> {
+    Secret::new(NEW.to_owned())
+}
+
+async fn bench() -> Bench {
+    let settings = StoreSettings {
+        url: DbUrl::SqliteMemory,
+        volatile: VolatileKind::Store,
+    };
+    let store = Store::open(&settings, START, None).await.unwrap();
+    let (clock, random) = (Clock::manual(START), Random::seeded(1));
+    let new = NewUser {
+        subject: PublicId::generate(&random),
+        username: "alice".parse().unwrap(),
+        email: Some(email()),
+        password_hash: None,
+        is_active: true,
+        is_superuser: true,
+        is_verified: false,
+        must_change_password: false,
+        roles: BTreeSet::new(),
+    };
+    let user = store.users.insert(&new, START).await.unwrap();
+    let accounts = accounts(store, &clock, &random);
+    Bench {
+        accounts,
+        clock,
+        twin: Random::seeded(7),
+        user,
+    }
+}
+
+fn accounts(store: Store, clock: &Clock, random: &Random) -> Accounts {
+    let cheap = password::Settings {
+        memory_kib: 8,
+        passes: 1,
+        ..password::Settings::DEFAULT
+    };
+    let key = GatewayKey::generate(random).unwrap();
+    let outbox = Outbox::new(store.outbox.clone(), key.clone(), random.clone());
+    let notices = Notices {
+        mailer: Mailer::new(outbox.clone(), random.clone(), None),
+        hooks: Hooks::new(outbox, random.clone(), Vec::new()),
+    };
+    let both = || (clock.clone(), random.clone());
+    let sessions = Sessions::new(
+        store.clone(),
+        clock.clone(),
+        random.clone(),
+        SessionSettings::DEFAULT,
+    );
+    let made = Algorithm::Es256.generate(random).unwrap();
+    let tokens = Tokens::new(
+        (sessions.clone(), Arc::clone(&store.volatile)),
+        (AccessKey::new(Algorithm::Es256, &made).unwrap(), &key),
+        both(),
+        "https://app.test".into(),
+        TokenSettings::DEFAULT,
+    );
+    let hashing = Hashing::new(1);
+    let doors = (sessions.clone(), tokens);
+    let logins = Logins::new(
+        store.clone(),
+        doors,
+        (hashing.clone(), notices.clone()),
+        both(),
+        cheap,
+    );
+    let parts = Parts {
+        store,
+        sessions,
+        logins: logins.unwrap(),
+        hashing,
+        mailer: notices.mailer,
+        hooks: notices.hooks,
+        clock: clock.clone(),
+        random: Random::seeded(7),
+    };
+    let terms = Terms {
+        password: cheap,
+        words: Context::default(),
+        register: Register::Open,
+        named_roles: BTreeSet::new(),
+    };
+    Accounts::new(parts, terms)
+}
+
+impl Bench {
+    /// What stands behind the next link.
+    fn next_token(&self) -> String {
+        Token::generate(&self.twin).unwrap().expose().to_owned()
+    }
+
+    async fn session(&self) -> Begun {
+        let opening = Opening {
+            user: &self.user,
+            ip: address(),
+            user_agent: "test",
+        };
+        let sessions = &self.accounts.parts().sessions;
+        sessions.begin(&opening, None).await.unwrap()
+    }
+
+    /// Changes what is theirs, in this session and without the current password.
+    async fn change(&self, begun: &Begun, change: MeChange) -> Result<Changed, AccountFault> {
+        let live = self
+            .accounts
+            .parts()
+            .sessions
+            .find(&begun.token)
+            .await
+            .unwrap()
+            .unwrap();
+        let actor = Actor {
+            who: &live.identity,
+            sid: live.sid,
+            since: live.began_at,
+            ip: address(),
+        };
+        self.accounts.change_me(&actor, &change, &links()).await
+    }
+}
+
+/// Makes a link in one bench after another and uses it a second before its time is over, and when it is.
+async fn lasts(
+    life: Duration,
+    make: impl AsyncFn(&Bench) -> String,
+    used: impl AsyncFn(&Bench, &str) -> Result<(), AccountFault>,
+) {
+    for (wait, good) in [
+        (life.checked_sub(SECOND).unwrap(), true),
+        (life, false),
+        (life + SECOND, false),
+    ] {
+        let bench = bench().await;
+        let token = make(&bench).await;
+        bench.clock.advance(wait);
+        match used(&bench, &token).await {
+            Ok(()) => assert!(good, "good after {wait:?}"),
+            Err(AccountFault::Link) => assert!(!good, "no good after {wait:?}"),
+            Err(fault) => panic!("{fault}"),
+        }
+        assert!(
+            matches!(used(&bench, &token).await, Err(AccountFault::Link)),
+            "used twice"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_16_a_reset_link_is_good_for_half_an_hour() {
+    let make = async |bench: &Bench| {
+        let token = bench.next_token();
+        bench
+            .accounts
+            .clone()
+            .send_reset(email(), links())
+            .await
+            .unwrap();
+        token
+    };
+    let used = async |bench: &Bench, token: &str| {
+        bench
+            .accounts
+            .reset(token, &password(), address())
+            .await
+            .map(drop)
+    };
+    lasts(Duration::from_mins(30), make, used).await;
+}
+
+#[tokio::test]
+async fn a_link_that_proves_an_address_is_good_for_a_day() {
+    let make = async |bench: &Bench| {
+        let token = bench.next_token();
+        bench
+            .accounts
+            .send_proof(&bench.user, &links())
+            .await
+            .unwrap();
+        token
+    };
+    let used = async |bench: &Bench, token: &str| bench.accounts.verify(token).await.map(drop);
+    lasts(Duration::from_hours(24), make, used).await;
+}
+
+#[tokio::test]
+async fn a_link_to_a_new_address_is_good_for_a_day() {
+    let make = async |bench: &Bench| {
+        let token = bench.next_token();
+        let to = "new@example.test".parse().unwrap();
+        bench
+            .accounts
+            .clone()
+            .send_move(bench.user.clone(), to, links())
+            .await
+            .unwrap();
+        token
+    };
+    let used =
+        async |bench: &Bench, token: &str| bench.accounts.confirm_email(token).await.map(drop);
+    lasts(Duration::from_hours(24), make, used).await;
+}
+
+#[tokio::test]
+async fn r_02_an_invitation_is_good_for_a_week() {
+    let make = async |bench: &Bench| {
+        let begun = bench.session().await;
+        let live = bench
+            .accounts
+            .parts()
+            .sessions
+            .find(&begun.token)
+            .await
+            .unwrap()
+            .unwrap();
+        let actor = Actor {
+            who: &live.identity,
+            sid: live.sid,
+            since: live.began_at,
+            ip: address(),
+        };
+        let to = "new@example.test".parse().unwrap();
+        let invited = bench
+            .accounts
+            .invite(&actor, &to, &BTreeSet::new(), &links())
+            .await;
+        let Invited { link, .. } = invited.unwrap();
+        link.unwrap().split_once("?token=").unwrap().1.to_owned()
+    };
+    let used = async |bench: &Bench, token: &str| {
+        let name = "new".parse().unwrap();
+        bench
+            .accounts
+            .accept(token, name, &password())
+            .await
+            .map(drop)
+    };
+    lasts(Duration::from_hours(7 * 24), make, used).await;
+}
+
+#[tokio::test]
+async fn a_20_a_login_stands_for_the_password_for_five_minutes() {
+    for (wait, good) in [
+        (Duration::from_mins(5), true),
+        (Duration::from_mins(5) + SECOND, false),
+    ] {
+        let changes = [
+            MeChange {
+                password: Some(password()),
+                ..MeChange::default()
+            },
+            MeChange {
+                email: Some("new@example.test".parse().unwrap()),
+                ..MeChange::default()
+            },
+        ];
+        for change in changes {
+            let bench = bench().await;
+            let begun = bench.session().await;
+            bench.clock.advance(wait);
+            match bench.change(&begun, change).await {
+                Ok(_) => assert!(good, "{wait:?}"),
+                Err(AccountFault::Reauthenticate) => assert!(!good, "{wait:?}"),
+                Err(fault) => panic!("{fault}"),
+            }
+            // A name is no secret.
+            let renamed = MeChange {
+                username: Some("alicia".parse().unwrap()),
+                ..MeChange::default()
+            };
+            bench.change(&begun, renamed).await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_16_what_changes_between_looking_and_writing_is_noticed() {
+    let bench = bench().await;
+    let users = &bench.accounts.parts().store.users;
+    let token = bench.next_token();
+    bench
+        .accounts
+        .send_proof(&bench.user, &links())
+        .await
+        .unwrap();
+    // Judged by an address that is another by the time of writing.
+    let moved = UserChange {
+        email: Some(Some("other@example.test".parse().unwrap())),
+        ..UserChange::default()
+    };
+    let seen = std::cell::Cell::new(0);
+    let still = |user: &User| {
+        seen.set(seen.get() + 1);
+        user.email == Some(email())
+    };
+    let proved = UserChange {
+        is_verified: Some(true),
+        ..UserChange::default()
+    };
+    users.update(bench.user.id, &moved, START).await.unwrap();
+    let stale = users
+        .update_if(bench.user.id, Some(bench.user.generation), &proved, START)
+        .await;
+    assert!(matches!(
+        stale,
+        Err(crate::store::users::UserError::Stale(_))
+    ));
+    let done = bench
+        .accounts
+        .change_while(Some(bench.user.id), still, &proved)
+        .await;
+    assert!(matches!(done, Err(AccountFault::Link)));
+    assert_eq!(seen.get(), 1);
+    assert!(matches!(
+        bench.accounts.verify(&token).await,
+        Err(AccountFault::Link)
+    ));
+    let user = users.by_id(bench.user.id).await.unwrap().unwrap();
+    assert!(!user.is_verified);
+}
+
+#[tokio::test]
+async fn a_20_the_password_of_another_account_confirms_nothing() {
+    let bench = bench().await;
+    let parts = bench.accounts.parts();
+    let set = async |id, text: &str| {
+        let hash = bench
+            .accounts
+            .hash(
+                &Secret::new(text.to_owned()),
+                &"x1y2".parse().unwrap(),
+                None,
+            )
+            .await;
+        parts
+            .store
+            .users
+            .set_password(id, &hash.unwrap(), false, START)
+            .await
+            .unwrap()
+    };
+    let alice = set(bench.user.id, NEW).await;
+    let other = NewUser {
+        subject: PublicId::generate(&Random::seeded(9)),
+        username: "mallory".parse().unwrap(),
+        email: None,
+        password_hash: None,
+        is_active: true,
+        is_superuser: false,
+        is_verified: false,
+        must_change_password: false,
+        roles: BTreeSet::new(),
+    };
+    let mallory = parts.store.users.insert(&other, START).await.unwrap();
+    set(mallory.id, "mallory knows this one").await;
+    // Whoever holds alice's session gives her name to an account of their own.
+    let rename = async |id, name: &str| {
+        let change = UserChange {
+            username: Some(name.parse().unwrap()),
+            ..UserChange::default()
+        };
+        parts.store.users.update(id, &change, START).await.unwrap()
+    };
+    rename(alice.id, "alicia").await;
+    rename(mallory.id, "alice").await;
+    let confirm = async |text: &str| {
+        let word = Secret::new(text.to_owned());
+        parts.logins.confirm(&alice, &word, address()).await.is_ok()
+    };
+    assert!(!confirm("mallory knows this one").await);
+    assert!(confirm(NEW).await);
+}
