@@ -11,6 +11,12 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod accounts;
+mod accounts_closed;
+mod accounts_cross;
+mod accounts_letters;
+mod accounts_links;
+mod accounts_me;
 mod api;
 mod api_matrix;
 mod api_races;
@@ -64,3 +70,6 @@ mod sessions_forgery;
 mod sessions_races;
 mod sessions_stored;
 mod store_postgres;
+mod tokens;
+mod tokens_ends;
+mod tokens_rules;

@@ -33,6 +33,7 @@ use std::time::{Duration, Instant};
 
 pub use gateway::Gateway;
 pub use h2::{H2, Outcome};
+pub use message::fields as message_fields;
 pub use raw::{Raw, Response};
 pub use recorder::{Recorded, Recorder, Reply};
 pub use setup::Setup;
