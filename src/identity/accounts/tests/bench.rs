@@ -1,8 +1,8 @@
-//! Accounts over a store in memory, with a clock that is moved by hand.
+//! Accounts over a real store, with a clock that is moved by hand and dice that are known.
 
-use super::super::*;
 use crate::crypto::access::{AccessKey, Algorithm};
 use crate::crypto::key::GatewayKey;
+use crate::identity::accounts::*;
 use crate::identity::login::Notices;
 use crate::identity::outbox::Outbox;
 use crate::identity::session::{Begun, Opening};
@@ -10,10 +10,8 @@ use crate::identity::settings::SessionSettings;
 use crate::identity::tokens::{TokenSettings, Tokens};
 use crate::store::users::{NewUser, User};
 use crate::store::{DbUrl, Settings as StoreSettings, VolatileKind};
-use std::time::Duration;
 
 pub(super) const START: Timestamp = Timestamp::from_millis(1_700_000_000_000);
-pub(super) const SECOND: Duration = Duration::from_secs(1);
 pub(super) const NEW: &str = "orchard lantern 58 quay";
 
 pub(super) struct Bench {
@@ -71,7 +69,7 @@ pub(super) async fn bench() -> Bench {
     }
 }
 
-pub(super) fn accounts(store: Store, clock: &Clock, random: &Random) -> Accounts {
+fn accounts(store: Store, clock: &Clock, random: &Random) -> Accounts {
     let cheap = password::Settings {
         memory_kib: 8,
         passes: 1,

@@ -1,12 +1,15 @@
 //! How long things are good: links, invitations, and a login that stands for the password.
 
-mod bench;
-
 use std::time::Duration;
 
 use super::*;
 use crate::store::users::{NewUser, User, UserChange};
-use bench::*;
+
+mod bench;
+
+use bench::{Bench, NEW, START, address, bench, email, links, password};
+
+const SECOND: Duration = Duration::from_secs(1);
 
 /// Makes a link in one bench after another and uses it a second before its time is over, and when it is.
 async fn lasts(
