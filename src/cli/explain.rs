@@ -13,8 +13,7 @@ use crate::config::ask::{Answer, Asker, Who};
 use crate::gate::attributes;
 use crate::gate::settings::Attribute;
 use crate::policy::decide::{Decision, Reason, Verdict};
-use crate::policy::explain::{Outcome, Step};
-use crate::policy::rule::Rule;
+use crate::policy::explain::{Outcome, Step, because};
 use crate::policy::target::Target;
 
 use super::check::load;
@@ -251,24 +250,6 @@ fn walk(steps: &[Step], ink: Ink) -> String {
             cell.to_owned()
         }
     })
-}
-
-/// What a rule that speaks for the request has to say.
-fn because(rule: &Rule, reason: Option<Reason>) -> String {
-    match reason {
-        None => format!("allow: {}", rule.allow),
-        Some(Reason::From) => {
-            let from: Vec<String> = rule
-                .from
-                .iter()
-                .flat_map(|nets| nets.iter().map(ToString::to_string))
-                .collect();
-            format!("the address is not in from: [{}]", from.join(", "))
-        }
-        Some(Reason::Anonymous) => format!("asks to sign in, for allow: {}", rule.allow),
-        Some(Reason::Rights) => format!("does not satisfy allow: {}", rule.allow),
-        Some(Reason::NoRule) => "no rule".to_owned(),
-    }
 }
 
 fn ending(story: &Story) -> String {

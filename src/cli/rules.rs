@@ -5,10 +5,9 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
-use crate::base::identity::Method;
-use crate::base::net::Networks;
 use crate::config::Config;
 use crate::policy::rule::{Mode, Rule};
+use crate::policy::table;
 use crate::policy::target::Verb;
 
 use super::check::load;
@@ -21,41 +20,6 @@ pub struct Args {
     #[arg(long)]
     json: bool,
 }
-
-/// A heading, and what stands below it for a rule.
-type Column = (&'static str, fn(&Rule) -> String);
-
-/// Columns that every table has, in this order but for those that no rule has anything to say in.
-const COLUMNS: [Column; 9] = [
-    ("LINE", |rule| rule.line.to_string()),
-    ("NAME", |rule| {
-        if is_named(rule) {
-            rule.label.to_string()
-        } else {
-            String::new()
-        }
-    }),
-    ("METHODS", |rule| rule.methods.to_string()),
-    ("HOST", |rule| {
-        rule.host
-            .as_ref()
-            .map(ToString::to_string)
-            .unwrap_or_default()
-    }),
-    ("PATH", |rule| rule.path.to_string()),
-    ("TO", |rule| {
-        if rule.upstream.is_empty() {
-            "-".to_owned()
-        } else {
-            rule.upstream.to_string()
-        }
-    }),
-    ("AUTH", |rule| words(&rule.auth)),
-    ("FROM", |rule| {
-        rule.from.as_ref().map(networks).unwrap_or_default()
-    }),
-    ("BODY", |rule| rule.body_limit.map(body).unwrap_or_default()),
-];
 
 /// Runs the command.
 ///
@@ -79,20 +43,14 @@ pub fn run(args: &Args, config_path: &Path) -> anyhow::Result<ExitCode> {
 }
 
 fn table(rules: &[Rule], ink: Ink) -> String {
-    let speaks = |(_, cell): &&Column| rules.iter().any(|rule| !cell(rule).is_empty());
-    let columns: Vec<&Column> = COLUMNS.iter().filter(speaks).collect();
-    let mut table = Table::default();
-    table.row(columns.iter().map(|(heading, _)| *heading).chain(["ALLOW"]));
-    for rule in rules {
-        table.row(
-            columns
-                .iter()
-                .map(|(_, cell)| cell(rule))
-                .chain([allow(rule)]),
-        );
+    let (headings, rows) = table::rows(&rules.iter());
+    let mut text = Table::default();
+    text.row(headings.iter().map(|heading| heading.to_uppercase()));
+    for row in rows {
+        text.row(row);
     }
     let everything_else = ink.dim("What no rule fits is denied.");
-    let text = table.render(|row, _, cell| {
+    let text = text.render(|row, _, cell| {
         if row == 0 {
             ink.dim(cell)
         } else {
@@ -100,45 +58,6 @@ fn table(rules: &[Rule], ink: Ink) -> String {
         }
     });
     format!("{text}{everything_else}\n")
-}
-
-fn allow(rule: &Rule) -> String {
-    match rule.mode {
-        Mode::Enforce => rule.allow.to_string(),
-        Mode::Report => format!("{} (only reported)", rule.allow),
-    }
-}
-
-/// Whether its label says more than its columns do.
-fn is_named(rule: &Rule) -> bool {
-    !rule.label.contains(rule.path.as_str())
-}
-
-fn words(methods: &[Method]) -> String {
-    if methods.is_empty() {
-        "-".to_owned()
-    } else {
-        methods
-            .iter()
-            .map(|m| m.as_str())
-            .collect::<Vec<_>>()
-            .join(",")
-    }
-}
-
-fn networks(networks: &Networks) -> String {
-    networks
-        .iter()
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(",")
-}
-
-fn body(bytes: u64) -> String {
-    match bytes {
-        u64::MAX => "none".to_owned(),
-        bytes => bytesize::ByteSize::b(bytes).display().iec().to_string(),
-    }
 }
 
 fn as_json(rule: &Rule, config: &Config) -> Value {

@@ -45,6 +45,25 @@ pub fn explain(policy: &Policy, target: &Target, who: &Evidence) -> Vec<Step> {
     steps
 }
 
+/// What a rule that speaks for the request has to say.
+#[must_use]
+pub fn because(rule: &Rule, reason: Option<Reason>) -> String {
+    match reason {
+        None => format!("allow: {}", rule.allow),
+        Some(Reason::From) => {
+            let from: Vec<String> = rule
+                .from
+                .iter()
+                .flat_map(|nets| nets.iter().map(ToString::to_string))
+                .collect();
+            format!("the address is not in from: [{}]", from.join(", "))
+        }
+        Some(Reason::Anonymous) => format!("asks to sign in, for allow: {}", rule.allow),
+        Some(Reason::Rights) => format!("does not satisfy allow: {}", rule.allow),
+        Some(Reason::NoRule) => "no rule".to_owned(),
+    }
+}
+
 fn outcome(rule: &Arc<Rule>, target: &Target, who: &Evidence) -> Outcome {
     if let Err(mismatch) = rule.speaks_for(target) {
         return Outcome::Skipped(mismatch);

@@ -14,4 +14,5 @@ pub mod readings;
 pub mod role;
 pub mod rule;
 pub mod shadow;
+pub mod table;
 pub mod target;
