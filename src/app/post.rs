@@ -53,7 +53,11 @@ pub fn office(config: &Config) -> Result<Option<Office>, MailFault> {
         brand: config.brand.name.clone(),
         color: config.brand.color.clone(),
         site: config.sites.main().clone(),
-        templates: None,
+        templates: config
+            .brand
+            .folder
+            .as_ref()
+            .map(|folder| folder.join("mail")),
     };
     let open = |settings| Office::open(settings, letterhead);
     config.mail.as_ref().map(open).transpose()

@@ -32,7 +32,6 @@ use crate::proxy::tls::acceptor;
 use crate::store::Store;
 use crate::store::users::{NewUser, UserError};
 use crate::telemetry::metrics::Metrics;
-use crate::web::templates::Templates;
 use crate::web::{Parts, Web, echo};
 
 use super::banner::{Bound, FirstUser, banner};
@@ -112,7 +111,6 @@ struct Assembled {
     post: Post,
     brand: Arc<ArcSwap<crate::web::brand::Brand>>,
     web: Web,
-    templates: Templates,
     metrics: Metrics,
     clock: Clock,
     random: Random,
@@ -167,7 +165,6 @@ async fn assemble(config: &Config) -> anyhow::Result<Assembled> {
     let first = first_user(&store, config, &clock, &random).await?;
     let people = People::assemble(config, (&store, &key), &post, (&clock, &random)).await?;
     let brand = Arc::new(ArcSwap::from_pointee(config.brand.clone()));
-    let templates = Templates::embedded()?;
     let web = Web::new(Parts {
         logins: people.logins.clone(),
         sessions: people.sessions.clone(),
@@ -179,7 +176,6 @@ async fn assemble(config: &Config) -> anyhow::Result<Assembled> {
         clock: clock.clone(),
         metrics: metrics.clone(),
         brand: Arc::clone(&brand),
-        templates: templates.clone(),
     });
     let running = running::build(config, &signing).await?;
     let running = Arc::new(ArcSwap::from_pointee(running));
@@ -193,7 +189,6 @@ async fn assemble(config: &Config) -> anyhow::Result<Assembled> {
         post,
         brand,
         web,
-        templates,
         metrics,
         clock,
         random,
@@ -307,11 +302,7 @@ impl Assembled {
             .web
             .clone()
             .router(&config.prefix, config.sites.all_https());
-        let echo = echo::router(
-            self.templates.clone(),
-            Arc::clone(&self.brand),
-            &config.prefix,
-        );
+        let echo = echo::router(Arc::clone(&self.brand), &config.prefix);
         Shell {
             running: Arc::clone(&self.running),
             gate: Gate::new(self.people.sessions.clone(), self.people.tokens.clone()),

@@ -7,7 +7,9 @@ use super::raw::At;
 use super::reading::Reading;
 use super::report::{Fault, Report};
 use super::rules::{self, Scope};
-use super::{Config, hooks, identities, limits, listen, login, mail, roles, tree, upstreams};
+use super::{
+    Config, brand, hooks, identities, limits, listen, login, mail, roles, tree, upstreams,
+};
 
 /// Reads a whole file.
 ///
@@ -59,7 +61,7 @@ fn file(root: &At<'_>) -> Option<Config> {
     let identity = login::settings(&file);
     let (key, store) = (login::key(&file), listen::store(&file));
     let (brand, headers, limits) = (
-        limits::brand(&file),
+        brand::brand(&file),
         identities::headers(&file),
         limits::limits(&file),
     );

@@ -203,10 +203,12 @@ pub(super) const OTHER: &[(&str, &str)] = &[
              3 roles.a: roles include each other in a circle: a -> b -> c -> a",
     ),
     (
-        "brand: { name: \"\", color: #0a5\n  , logo: x }",
+        "brand: { name: \"\", color: #0a5\n  , logo: x, templates: nowhere, font: x }",
         "3 brand.name: must have 1 to 64 characters: ''
              3 brand.color: expected a colour, found nothing
-             4 brand: not supported yet: 'logo'",
+             4 brand: unknown key: 'font'
+             4 brand.logo: cannot read /nonexistent/x: no such file or directory
+             4 brand.templates: cannot read /nonexistent/nowhere: no such file or directory",
     ),
     (
         "identity: { headers: { Host: user.name, X-A: user.nam, X_A: user.id, \"b ad\": user.id, X-B: user.attributes.team }, assertion: true }",

@@ -12,7 +12,6 @@ pub fn keys(shape: &str) -> &'static [&'static str] {
         "upstream" => &["health", "retry", "strip", "add"],
         "login" => &["ldap", "webhook", "order", "totp", "passkey", "providers"],
         "tokens" => &["claims"],
-        "brand" => &["logo"],
         "identity" => &["preset"],
         "rule" => &["limit"],
         "auth" => &["all", "optional"],

@@ -1,11 +1,10 @@
-//! `limits:`, `log:`, `brand:` and `threads:`.
+//! `limits:`, `log:` and `threads:`.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::proxy::settings::Limits;
 use crate::telemetry::settings::Format;
-use crate::web::brand::Brand;
 
 use super::raw::{At, Object};
 use super::values;
@@ -67,21 +66,6 @@ pub fn log(file: &Object<'_>) -> Format {
         .unwrap_or_default()
 }
 
-/// What our own pages look like.
-pub fn brand(file: &Object<'_>) -> Brand {
-    let mut brand = Brand::default();
-    let Some(object) = file.section("brand", "brand") else {
-        return brand;
-    };
-    if let Some(name) = object.get("name").and_then(|at| title(&at)) {
-        brand.name = name;
-    }
-    if let Some(color) = object.get("color").and_then(|at| color(&at)) {
-        brand.color = color;
-    }
-    brand
-}
-
 /// Worker threads: one for each core, unless the file says otherwise.
 pub fn threads(file: &Object<'_>) -> usize {
     let written = file.get("threads").and_then(|at| at.integer(1..=256));
@@ -103,33 +87,5 @@ fn bounded_size(at: &At<'_>, bounds: RangeInclusive<u64>) -> Option<usize> {
             bounds.start(),
             bounds.end() / 1024
         )),
-    }
-}
-
-fn title(at: &At<'_>) -> Option<String> {
-    let text = at.text()?.trim();
-    let fits = (1..=64).contains(&text.chars().count()) && !text.contains(char::is_control);
-    if fits {
-        Some(text.to_owned())
-    } else {
-        at.refuse("must have 1 to 64 characters")
-    }
-}
-
-fn color(at: &At<'_>) -> Option<String> {
-    // An unquoted colour is a comment to YAML, which leaves nothing.
-    if *at.value() == super::tree::Value::Null {
-        return at.refuse_with(
-            "expected a colour, found nothing",
-            "put it in quotes: \"#0a5\"",
-        );
-    }
-    let text = at.text()?;
-    let digits = text.strip_prefix('#').unwrap_or_default();
-    let fits = matches!(digits.len(), 3 | 6) && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-    if fits {
-        Some(text.to_owned())
-    } else {
-        at.refuse_with("not a colour", "write it like \"#0a5\" or \"#2f5d8c\"")
     }
 }

@@ -33,6 +33,7 @@ pub mod schema;
 pub mod tree;
 
 pub mod ask;
+mod brand;
 mod conditions;
 mod hooks;
 mod identities;

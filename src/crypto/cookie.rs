@@ -12,6 +12,8 @@ pub struct CookieNames {
     pub session: &'static str,
     /// Binds a browser to its login, before there is a session.
     pub flow: &'static str,
+    /// Holds what a link in a letter led with, until its page is done.
+    pub link: &'static str,
     secure: bool,
 }
 
@@ -20,12 +22,14 @@ impl CookieNames {
     pub const SECURE: Self = Self {
         session: "__Host-portcullis",
         flow: "__Host-portcullis-flow",
+        link: "__Host-portcullis-link",
         secure: true,
     };
     /// For `http` on a loopback address only.
     pub const PLAIN: Self = Self {
         session: "portcullis",
         flow: "portcullis-flow",
+        link: "portcullis-link",
         secure: false,
     };
 
@@ -62,7 +66,7 @@ impl CookieNames {
     pub fn is_ours(name: &str) -> bool {
         [Self::SECURE, Self::PLAIN]
             .iter()
-            .any(|names| name == names.session || name == names.flow)
+            .any(|names| [names.session, names.flow, names.link].contains(&name))
     }
 }
 
@@ -70,9 +74,15 @@ impl CookieNames {
 /// mean that somebody planted one, and nobody can say which.
 #[must_use]
 pub fn token(header: Option<&str>, name: &str) -> Option<Token> {
+    value(header, name).and_then(|value| Token::parse(value).ok())
+}
+
+/// The value of the cookie of this name, if there is exactly one.
+#[must_use]
+pub fn value<'a>(header: Option<&'a str>, name: &str) -> Option<&'a str> {
     let mut found = pairs(header?).filter(|(key, _)| *key == name);
     match (found.next(), found.next()) {
-        (Some((_, value)), None) => Token::parse(value).ok(),
+        (Some((_, value)), None) => Some(value),
         _ => None,
     }
 }
@@ -162,7 +172,8 @@ mod tests {
     fn h_15_services_do_not_see_our_cookies() {
         let cases = [
             ("__Host-portcullis=x", None),
-            ("portcullis=x; portcullis-flow=y", None),
+            ("portcullis=x; portcullis-flow=y; portcullis-link=z", None),
+            ("__Host-portcullis-flow=y; __Host-portcullis-link=z", None),
             ("a=b;portcullis=x;  c=d", Some("a=b; c=d")),
             ("portcullisx=1", Some("portcullisx=1")),
             ("", None),

@@ -1,12 +1,18 @@
-//! Style sheets, embedded in the binary. Pages hold no inline style, so that the CSP can forbid it.
+//! Style sheets, embedded in the binary, and the logo. Pages hold no inline style, so that the CSP can forbid it.
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::header;
 
 use super::Web;
+use super::error;
 
 const STYLE: &str = include_str!("assets/style.css");
+
+const ICON: &str = include_str!("assets/icon.svg");
+
+/// A document of its own, should somebody open the picture's address: nothing runs, nothing is loaded.
+const SANDBOX: &str = "default-src 'none'; style-src 'unsafe-inline'; sandbox";
 
 /// How all pages look.
 pub async fn style() -> Response {
@@ -15,11 +21,31 @@ pub async fn style() -> Response {
 
 /// What `brand:` adds.
 pub async fn brand(State(web): State<Web>) -> Response {
-    // The colour was checked when the file was read: `#` and hex digits only.
-    css(format!(
-        ":root {{ --accent: {}; }}\n",
-        web.brand.load().color
-    ))
+    css(web.brand.load().style())
+}
+
+/// What browsers show of us in a tab, where there is no logo.
+pub async fn icon() -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, "image/svg+xml"),
+        (header::CACHE_CONTROL, "public, max-age=86400"),
+        (header::CONTENT_SECURITY_POLICY, SANDBOX),
+    ];
+    (headers, ICON).into_response()
+}
+
+/// The logo, where there is one.
+pub async fn logo(State(web): State<Web>) -> Response {
+    let brand = web.brand.load();
+    let Some(logo) = &brand.logo else {
+        return error::not_found().await.into_response();
+    };
+    let headers = [
+        (header::CONTENT_TYPE, logo.kind().media_type()),
+        (header::CACHE_CONTROL, "public, max-age=86400"),
+        (header::CONTENT_SECURITY_POLICY, SANDBOX),
+    ];
+    (headers, logo.bytes().to_vec()).into_response()
 }
 
 fn css(text: String) -> Response {

@@ -9,25 +9,21 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
-use minijinja::context;
 use serde_json::json;
 
 use super::brand::Brand;
 use super::layers;
-use super::templates::Templates;
 use arc_swap::ArcSwap;
 
 #[derive(Clone)]
 struct Echo {
-    templates: Templates,
     brand: Arc<ArcSwap<Brand>>,
     prefix: Arc<str>,
 }
 
 /// The echo service.
-pub fn router(templates: Templates, brand: Arc<ArcSwap<Brand>>, prefix: &str) -> Router {
+pub fn router(brand: Arc<ArcSwap<Brand>>, prefix: &str) -> Router {
     let echo = Echo {
-        templates,
         brand,
         prefix: prefix.into(),
     };
@@ -61,8 +57,10 @@ async fn show(State(echo): State<Echo>, request: Request) -> Response {
             .iter()
             .find(|(name, _)| name == "x-auth-user")
             .map(|(_, value)| value.clone());
-        let values = context! { brand => echo.brand.load().name.clone(), prefix => &*echo.prefix, method, target, headers, user };
-        return echo.templates.page(StatusCode::OK, "echo.html", values);
+        let values =
+            json!({ "method": method, "target": target, "headers": headers, "user": user });
+        let brand = echo.brand.load();
+        return brand.page(StatusCode::OK, "echo.html", &echo.prefix, values);
     }
     let headers: Vec<_> = headers
         .into_iter()

@@ -22,6 +22,17 @@ pub struct Problem {
     challenge: &'static str,
 }
 
+/// A problem as it was told, beside the answer that tells it: for who would rather tell it by a page.
+#[derive(Clone, Debug)]
+pub struct Told {
+    /// The status.
+    pub status: StatusCode,
+    /// The word for programs.
+    pub code: &'static str,
+    /// The text for people.
+    pub text: String,
+}
+
 /// What to come back with, when nothing was presented (RFC 9110 section 11.6.1).
 const SESSION: &str = "Session realm=\"portcullis\", Bearer realm=\"portcullis\"";
 /// What to come back with instead of what was presented (RFC 6750 section 3).
@@ -151,6 +162,11 @@ impl IntoResponse for Problem {
         let body = Json(json!({ "detail": &self.detail, "code": self.code }));
         let mut response = (self.status, body).into_response();
         self.decorate(&mut response);
+        response.extensions_mut().insert(Told {
+            status: self.status,
+            code: self.code,
+            text: self.text().to_owned(),
+        });
         response
     }
 }
@@ -285,6 +301,26 @@ impl Problem {
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "UNSUPPORTED_MEDIA_TYPE",
             "Send JSON or a form.",
+        )
+    }
+
+    /// The body is longer than any that is asked for.
+    #[must_use]
+    pub fn too_large() -> Self {
+        Self::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "TOO_LARGE",
+            "The form is too long.",
+        )
+    }
+
+    /// A form was not made by us for this visitor, or not lately.
+    #[must_use]
+    pub fn expired() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "FORM_EXPIRED",
+            "The page had expired. Please try again.",
         )
     }
 }

@@ -12,6 +12,7 @@ pub mod document;
 pub mod echo;
 pub mod error;
 pub mod extract;
+pub mod form;
 pub mod layers;
 pub mod next;
 pub mod pages;
@@ -23,6 +24,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use axum::Router;
+use axum::middleware::from_fn_with_state;
 use axum::routing::get;
 use bytes::Bytes;
 
@@ -37,7 +39,7 @@ use crate::store::Store;
 use crate::telemetry::metrics::Metrics;
 
 use brand::Brand;
-use templates::Templates;
+use pages::dispatch;
 
 /// What handlers need. Clones share it.
 #[derive(Clone)]
@@ -65,8 +67,6 @@ pub struct Parts {
     pub metrics: Metrics,
     /// What pages look like; replaced by a reload.
     pub brand: Arc<ArcSwap<Brand>>,
-    /// The pages.
-    pub templates: Templates,
 }
 
 impl Web {
@@ -78,11 +78,11 @@ impl Web {
 
     /// The router. `prefix` is where everything lives; `https` whether every site is.
     pub fn router(self, prefix: &str, https: bool) -> Router {
+        let forms = pages::forms().with_state(self.clone());
         let (api, described) = api::routes().split_for_parts();
         let document = Bytes::from(document::of(&described, prefix).to_string());
         let routes = api
-            .route("/", get(pages::home::show))
-            .route("/login", get(pages::login::show))
+            .merge(pages::routes())
             .route(
                 "/openapi.json",
                 get(move || ready(document::show(document))),
@@ -92,13 +92,19 @@ impl Web {
             .route("/static/docs.css", get(document::style))
             .route("/static/style.css", get(assets::style))
             .route("/static/brand.css", get(assets::brand))
+            .route("/static/logo", get(assets::logo))
+            .route("/static/icon.svg", get(assets::icon))
             .fallback(error::not_found)
             .method_not_allowed_fallback(error::method_not_allowed)
             .layer(axum::middleware::from_fn(csrf::guard))
-            .with_state(self);
+            .with_state(self.clone())
+            .layer(from_fn_with_state(forms, dispatch::forms));
         let rooted = Router::new()
+            .route(&format!("{prefix}/"), get(pages::account::home))
+            .with_state(self.clone())
             .nest(prefix, routes)
-            .fallback(error::not_found);
+            .fallback(error::not_found)
+            .layer(from_fn_with_state(self, dispatch::told));
         layers::protect(rooted, https)
     }
 }

@@ -20,7 +20,8 @@ fn ask(gateway: &Gateway, method: &str, path: &str, lines: &str, body: &str) -> 
     }
 }
 
-fn assert_protected(answer: &Response, what: &str) {
+/// What every answer of our own carries.
+pub fn assert_protected(answer: &Response, what: &str) {
     let one = |name: &str| {
         let values = answer.values(name);
         assert_eq!(values.len(), 1, "{name} of {what}: {values:?}");

@@ -7,6 +7,7 @@
 
 mod admin;
 mod aftermath;
+mod console;
 mod fault;
 mod grants;
 mod invitations;

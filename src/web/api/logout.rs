@@ -41,7 +41,7 @@ pub async fn submit(
         visitor.cookies.clear(visitor.cookies.session),
     )];
     if wants_page(&headers) {
-        let login = format!("{}/login", visitor.snapshot.prefix);
+        let login = format!("{}/login?done=signed-out", visitor.snapshot.prefix);
         return Ok((clear, Redirect::to(&login)).into_response());
     }
     if !ended {

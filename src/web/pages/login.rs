@@ -4,22 +4,23 @@ use axum::Extension;
 use axum::extract::rejection::FormRejection;
 use axum::extract::{Form, Query, State};
 use axum::response::{IntoResponse, Redirect, Response};
-use http::StatusCode;
-use http::header::{self, HeaderMap, HeaderValue};
-use minijinja::context;
+use http::{HeaderMap, StatusCode, Uri};
 use serde::Deserialize;
+use serde_json::json;
 use utoipa::ToSchema;
 
 use crate::base::secret::Secret;
-use crate::base::token::Token;
-use crate::crypto::{cookie, csrf as form_token};
 use crate::gate::visitor::Visitor;
-use crate::identity::login::Credentials;
+use crate::identity::login::{Credentials, Refusal, Welcome};
+use crate::identity::settings::Register;
 use crate::web::api::session::{count, session_cookie, user_agent};
 use crate::web::api::tokens::{self, LoginIn, TokensOut};
 use crate::web::error::Problem;
-use crate::web::extract::wants_page;
-use crate::web::{Web, csrf, next};
+use crate::web::extract::{self, wants_page};
+use crate::web::{Web, next};
+
+use super::slips::Slips;
+use super::visit::{Guest, Visit, append};
 
 /// What the page may be asked with.
 #[derive(Debug, Deserialize)]
@@ -55,31 +56,25 @@ pub struct LoginForm {
 /// # Errors
 /// When there is no randomness.
 pub async fn show(
-    State(web): State<Web>,
-    Extension(visitor): Extension<Visitor>,
+    Guest(visit): Guest,
     Query(question): Query<Question>,
-    headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let cookies = cookies(&headers);
-    let mut response = form(
-        &web,
-        &visitor,
-        &headers,
-        &Page {
-            status: StatusCode::OK,
-            error: None,
-            username: "",
-            next: question.next.as_deref(),
-        },
-    )?;
-    // A cookie that opens nothing any more is taken back.
-    if let Some(token) = cookie::token(cookies, visitor.cookies.session)
-        && web.sessions.find(&token).await?.is_none()
-    {
-        append(
-            &mut response,
-            &visitor.cookies.clear(visitor.cookies.session),
-        );
+    let next = question.next.as_deref();
+    let presented = extract::session_token(&visit.visitor, &visit.headers);
+    let mut stale = false;
+    if let Some(token) = presented {
+        match visit.web.sessions.find(&token).await? {
+            // The gate let them nowhere and sent them here: they must choose another password first.
+            Some(live) if live.must_change_password => return Ok(confined(&visit, next)),
+            live => stale = live.is_none(),
+        }
+    }
+    let mut response = form(&visit, &Slips::default(), "", next);
+    *response.status_mut() = StatusCode::OK;
+    if stale {
+        // A cookie that opens nothing any more is taken back.
+        let cookies = &visit.visitor.cookies;
+        append(&mut response, &cookies.clear(cookies.session));
     }
     Ok(response)
 }
@@ -99,124 +94,90 @@ pub async fn show(
 pub async fn submit(
     State(web): State<Web>,
     Extension(visitor): Extension<Visitor>,
+    uri: Uri,
     headers: HeaderMap,
     sent: Result<Form<LoginForm>, FormRejection>,
 ) -> Result<Response, Problem> {
     let Form(sent) = sent?;
     if !wants_page(&headers) {
-        return for_program(&web, &visitor, &headers, sent).await;
-    }
-    csrf::check(&headers, &visitor.snapshot.sites)?;
-    let flow = cookie::token(cookies(&headers), visitor.cookies.flow);
-    let ours = matches!((&flow, &sent.csrf), (Some(flow), Some(token)) if form_token::verify(&web.key, flow, token));
-    if !ours {
-        let error = Some("The page had expired. Please try again.");
-        let page = Page {
-            status: StatusCode::FORBIDDEN,
-            error,
-            username: &sent.username,
-            next: sent.next.as_deref(),
+        let sent = LoginIn {
+            username: sent.username,
+            password: sent.password,
         };
-        return form(&web, &visitor, &headers, &page);
+        // Clients of OAuth libraries send more than a name and a password (RFC 6749 section 4.3.2); what they
+        // ask for beyond that, they do not get.
+        return tokens::hand_out(&web, &visitor, &headers, sent).await;
     }
+    let visit = Visit::of_guest(&web, visitor, headers, &uri, true)?;
+    match attempt(&visit, &sent).await {
+        Ok(welcome) => Ok(welcomed(&visit, &welcome, sent.next.as_deref())),
+        Err(problem) => {
+            let slips = Slips::from(problem);
+            Ok(form(&visit, &slips, &sent.username, sent.next.as_deref()))
+        }
+    }
+}
+
+async fn attempt(visit: &Visit, sent: &LoginForm) -> Result<Welcome, Problem> {
+    if !visit.is_genuine(sent.csrf.as_deref().unwrap_or_default()) {
+        return Err(Problem::expired());
+    }
+    let password = Secret::new(sent.password.clone());
+    Ok(log_in(visit, &sent.username, password).await?)
+}
+
+/// Checks a name and a password that somebody typed on this page or another.
+///
+/// # Errors
+/// Why they are not let in.
+pub async fn log_in(
+    visit: &Visit,
+    login: &str,
+    password: Secret<String>,
+) -> Result<Welcome, Refusal> {
     let credentials = Credentials {
-        login: sent.username.clone(),
-        password: Secret::new(sent.password),
-        ip: visitor.ip,
-        user_agent: user_agent(&headers),
-        presented: cookie::token(cookies(&headers), visitor.cookies.session),
+        login: login.to_owned(),
+        password,
+        ip: visit.visitor.ip,
+        user_agent: user_agent(&visit.headers),
+        presented: extract::session_token(&visit.visitor, &visit.headers),
     };
-    let outcome = web.logins.with_password(credentials).await;
-    count(&web.metrics, &outcome);
-    match outcome {
-        Ok(welcome) => {
-            let mut response = Redirect::to(&next::safe(sent.next.as_deref())).into_response();
-            append(
-                &mut response,
-                &session_cookie(&visitor, &welcome.session, web.clock.now()),
-            );
-            append(&mut response, &visitor.cookies.clear(visitor.cookies.flow));
-            Ok(response)
-        }
-        Err(refusal) => {
-            let problem = Problem::from(refusal);
-            let page = Page {
-                status: problem.status(),
-                error: Some(problem.text()),
-                username: &sent.username,
-                next: sent.next.as_deref(),
-            };
-            let mut response = form(&web, &visitor, &headers, &page)?;
-            problem.decorate(&mut response);
-            Ok(response)
-        }
-    }
+    let outcome = visit.web.logins.with_password(credentials).await;
+    count(&visit.web.metrics, &outcome);
+    outcome
 }
 
-/// Clients of OAuth libraries send more than a name and a password (RFC 6749 section 4.3.2); what they ask for
-/// beyond that, they do not get.
-async fn for_program(
-    web: &Web,
-    visitor: &Visitor,
-    headers: &HeaderMap,
-    sent: LoginForm,
-) -> Result<Response, Problem> {
-    let sent = LoginIn {
-        username: sent.username,
-        password: sent.password,
+/// The cookie, and on to where they wanted to go; with a password that somebody else knows, no further than to
+/// choosing another.
+pub fn welcomed(visit: &Visit, welcome: &Welcome, next: Option<&str>) -> Response {
+    let mut response = if welcome.user.must_change_password {
+        confined(visit, next)
+    } else {
+        Redirect::to(&next::safe(next)).into_response()
     };
-    tokens::hand_out(web, visitor, headers, sent).await
+    let (web, cookies) = (&visit.web, &visit.visitor.cookies);
+    let session = session_cookie(&visit.visitor, &welcome.session, web.clock.now());
+    append(&mut response, &session);
+    append(&mut response, &cookies.clear(cookies.flow));
+    response
 }
 
-struct Page<'a> {
-    status: StatusCode,
-    error: Option<&'a str>,
-    username: &'a str,
-    next: Option<&'a str>,
+fn confined(visit: &Visit, next: Option<&str>) -> Response {
+    let next = next::safe(next);
+    let query = url::form_urlencoded::Serializer::new(String::new())
+        .append_pair("next", &next)
+        .finish();
+    Redirect::to(&format!("{}/account/password?{query}", visit.prefix())).into_response()
 }
 
-/// The form, bound to this browser by the flow cookie.
-fn form(
-    web: &Web,
-    visitor: &Visitor,
-    headers: &HeaderMap,
-    page: &Page<'_>,
-) -> Result<Response, Problem> {
-    let known = cookie::token(cookies(headers), visitor.cookies.flow);
-    let flow = match &known {
-        Some(flow) => flow,
-        None => &Token::generate(&web.random).map_err(|_| Problem::internal())?,
-    };
-    let next = next::safe(page.next);
-    let values = context! {
-        brand => web.brand.load().name.clone(),
-        prefix => &*visitor.snapshot.prefix,
-        csrf => form_token::form_token(&web.key, flow),
-        username => page.username.chars().take(254).collect::<String>(),
-        next => (next != "/").then_some(next),
-        error => page.error,
-    };
-    let mut response = web.templates.page(page.status, "login.html", values);
-    if known.is_none() {
-        append(
-            &mut response,
-            &visitor
-                .cookies
-                .set(visitor.cookies.flow, flow.expose(), None),
-        );
-    }
-    Ok(response)
-}
-
-fn cookies(headers: &HeaderMap) -> Option<&str> {
-    headers
-        .get(header::COOKIE)
-        .and_then(|value| value.to_str().ok())
-}
-
-fn append(response: &mut Response, cookie: &str) {
-    // Made of a constant name, a token and attributes: always a header value.
-    if let Ok(value) = HeaderValue::from_str(cookie) {
-        response.headers_mut().append(header::SET_COOKIE, value);
-    }
+fn form(visit: &Visit, slips: &Slips, username: &str, next: Option<&str>) -> Response {
+    let next = next::safe(next);
+    let accounts = &visit.web.accounts;
+    let values = json!({
+        "values": { "username": username.chars().take(254).collect::<String>() },
+        "next": (next != "/").then_some(next),
+        "can_reset": accounts.has_mail(),
+        "can_register": accounts.register_mode() == Register::Open,
+    });
+    visit.again("login.html", slips, values)
 }

@@ -35,6 +35,7 @@ pub struct Setup {
     environment: Vec<(String, String)>,
     recorder: Recorder,
     identity: Option<Identity>,
+    assets: Vec<(String, String)>,
 }
 
 impl Default for Setup {
@@ -59,6 +60,7 @@ impl Setup {
             environment: Vec::new(),
             recorder,
             identity: None,
+            assets: Vec::new(),
         };
         let url = setup.recorder.url();
         setup
@@ -136,6 +138,13 @@ impl Setup {
         self
     }
 
+    /// Puts a file beside the configuration, readable by everybody.
+    #[must_use]
+    pub fn asset(mut self, name: &str, text: &str) -> Self {
+        self.assets.push((name.into(), text.into()));
+        self
+    }
+
     /// Adds an environment variable for the gateway.
     #[must_use]
     pub fn env(mut self, name: &str, value: &str) -> Self {
@@ -193,6 +202,11 @@ impl Setup {
             folder.write("store.key", &"a7".repeat(32));
         }
         folder.write("gateway.yaml", &self.yaml());
+        for (name, text) in &self.assets {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
         if let Some(identity) = &self.identity {
             folder.write("tls.crt", &identity.certificate);
             folder.write("tls.key", &identity.key);

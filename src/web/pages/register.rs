@@ -1,0 +1,136 @@
+//! Making an account: for everybody where registration is open, and for who holds an invitation.
+
+use axum::extract::RawQuery;
+use axum::response::Response;
+use serde_json::{Value, json};
+
+use crate::base::name::{Email, Username};
+use crate::identity::accounts::{AccountFault, Invitee, NewAccount, Registered};
+use crate::identity::settings::Register;
+use crate::web::error::Problem;
+use crate::web::form::{Fields, Sent};
+
+use super::notice::Notice;
+use super::slips::Slips;
+use super::visit::{Guest, Visit};
+use super::{link, login};
+
+const PAGE: &str = "register";
+const TEMPLATE: &str = "register.html";
+
+/// Shows the form.
+///
+/// # Errors
+/// When accounts are not made like this, or the invitation is no good.
+pub async fn show(Guest(visit): Guest, RawQuery(query): RawQuery) -> Result<Response, Problem> {
+    if let Some(moved) = link::moved(&visit, PAGE, query.as_deref()) {
+        return Ok(moved);
+    }
+    let invitee = invitee(&visit).await?;
+    let values = values(invitee.as_ref(), &Fields::default());
+    Ok(visit.show(TEMPLATE, values))
+}
+
+/// Takes the form.
+///
+/// # Errors
+/// When accounts are not made like this, or the invitation is no good.
+pub async fn submit(Guest(visit): Guest, sent: Sent) -> Result<Response, Problem> {
+    let invitee = invitee(&visit).await?;
+    let (slips, fields) = match visit.open(sent) {
+        Ok(fields) => match attempt(&visit, invitee.as_ref(), &fields).await {
+            Ok(response) => return Ok(response),
+            Err(slips) => (slips, fields),
+        },
+        Err((problem, fields)) => (problem.into(), fields),
+    };
+    Ok(visit.again(TEMPLATE, &slips, values(invitee.as_ref(), &fields)))
+}
+
+/// Whoever is invited by the link that led here; nobody, where everybody may come.
+async fn invitee(visit: &Visit) -> Result<Option<Invitee>, Problem> {
+    let accounts = &visit.web.accounts;
+    if let Some(token) = link::token(visit, PAGE) {
+        match accounts.invitation(&token).await {
+            // Left by an old link; it is in nobody's way where registration is open.
+            Err(AccountFault::Link) if accounts.register_mode() == Register::Open => {}
+            found => return Ok(Some(found?)),
+        }
+    }
+    match accounts.register_mode() {
+        Register::Open => Ok(None),
+        Register::Invite | Register::Closed => Err(AccountFault::Closed.into()),
+    }
+}
+
+async fn attempt(
+    visit: &Visit,
+    invitee: Option<&Invitee>,
+    fields: &Fields,
+) -> Result<Response, Slips> {
+    let mut slips = Slips::default();
+    let username: Option<Username> = slips.read(fields, "username");
+    let email = match invitee {
+        Some(invitee) => Some(invitee.email.clone()),
+        None => slips.read::<Email>(fields, "email"),
+    };
+    slips.none()?;
+    let (Some(username), Some(email)) = (username, email) else {
+        return Err(Problem::internal().into());
+    };
+    match invitee {
+        Some(_) => accept(visit, username, fields).await,
+        None => register(visit, username, email, fields).await,
+    }
+}
+
+async fn accept(visit: &Visit, username: Username, fields: &Fields) -> Result<Response, Slips> {
+    let token = link::token(visit, PAGE).unwrap_or_default();
+    let (name, password) = (username.to_string(), fields.secret("password"));
+    let accounts = &visit.web.accounts;
+    accounts.accept(&token, username, &password).await?;
+    let mut response = enter(visit, &name, fields).await;
+    link::forget(visit, &mut response);
+    Ok(response)
+}
+
+async fn register(
+    visit: &Visit,
+    username: Username,
+    email: Email,
+    fields: &Fields,
+) -> Result<Response, Slips> {
+    let name = username.to_string();
+    let new = NewAccount {
+        email,
+        username,
+        password: fields.secret("password"),
+    };
+    let (accounts, links) = (&visit.web.accounts, visit.links());
+    let made = accounts.register(new, visit.visitor.ip, &links).await?;
+    Ok(match made {
+        Registered::Created(_) => enter(visit, &name, fields).await,
+        Registered::Sent => visit.message(
+            "Look into your mail",
+            "We sent a link to the address you gave. Follow it, and your account is ready.",
+        ),
+    })
+}
+
+/// Lets somebody in with the password they have just chosen, through the door that everybody comes through.
+async fn enter(visit: &Visit, name: &str, fields: &Fields) -> Response {
+    match login::log_in(visit, name, fields.secret("password")).await {
+        Ok(welcome) => login::welcomed(visit, &welcome, None),
+        // The account is there all the same; signing in will say what is in the way.
+        Err(_) => visit.go("login", Notice::Registered),
+    }
+}
+
+fn values(invitee: Option<&Invitee>, fields: &Fields) -> Value {
+    let invited = invitee.map(|invitee| {
+        let roles: Vec<String> = invitee.roles.iter().map(ToString::to_string).collect();
+        json!({ "email": invitee.email.as_str(), "roles": roles })
+    });
+    let typed = json!({ "email": fields.text("email"), "username": fields.text("username") });
+    json!({ "invited": invited, "values": typed, "wrong": {} })
+}

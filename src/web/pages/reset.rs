@@ -1,0 +1,51 @@
+//! Choosing another password behind the link of a letter. Looking at the page spends nothing.
+
+use axum::extract::RawQuery;
+use axum::response::Response;
+use serde_json::json;
+
+use crate::identity::accounts::AccountFault;
+use crate::web::error::Problem;
+use crate::web::form::{Fields, Sent};
+
+use super::link;
+use super::notice::Notice;
+use super::slips::Slips;
+use super::visit::{Guest, Visit};
+
+const PAGE: &str = "reset-password";
+const TEMPLATE: &str = "reset-password.html";
+
+/// Shows the form.
+///
+/// # Errors
+/// When no link led here.
+pub async fn show(Guest(visit): Guest, RawQuery(query): RawQuery) -> Result<Response, Problem> {
+    if let Some(moved) = link::moved(&visit, PAGE, query.as_deref()) {
+        return Ok(moved);
+    }
+    link::token(&visit, PAGE).ok_or(AccountFault::Link)?;
+    Ok(visit.show(TEMPLATE, json!({ "wrong": {} })))
+}
+
+/// Takes the form.
+pub async fn submit(Guest(visit): Guest, sent: Sent) -> Response {
+    let slips = match visit.open(sent) {
+        Ok(fields) => match attempt(&visit, &fields).await {
+            Ok(response) => return response,
+            Err(slips) => slips,
+        },
+        Err((problem, _)) => problem.into(),
+    };
+    visit.again(TEMPLATE, &slips, json!({}))
+}
+
+async fn attempt(visit: &Visit, fields: &Fields) -> Result<Response, Slips> {
+    let token = link::token(visit, PAGE).ok_or(AccountFault::Link)?;
+    let password = fields.secret("password");
+    let accounts = &visit.web.accounts;
+    accounts.reset(&token, &password, visit.visitor.ip).await?;
+    let mut response = visit.go("login", Notice::PasswordReset);
+    link::forget(visit, &mut response);
+    Ok(response)
+}
