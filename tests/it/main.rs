@@ -22,6 +22,7 @@ mod api_matrix;
 mod api_races;
 mod api_rights;
 mod assertion;
+mod browser;
 mod commands;
 mod commands_import;
 mod commands_store;
