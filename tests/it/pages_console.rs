@@ -184,8 +184,8 @@ fn ad_01_pages_are_open_to_whom_they_are_meant_for() {
             answer.text()
         );
     }
-    assert!(!get("/account", "alice").text().contains("/auth/admin"));
-    assert!(get("/account", "super").text().contains("/auth/admin"));
+    assert!(!get("/account", "alice").text().contains(">Administration<"));
+    assert!(get("/account", "super").text().contains(">Administration<"));
 }
 
 #[test]
