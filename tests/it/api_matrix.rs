@@ -168,16 +168,51 @@ impl Bench {
     }
 }
 
-/// What the router has beside the document: pages and their assets, each looked at by a person.
-const PAGES: [&str; 8] = [
+/// What the router has beside the document: pages, their forms and their assets. Who may open which is tried by
+/// `pages_console`; a page that is added comes here and there.
+const PAGES: [&str; 42] = [
     "/",
+    "/account",
+    "/account/delete",
+    "/account/email",
+    "/account/password",
+    "/account/profile",
+    "/account/sessions/end-others",
+    "/account/sessions/{sid}/end",
+    "/admin",
+    "/admin/invitations",
+    "/admin/invitations/{id}/revoke",
+    "/admin/permissions",
+    "/admin/policy",
+    "/admin/roles",
+    "/admin/roles/new",
+    "/admin/roles/{id}",
+    "/admin/roles/{id}/delete",
+    "/admin/sessions",
+    "/admin/users",
+    "/admin/users/new",
+    "/admin/users/{id}",
+    "/admin/users/{id}/delete",
+    "/admin/users/{id}/password",
+    "/admin/users/{id}/profile",
+    "/admin/users/{id}/roles",
+    "/admin/users/{id}/sessions/end-all",
+    "/admin/users/{id}/sessions/{sid}/end",
+    "/confirm-email",
     "/docs",
+    "/forgot-password",
     "/login",
     "/openapi.json",
+    "/register",
+    "/reset-password",
     "/static/brand.css",
     "/static/docs.css",
     "/static/docs.js",
+    "/static/icon.svg",
+    "/static/logo",
     "/static/style.css",
+    "/verify",
+    "{prefix}/",
 ];
 
 #[test]
