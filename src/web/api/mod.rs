@@ -1,6 +1,6 @@
 //! The API: one endpoint, one file; JSON out, JSON or forms in.
 //!
-//! [`routes`] names every endpoint. What stands there stands in the `OpenAPI` document, and is tried by everybody
+//! [`routes()`] names every endpoint. What stands there stands in the `OpenAPI` document, and is tried by everybody
 //! who may not do it.
 
 pub mod grants;
