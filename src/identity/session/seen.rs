@@ -51,6 +51,12 @@ impl Sessions {
         let Some(mut record) = Record::decode(&entry) else {
             return Ok(());
         };
+        if record.seen_at >= now.millis() {
+            // Somebody was quicker: written once more it would end sooner, or make a later write lose its race.
+            let expires_at = entry.expires_at.millis();
+            live.expires_at.store(expires_at, Ordering::Release);
+            return Ok(());
+        }
         let settings = self.0.settings.load();
         let end = Timestamp::from_millis(record.created_at).plus(settings.max);
         // Tokens are given more time by a refresh, never by use.
