@@ -95,9 +95,9 @@ fn csv() -> String {
 }
 
 fn stored_hash(folder: &Folder, name: &str) -> String {
-    let store = rusqlite::Connection::open(folder.path().join("data/portcullis.db")).unwrap();
-    let hash = "SELECT password_hash FROM users WHERE username = $1";
-    store.query_row(hash, [name], |row| row.get(0)).unwrap()
+    folder.stored(&format!(
+        "SELECT password_hash FROM users WHERE username = '{name}'"
+    ))
 }
 
 fn names(folder: &Folder) -> Vec<String> {

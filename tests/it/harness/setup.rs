@@ -275,6 +275,15 @@ impl Folder {
         process::run_with(self.path(), &all, "", environment)
     }
 
+    /// The one value that a `SELECT` finds, wherever this folder's store is.
+    pub fn stored(&self, select: &str) -> String {
+        if let Some(database) = &self.database {
+            return database.sql(select);
+        }
+        let store = rusqlite::Connection::open(self.path().join("data/portcullis.db")).unwrap();
+        store.query_row(select, [], |row| row.get(0)).unwrap()
+    }
+
     /// Adds a user as an administrator would.
     pub fn add_user(&self, name: &str, roles: &str) -> Said {
         let email = format!("{}@example.test", gateway::plain(name));
