@@ -103,7 +103,14 @@ impl Wanted<'_> {
         let mut chosen = standing.given.clone();
         match *self {
             Self::Names(names) => Ok(names.clone()),
-            Self::Numbers(numbers) => numbers.iter().map(|id| numbered(standing, *id)).collect(),
+            Self::Numbers(numbers) => {
+                // Roles that have left the file have no number here; who has them keeps them.
+                chosen.retain(|role| standing.graph.counting(role).is_none());
+                for id in numbers {
+                    chosen.insert(numbered(standing, *id)?);
+                }
+                Ok(chosen)
+            }
             Self::With(role) => {
                 chosen.insert(role.clone());
                 Ok(chosen)

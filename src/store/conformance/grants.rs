@@ -13,6 +13,7 @@ use crate::store::users::{UserChange, UserError};
 on_every_db! {
     what_was_judged_is_what_is_changed
     roles_are_given_as_things_stand
+    what_has_left_the_file_does_not_hold_up_the_rest
     ad_06_parallel_grants_all_count
     ad_06_users_are_made_if_the_roles_may_be_given
     roles_are_edited
@@ -75,6 +76,27 @@ async fn roles_are_given_as_things_stand(opened: &Opened) {
     assert_eq!(generation(opened, alice).await, before + 1);
     let nobody = roles.regrant(UserId(4711), at(2), more).await;
     assert_eq!(nobody, Err(RoleError::Missing(UserId(4711))));
+}
+
+async fn what_has_left_the_file_does_not_hold_up_the_rest(opened: &Opened) {
+    mirror(opened, &[("ops", "x:y"), ("editor", "a:b")]).await;
+    let alice = made(opened, &new_user("alice")).await.id;
+    give(opened, alice, &["ops", "editor"]).await;
+    mirror(opened, &[("editor", "a:b")]).await;
+    let without = |standing: &Standing| {
+        let mut left = standing.given.clone();
+        assert!(left.remove(&name("editor")));
+        Ok::<_, RoleError>(left)
+    };
+    assert_eq!(opened.roles.regrant(alice, at(2), without).await, Ok(true));
+    assert_eq!(held(opened, alice).await, " | ");
+    // It was kept for when the file has it again, and cannot be given until then.
+    let bob = made(opened, &new_user("bob")).await.id;
+    let give_it = |_: &Standing| Ok::<_, RoleError>(names(&["ops"]));
+    let said = opened.roles.regrant(bob, at(2), give_it).await;
+    assert_eq!(said, Err(RoleError::Unknown(name("ops"))));
+    mirror(opened, &[("ops", "x:y"), ("editor", "a:b")]).await;
+    assert_eq!(held(opened, alice).await, "ops | x:y");
 }
 
 async fn ad_06_parallel_grants_all_count(opened: &Opened) {

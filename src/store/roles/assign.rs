@@ -45,28 +45,34 @@ impl Roles {
         tx.one(TOUCH.with([user.into()]))
             .await?
             .ok_or(RoleError::Missing(user))?;
-        if given(&mut tx, user, source).await? == *roles {
+        let before = given(&mut tx, user, source).await?;
+        if before == *roles {
             return Ok(());
         }
-        replace(&mut tx, user, roles, source, now).await?;
+        replace(&mut tx, user, (&before, roles), source, now).await?;
         Ok(tx.commit().await?)
     }
 }
 
-/// Makes `roles` the ones that `source` gives to a user.
+/// Makes of the roles that `source` gives to a user `before` those `after`. Only the difference is written: a role
+/// that has left the file cannot be given, and what somebody has of it must not stand in the way of the others.
 pub(super) async fn replace(
     tx: &mut Tx,
     user: UserId,
-    roles: &BTreeSet<RoleName>,
+    (before, after): (&BTreeSet<RoleName>, &BTreeSet<RoleName>),
     source: &str,
     now: Timestamp,
 ) -> Result<(), RoleError> {
-    const CLEAR: Statement = Statement::write(
-        "role.clear",
-        "DELETE FROM user_roles WHERE user_id = $1 AND source = $2",
+    const TAKE: Statement = Statement::write(
+        "role.take",
+        "DELETE FROM user_roles WHERE user_id = $1 AND source = $2
+         AND role_id IN (SELECT roles.id FROM roles WHERE roles.name = $3)",
     );
-    tx.execute(CLEAR.with([user.into(), source.into()])).await?;
-    for role in roles {
+    for role in before.difference(after) {
+        let call = TAKE.with([user.into(), source.into(), role.as_str().into()]);
+        tx.execute(call).await?;
+    }
+    for role in after.difference(before) {
         if tx.execute(assign(user, role, source, now)).await? == 0 {
             return Err(RoleError::Unknown(role.clone()));
         }

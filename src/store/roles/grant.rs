@@ -48,7 +48,8 @@ impl Roles {
         if chosen == standing.given {
             return Ok(false);
         }
-        replace(&mut tx, user, &chosen, LOCAL, now).await?;
+        let roles = (&standing.given, &chosen);
+        replace(&mut tx, user, roles, LOCAL, now).await?;
         tx.commit().await.map_err(fault)?;
         Ok(true)
     }
