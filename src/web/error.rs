@@ -1,7 +1,7 @@
 //! The one place where an error of a page or of the API becomes a status (RFC 9110) and a body.
 
 use axum::Json;
-use axum::extract::rejection::{FormRejection, JsonRejection};
+use axum::extract::rejection::FormRejection;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::header::{self, HeaderValue};
@@ -265,18 +265,6 @@ impl From<AccountFault> for Problem {
             AccountFault::Refused(refusal) => refusal.into(),
             AccountFault::Busy(_) => Self::unavailable(),
             AccountFault::Fault(fault) => fault.into(),
-        }
-    }
-}
-
-impl From<JsonRejection> for Problem {
-    fn from(rejection: JsonRejection) -> Self {
-        match rejection {
-            JsonRejection::JsonDataError(error) => {
-                Self::invalid(&["body"], &error.body_text(), "json_invalid")
-            }
-            JsonRejection::MissingJsonContentType(_) => Self::unsupported(),
-            other => Self::new(other.status(), "BAD_REQUEST", "The body is not JSON."),
         }
     }
 }

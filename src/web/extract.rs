@@ -10,8 +10,7 @@ use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::{Method as Verb, StatusCode};
 
-use crate::base::identity::{Identity, Method};
-use crate::base::name::Permission;
+use crate::base::identity::Method;
 use crate::base::secret::Secret;
 use crate::base::token::Token;
 use crate::crypto::cookie;
@@ -58,55 +57,6 @@ pub fn links(visitor: &Visitor) -> Links {
         origin: visitor.snapshot.sites.main().origin.clone(),
         prefix: visitor.snapshot.prefix.to_string(),
     }
-}
-
-impl Caller {
-    /// Who it is.
-    #[must_use]
-    pub fn identity(&self) -> &Identity {
-        &self.0.live.identity
-    }
-
-    /// Goes on only with this permission.
-    ///
-    /// # Errors
-    /// 403 without it.
-    pub fn require(&self, permission: &str) -> Result<(), Problem> {
-        if holds(self.identity(), permission) {
-            return Ok(());
-        }
-        Err(Problem::new(
-            StatusCode::FORBIDDEN,
-            "FORBIDDEN",
-            &format!("This needs the permission {permission}."),
-        ))
-    }
-
-    /// Goes on only for a superuser.
-    ///
-    /// # Errors
-    /// 403 for everybody else.
-    pub fn require_superuser(&self) -> Result<(), Problem> {
-        if self.identity().superuser {
-            return Ok(());
-        }
-        Err(Problem::new(
-            StatusCode::FORBIDDEN,
-            "FORBIDDEN",
-            "Only a superuser may do this.",
-        ))
-    }
-}
-
-/// Whether somebody holds a permission; a superuser holds every one.
-#[must_use]
-pub fn holds(who: &Identity, permission: &str) -> bool {
-    who.superuser
-        || who
-            .permissions
-            .iter()
-            .map(Permission::as_str)
-            .any(|held| held == permission)
 }
 
 impl FromRequestParts<Web> for Caller {
