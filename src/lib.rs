@@ -6,13 +6,13 @@
 //! client ─ TLS, h1, h2 ─▶ proxy::listener      accepts; addresses and handshakes have limits
 //!   proxy::connection   the guard: a head is whole, sound and in time, or it is refused (proxy::wire)
 //!   proxy::request      the request can be cut when its session ends
-//!   proxy::gateway      what Pingora calls, in this order:
+//!   proxy::gateway      what Pingora calls, and through it, in this order, proxy::handle:
 //!     1 proxy::admit      one canonical method, host and path (policy::target, policy::path), or 400
 //!     2 own pages?        below the prefix ▶ proxy::bridge ▶ web
 //!     3 gate::judge       the rule (policy::index), the identity (identity::session),
 //!                         the decision (policy::decide) ▶ Permit | SignIn | Forbid
 //!     4 proxy::answer     not a Permit ▶ 303 to the login page, or 401/403 JSON
-//!     5 proxy::upstream   needs the Permit; proxy::headers and gate::inject say who asks
+//!     5 proxy::upstream   needs the Permit; proxy::forward, headers and gate::inject say who asks
 //! ```
 //!
 //! # The floors

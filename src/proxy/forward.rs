@@ -1,9 +1,10 @@
-//! What is sent on: the judged target, the way it came, the identity; and what becomes of a failure.
+//! What is sent on: the judged target, the way it came, the identity; and what is sent back.
 
 use http::header::{self, HeaderValue, InvalidHeaderValue};
 use http::request::Parts as ReqParts;
 use http::uri::Authority;
-use pingora::http::RequestHeader;
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::proxy::Session;
 use pingora::{Error, ErrorSource, ErrorType};
 
 use crate::policy::target::Target;
@@ -66,6 +67,34 @@ fn tell(
         parts.headers.insert(name.clone(), value.clone());
     }
     Ok(())
+}
+
+/// Makes of a service's answer what the client receives.
+///
+/// # Errors
+/// When the service agreed to an upgrade that nobody asked for, or a value is no header value.
+pub fn finish_answer(
+    session: &Session,
+    response: &mut ResponseHeader,
+    ctx: &Context,
+) -> pingora::Result<()> {
+    if response.status == http::StatusCode::SWITCHING_PROTOCOLS {
+        // No upgrade is ever asked of a service, so none can be agreed to.
+        let fault = Error::explain(ErrorType::InvalidHTTPHeader, "an upgrade nobody asked for");
+        return Err(fault.into_up());
+    }
+    if session.req_header().version == http::Version::HTTP_10 {
+        // HTTP/1.0 knows no chunks; the end of the connection ends the answer.
+        response.remove_header(&http::header::TRANSFER_ENCODING);
+    }
+    // The version is ours to say: the service's own is between it and us.
+    response.set_version(http::Version::HTTP_11);
+    headers::strip_answer(response);
+    match &ctx.id_header {
+        // By its text: Pingora would make a copy of a name.
+        Some(id) => response.insert_header("x-request-id", id.clone()),
+        None => Ok(()),
+    }
 }
 
 /// The status for an error that Pingora met, or none when there is nobody left to tell.

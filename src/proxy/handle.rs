@@ -1,0 +1,190 @@
+//! What happens to a request before anything of it is forwarded: admit, own pages, judge.
+//!
+//! Fails closed at every step: without a connection state, a request id or a judgement nothing goes on.
+
+use std::sync::Arc;
+
+use pingora::proxy::Session;
+use pingora::{Error, ErrorType};
+
+use crate::crypto::cookie::{self, CookieNames};
+use crate::gate::judge::{JudgeFault, Presented};
+use crate::gate::snapshot::Owner;
+use crate::gate::visitor::Visitor;
+
+use super::admit::{Admitted, Refused, admit};
+use super::answer::{Answer, is_navigation};
+use super::bridge;
+use super::client::Client;
+use super::context::Context;
+use super::gateway::Gateway;
+use super::headers;
+use super::request::state_of;
+use super::running::Running;
+
+impl Gateway {
+    /// Answers a request that goes no further.
+    pub(super) async fn answer(
+        &self,
+        session: &mut Session,
+        ctx: &Context,
+        answer: Answer,
+    ) -> pingora::Result<bool> {
+        answer.send(session, &ctx.id_text()).await?;
+        Ok(true)
+    }
+
+    async fn refuse(
+        &self,
+        session: &mut Session,
+        ctx: &mut Context,
+        refused: &Refused,
+    ) -> pingora::Result<bool> {
+        self.0
+            .metrics
+            .refusals
+            .with_label_values(&[refused.reason()])
+            .inc();
+        ctx.outcome.verdict = "refuse";
+        ctx.outcome.reason = refused.reason();
+        // Whatever follows on this connection was written by somebody who sent this.
+        session.set_keepalive(None);
+        let answer = match refused {
+            Refused::ServerOptions => Answer::empty(204),
+            Refused::Insecure(Some(location)) => Answer::redirect(308, location),
+            other => {
+                let navigation =
+                    is_navigation(&session.req_header().method, &session.req_header().headers);
+                Answer::refusal(
+                    other.status(),
+                    "REQUEST_REFUSED",
+                    &other.to_string(),
+                    navigation,
+                )
+            }
+        };
+        self.answer(session, ctx, answer).await
+    }
+
+    /// Everything up to a permit. `Ok(true)` when the request has been answered.
+    pub(super) async fn handle(
+        &self,
+        session: &mut Session,
+        ctx: &mut Context,
+    ) -> pingora::Result<bool> {
+        let connection = state_of(&session.downstream_session).cloned();
+        let connection = connection
+            .ok_or_else(|| Error::explain(ErrorType::InternalError, "no connection state"))?;
+        let running = self.0.running.load_full();
+        headers::join_cookies(session.req_header_mut());
+        let client = Client::of(
+            &connection,
+            &session.req_header().headers,
+            &running.snapshot.trusted_proxies,
+        );
+        let client = Arc::new(client);
+        ctx.client = Some(Arc::clone(&client));
+        let admitted = match admit(session.req_header(), &connection, &client, &running) {
+            Ok(admitted) => admitted,
+            Err(refused) => return Box::pin(self.refuse(session, ctx, &refused)).await,
+        };
+        ctx.target = Some(Arc::clone(&admitted.target));
+        match running.snapshot.owner(admitted.target.path().as_str()) {
+            Owner::Gateway => {
+                // Boxed, as every turn that few requests take: a request carries the room of all others.
+                Box::pin(self.own_page(session, ctx, &running, &client, &admitted)).await
+            }
+            Owner::Upstream => self.judge(session, ctx, &running, &client, &admitted).await,
+        }
+    }
+
+    async fn own_page(
+        &self,
+        session: &mut Session,
+        ctx: &mut Context,
+        running: &Running,
+        client: &Client,
+        admitted: &Admitted,
+    ) -> pingora::Result<bool> {
+        ctx.outcome.rule = Some(Arc::clone(&self.0.own_label));
+        ctx.outcome.verdict = "own";
+        let marks = admitted.target.path().marks();
+        if marks.encoded_slash || marks.matrix {
+            return self.two_readings(session, ctx).await;
+        }
+        let visitor = Visitor {
+            ip: client.ip,
+            cookies: CookieNames::of(admitted.https_site),
+            request: ctx
+                .id
+                .ok_or_else(|| Error::explain(ErrorType::InternalError, "no request id"))?,
+            snapshot: Arc::clone(&running.snapshot),
+        };
+        let answer = match bridge::ask(
+            session,
+            &admitted.target.origin_form(),
+            visitor,
+            &self.0.pages,
+        )
+        .await
+        {
+            Ok(answer) => answer,
+            Err(fault) => {
+                session.set_keepalive(None);
+                Answer::refusal(fault.status(), "REQUEST_REFUSED", &fault.to_string(), false)
+            }
+        };
+        self.answer(session, ctx, answer).await
+    }
+
+    async fn judge(
+        &self,
+        session: &mut Session,
+        ctx: &mut Context,
+        running: &Running,
+        client: &Client,
+        admitted: &Admitted,
+    ) -> pingora::Result<bool> {
+        let names = CookieNames::of(admitted.https_site);
+        let token = cookie::token(
+            headers::cookies(&session.req_header().headers),
+            names.session,
+        );
+        let presented = Presented {
+            ip: client.ip,
+            session: token,
+            bearer: headers::bearer(&session.req_header().headers),
+        };
+        let judged = self
+            .0
+            .gate
+            .judge(&running.snapshot, &admitted.target, &presented)
+            .await;
+        let request = session.req_header_mut();
+        ctx.plain = headers::strip(request, &running.snapshot.reserved);
+        headers::forget_case(request);
+        self.0
+            .metrics
+            .gate_duration
+            .observe(ctx.elapsed().as_secs_f64());
+        match judged {
+            Ok(judged) => self.obey(session, ctx, running, judged).await,
+            Err(JudgeFault::Path(_)) => Box::pin(self.two_readings(session, ctx)).await,
+            Err(JudgeFault::Credential) => Box::pin(self.bad_token(session, ctx)).await,
+            Err(JudgeFault::TwoUsers) => Box::pin(self.two_users(session, ctx)).await,
+            Err(JudgeFault::Identity(fault)) => {
+                tracing::error!(%fault, id = ctx.id_text(), "cannot tell who asks");
+                ctx.outcome.verdict = "error";
+                ctx.outcome.reason = "store";
+                let answer = Answer::refusal(
+                    503,
+                    "UNAVAILABLE",
+                    "The gateway cannot check who you are just now.",
+                    false,
+                );
+                let answer = answer.with(http::header::RETRY_AFTER, "5");
+                Box::pin(self.answer(session, ctx, answer)).await
+            }
+        }
+    }
+}
