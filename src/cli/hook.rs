@@ -5,15 +5,16 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Subcommand;
+use serde_json::json;
 
 use crate::base::random::Random;
 use crate::base::time::Clock;
 use crate::config::Config;
-use crate::identity::hooks::{self, Event, Topic};
+use crate::identity::hooks::{self, Event, Hook, Topic};
 use crate::outbound::{Limits, Outbound};
 
 use super::check;
-use super::output::table;
+use super::output::Format;
 use super::stored::{Stored, with_store};
 
 /// Options of `hook`.
@@ -26,7 +27,7 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// List the hooks of the file.
-    List,
+    List(Format),
     /// Send a hook the event `hook.test` at once, and say what it answered.
     Test {
         /// Its name in the file.
@@ -46,7 +47,7 @@ pub fn run(args: &Args, path: &Path) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::FAILURE);
     };
     match &args.command {
-        Command::List => list(&config),
+        Command::List(format) => list(&config, *format)?,
         Command::Test { name, queue: true } => {
             with_store(path, async |stored| leave(&stored, name).await)?;
         }
@@ -60,14 +61,18 @@ pub fn run(args: &Args, path: &Path) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn list(config: &Config) {
-    let row = |hook: &hooks::Hook| {
-        let host = hook.url.host_str().unwrap_or_default().to_owned();
-        let topics: Vec<&str> = hook.topics.iter().map(|topic| topic.as_str()).collect();
-        [hook.name.clone(), host, topics.join(" ")]
-    };
-    let rows: Vec<[String; 3]> = config.hooks.iter().map(row).collect();
-    table(["NAME", "HOST", "EVENTS"], &rows);
+fn list(config: &Config, format: Format) -> anyhow::Result<()> {
+    // The host alone: the rest of an address may be a secret.
+    let host = |hook: &Hook| hook.url.host_str().unwrap_or_default().to_owned();
+    let events = |hook: &Hook| -> Vec<_> { hook.topics.iter().map(|it| it.as_str()).collect() };
+    let json =
+        |hook: &Hook| json!({ "name": hook.name, "host": host(hook), "events": events(hook) });
+    let row = |hook: &Hook| [hook.name.clone(), host(hook), events(hook).join(" ")];
+    format.print(
+        &config.hooks.iter().map(json).collect::<Vec<_>>(),
+        ["NAME", "HOST", "EVENTS"],
+        config.hooks.iter().map(row),
+    )
 }
 
 async fn test(config: &Config, name: &str) -> anyhow::Result<()> {

@@ -31,7 +31,7 @@ impl Format {
 }
 
 /// Prints rows under titles, in columns as wide as what is in them.
-pub fn table<const N: usize>(titles: [&str; N], rows: &[[String; N]]) {
+fn table<const N: usize>(titles: [&str; N], rows: &[[String; N]]) {
     let mut widths = titles.map(|title| title.chars().count());
     for row in rows {
         for (width, cell) in widths.iter_mut().zip(row) {

@@ -79,7 +79,7 @@ class Person:
         self.rig, self.context, self.name = rig, context, name
         self.page = context.new_page()
         self.errors = []
-        self.page.on("console", lambda it: self.errors.append(it.text) if it.type == "error" else None)
+        self.page.on("console", lambda it: self.errors.append(f"{it.text} {it.location['url']}") if it.type == "error" else None)
         self.page.on("pageerror", lambda it: self.errors.append(str(it)))
         self.page.on("dialog", lambda it: (self.errors.append(f"dialog: {it.message}"), it.dismiss()))
 

@@ -108,6 +108,55 @@ def slips(gallery, root, label):
     gallery.look(root, "admin-user-new-wrong", label)
 
 
+def documents_are_tried(rig, browser, arguments):
+    """The page that shows the API: it reads and writes as whoever is signed in, and axe finds nothing on it."""
+    gallery = Gallery(rig)
+    for scheme in ["light", "dark"]:
+        for width in [1280, 320]:
+            root = rig.person(browser, "root", True, width, scheme)
+            root.goto("/auth/login?next=/auth/docs")
+            root.fill(username="super", password=arguments["password"])
+            root.press("Sign in")
+            root.at("/auth/docs")
+            assert "super" in operation(root, "me", {}, 200)
+            name = f"tried-{scheme}-{width}"
+            made = operation(root, "create_role", {"body": json.dumps({"name": name})}, 201)
+            number = json.loads(made.split("\n", 1)[1])["id"]
+            assert name in operation(root, "get_role", {"id": str(number)}, 200)
+            gallery.look(root, "docs", f"{scheme}-{width}")
+            # What a script may not do, the browser writes down.
+            assert not root.errors, root.errors
+            root.close()
+    guest = rig.person(browser, "guest", True)
+    guest.goto("/auth/docs")
+    operation(guest, "me", {}, 401)
+    guest.close()
+    assert not gallery.found, "\n".join(gallery.found)
+
+
+def operation(person, name, fields, status):
+    """Tries an operation on the page; what it answered."""
+    api = person.page.evaluate("fetch('openapi.json').then((it) => it.json())")
+    path, method = next(
+        (path, method) for path, item in api["paths"].items() for method, it in item.items()
+        if isinstance(it, dict) and it.get("operationId") == name
+    )
+    head = person.page.locator("summary").filter(has=person.page.locator(f"b:text-is('{method}')"))
+    # The path is the text behind the method; the summary follows in an element of its own.
+    shown = [it for it in head.all() if it.evaluate("it => it.childNodes[1].textContent") == path]
+    assert len(shown) == 1, f"{method} {path} is there {len(shown)} times"
+    shown[0].click()
+    form = shown[0].locator("xpath=..").locator("form")
+    for field, value in fields.items():
+        form.locator(f"#{name}-{field}").fill(value)
+    with person.page.expect_response(lambda it: it.request.method == method.upper()) as answer:
+        form.get_by_role("button", name="Send").click()
+    assert answer.value.status == status, f"{name}: {answer.value.status} {answer.value.text()}"
+    output = form.locator("pre")
+    output.filter(has_text=str(status)).wait_for()
+    return output.inner_text()
+
+
 HOSTILE = [
     "<script>window.hit=1</script>",
     "\"><script>window.hit=1</script>",
@@ -251,4 +300,4 @@ FORGE = """([action, fields, kind]) => {
 }"""
 
 
-run({it.__name__: it for it in [all_pages, hostile_texts, forged_requests]})
+run({it.__name__: it for it in [all_pages, documents_are_tried, hostile_texts, forged_requests]})

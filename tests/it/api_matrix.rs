@@ -11,7 +11,7 @@ use crate::harness::Response;
 use crate::harness::setup::password;
 
 /// What to send, so that nothing but a missing right can refuse it.
-struct Recipe {
+pub struct Recipe {
     token: String,
     path: String,
     body: Option<Value>,
@@ -19,7 +19,7 @@ struct Recipe {
 
 impl Bench {
     /// How `name` calls an operation.
-    fn recipe(&self, operation: &str, path: &str, name: &str) -> Recipe {
+    pub fn recipe(&self, operation: &str, path: &str, name: &str) -> Recipe {
         let mut recipe = Recipe {
             token: self.token(name),
             path: path.to_owned(),
@@ -160,7 +160,7 @@ impl Bench {
         };
     }
 
-    fn send(&self, operation: &str, method: &str, recipe: &Recipe) -> Response {
+    pub fn send(&self, operation: &str, method: &str, recipe: &Recipe) -> Response {
         if operation == "login" {
             return api::login(&self.gateway, "alice", &password("alice"));
         }
@@ -170,7 +170,7 @@ impl Bench {
 
 /// What the router has beside the document: pages, their forms and their assets. Who may open which is tried by
 /// `pages_console`; a page that is added comes here and there.
-const PAGES: [&str; 42] = [
+pub const PAGES: [&str; 42] = [
     "/",
     "/account",
     "/account/delete",

@@ -150,6 +150,11 @@ fn x_04_axe_finds_nothing_on_any_page() {
 }
 
 #[test]
+fn x_04_the_api_is_tried_on_its_page() {
+    run(&start(), "gallery.py", "documents_are_tried", &json!({}));
+}
+
+#[test]
 fn x_02_x_03_hostile_texts_do_nothing_in_a_browser() {
     run(&start(), "gallery.py", "hostile_texts", &json!({}));
 }

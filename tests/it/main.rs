@@ -67,6 +67,7 @@ mod recovery;
 mod recovery_kill;
 mod reload;
 mod schema;
+mod secrets;
 mod sessions;
 mod sessions_ends;
 mod sessions_forgery;

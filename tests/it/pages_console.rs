@@ -3,6 +3,7 @@
 
 use std::sync::OnceLock;
 
+use crate::api_matrix::PAGES;
 use crate::harness::setup::password;
 use crate::harness::{Gateway, Response, Setup};
 use crate::pages_answers::assert_protected;
@@ -157,6 +158,27 @@ fn x_01_x_08_headers_of_every_page() {
             let lines = format!("{OWN_FORM}{}", gateway().as_user(who));
             assert_protected(&post(path, &lines, &[]), &format!("POST {path} by {who:?}"));
         }
+    }
+}
+
+/// A page that is added to the router is tried here, too.
+#[test]
+fn x_01_every_page_of_the_router_is_looked_at() {
+    let is_page = |path: &str| {
+        let machine = ["/docs", "/openapi.json", "/static/", "{prefix}"];
+        !machine.iter().any(|start| path.starts_with(start))
+    };
+    let fits = |page: &str, tried: &str| {
+        let tried = tried.split('?').next().unwrap();
+        let pairs = page.split('/').zip(tried.split('/'));
+        page.split('/').count() == tried.split('/').count()
+            && pairs
+                .into_iter()
+                .all(|(page, tried)| page.starts_with('{') || page == tried)
+    };
+    let tried = || OPEN.iter().chain(&MINE).chain(&CONSOLE).chain(&FORMS);
+    for page in PAGES.iter().filter(|page| is_page(page)) {
+        assert!(tried().any(|tried| fits(page, tried)), "{page}");
     }
 }
 

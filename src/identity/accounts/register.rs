@@ -110,7 +110,7 @@ impl Accounts {
 
     /// Keeps what was asked for until the address is proved. There is no account before, so that neither its name
     /// nor its password tells anybody whether the address was known.
-    async fn wait_for_proof(
+    pub(super) async fn wait_for_proof(
         self,
         username: Username,
         email: Email,

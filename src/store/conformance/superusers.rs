@@ -71,7 +71,7 @@ async fn ad_05_the_last_superuser_stays(opened: &Opened) {
 
 async fn ad_05_two_superusers_do_not_fall_together(opened: &Opened) {
     let mut left = made(opened, &superuser("first")).await.id;
-    for round in 0..60 {
+    for round in 0..200 {
         let other = made(opened, &superuser(&format!("other{round}"))).await.id;
         let pair = [left, other];
         let fallen = together(2, |n| {

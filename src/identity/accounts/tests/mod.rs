@@ -75,6 +75,27 @@ async fn a_link_that_proves_an_address_is_good_for_a_day() {
 }
 
 #[tokio::test]
+async fn a_registration_waits_a_day_for_its_proof() {
+    let make = async |bench: &Bench| {
+        let token = bench.next_token();
+        let (name, to) = ("new".parse().unwrap(), "new@example.test".parse().unwrap());
+        let hash = Secret::new("$argon2id$none".to_owned());
+        let accounts = bench.accounts.clone();
+        let users = &accounts.parts().store.users;
+        accounts
+            .clone()
+            .wait_for_proof(name, to, hash, links())
+            .await
+            .unwrap();
+        let found = users.by_username(&"new".parse().unwrap()).await.unwrap();
+        assert!(found.is_none(), "an account before its address was proved");
+        token
+    };
+    let used = async |bench: &Bench, token: &str| bench.accounts.verify(token).await.map(drop);
+    lasts(Duration::from_hours(24), make, used).await;
+}
+
+#[tokio::test]
 async fn a_link_to_a_new_address_is_good_for_a_day() {
     let make = async |bench: &Bench| {
         let token = bench.next_token();
