@@ -12,6 +12,7 @@ use crate::base::secret::Secret;
 use crate::base::time::Clock;
 use crate::config::Config;
 use crate::crypto::password::Password;
+use crate::store::roles::RoleOrigin;
 use crate::store::users::User;
 use crate::store::{Store, VolatileKind};
 
@@ -55,14 +56,18 @@ pub fn with_store<T>(
         let store = Store::open(&config.store, clock.now(), None)
             .await
             .context("cannot open the store")?;
-        roles::mirror(&store, &config.roles, clock.now()).await?;
-        command(Stored {
+        let stored = Stored {
             config,
             store,
             clock,
             random: Random::System,
-        })
-        .await
+        };
+        // A store that no gateway has run on knows no roles yet. Later the file's roles are the running gateway's to
+        // take over, at a reload: looking at users must not put an edited file in force.
+        if !stored.knows_roles_of_a_file().await? {
+            stored.take_over_roles().await?;
+        }
+        command(stored).await
     })
 }
 
@@ -75,6 +80,19 @@ impl Stored {
         self.store.users.by_login(name).await?.with_context(|| {
             format!("there is no user '{name}'; `portcullis user list --search` finds them")
         })
+    }
+
+    async fn knows_roles_of_a_file(&self) -> anyhow::Result<bool> {
+        let roles = self.store.roles.list().await?;
+        Ok(roles.iter().any(|role| role.origin == RoleOrigin::Config))
+    }
+
+    /// Puts the file's roles in force, so that they can be given.
+    ///
+    /// # Errors
+    /// What the store said.
+    pub async fn take_over_roles(&self) -> anyhow::Result<()> {
+        Ok(roles::mirror(&self.store, &self.config.roles, self.clock.now()).await?)
     }
 
     /// Whether `what`, which has an expiry, is where this process sees it.

@@ -7,6 +7,39 @@ use crate::harness::setup::{Folder, password};
 use crate::harness::{Gateway, Setup};
 use crate::sessions_ends::soon;
 
+/// An edited file is put in force by a reload, or by giving a role of it; not by looking.
+#[test]
+fn looking_puts_no_edited_file_in_force() {
+    let folder = folder();
+    let roles = || -> Vec<String> {
+        let all = json(&folder.cli(&["role", "list", "--json"], ""));
+        let all = all.as_array().unwrap().iter();
+        all.map(|role| role["name"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let before = roles();
+    let edited = Setup::new().set("roles", "{ user: [], admin: [user], fresh: [\"x:y\"] }");
+    folder.write("gateway.yaml", &edited.yaml());
+    for command in [
+        "user list",
+        "user show alice",
+        "role list",
+        "permission list",
+    ] {
+        let arguments: Vec<&str> = command.split(' ').collect();
+        folder.cli(&arguments, "").fine();
+        assert_eq!(roles(), before, "{command}");
+    }
+    folder
+        .cli(&["user", "set-roles", "alice", "fresh"], "")
+        .fine();
+    assert!(roles().contains(&"fresh".to_owned()));
+    assert_eq!(
+        show(&folder, "alice")["roles"],
+        serde_json::json!(["fresh"])
+    );
+}
+
 #[test]
 fn roles_are_replaced_as_a_whole() {
     let folder = folder();

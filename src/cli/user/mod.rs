@@ -92,8 +92,9 @@ pub fn run(command: &Command, path: &Path) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// Every role there is.
+/// Every role that can be given, those that were added to the file a moment ago included.
 async fn known_roles(stored: &Stored) -> anyhow::Result<BTreeSet<RoleName>> {
+    stored.take_over_roles().await?;
     let graph = stored.store.roles.graph().await?;
     let counts = |name: &RoleName| graph.counting(name).is_some();
     Ok(graph
@@ -106,8 +107,11 @@ async fn known_roles(stored: &Stored) -> anyhow::Result<BTreeSet<RoleName>> {
 
 /// Role names that exist; a misspelt one would silently give nothing.
 async fn parse_roles(stored: &Stored, names: &[String]) -> anyhow::Result<BTreeSet<RoleName>> {
-    let known = known_roles(stored).await?;
     let mut roles = BTreeSet::new();
+    if names.iter().all(String::is_empty) {
+        return Ok(roles);
+    }
+    let known = known_roles(stored).await?;
     for text in names.iter().filter(|text| !text.is_empty()) {
         let name: RoleName = text
             .parse()
