@@ -31,6 +31,7 @@ mod drain;
 mod framing;
 mod framing_chunks;
 mod framing_h2;
+mod framing_h2spec;
 mod framing_queue;
 mod framing_random;
 mod framing_upstream;
