@@ -1,6 +1,7 @@
 //! Assembly: from a [`Config`](crate::config::Config) to a gateway that runs, and from one to the next.
 
 pub mod banner;
+pub mod hand_over;
 pub mod keys;
 pub mod people;
 pub mod post;

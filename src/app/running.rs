@@ -43,6 +43,7 @@ pub async fn build(config: &Config, key: &Arc<SigningKey>) -> Result<Running, Tl
         pools,
         limits: config.limits,
         certificate,
+        name: config.snapshot_name.clone(),
     };
     refresh_all(running.pools.values().map(AsRef::as_ref)).await;
     Ok(running)

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
@@ -35,6 +35,7 @@ use crate::telemetry::metrics::Metrics;
 use crate::web::{Parts, Web, echo};
 
 use super::banner::{Bound, FirstUser, banner};
+use super::hand_over::{self, Inherited, Successor};
 use super::people::People;
 use super::post::Post;
 use super::reload::{Reload, Triggers};
@@ -56,7 +57,8 @@ pub fn serve(mut config: Config, path: &Path, watch: bool) -> anyhow::Result<()>
     }
     // Before anything else asks for TLS: two providers are linked in, and the first to be installed stays.
     drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
-    let sockets = Sockets::bind(&config)?;
+    let sockets = Sockets::bind(&config, Inherited::take())?;
+    let successor = Mutex::new(Some(Arc::new(sockets.successor()?)));
     follow_port(&mut config, &sockets.bound);
     // Background work has threads of its own: Pingora's belong to its services and end with them.
     let background = tokio::runtime::Builder::new_multi_thread()
@@ -86,8 +88,9 @@ pub fn serve(mut config: Config, path: &Path, watch: bool) -> anyhow::Result<()>
     // The sockets are bound, so whoever connects from now on is served.
     out.write_all(text.as_bytes())?;
     out.flush()?;
+    hand_over::ready();
     server.run(RunArgs {
-        shutdown_signal: Box::new(Signals { drain }),
+        shutdown_signal: Box::new(Signals { drain, successor }),
     });
     senders.stop(&background);
     background.shutdown_background();
@@ -119,13 +122,22 @@ struct Assembled {
 }
 
 impl Sockets {
-    fn bind(config: &Config) -> anyhow::Result<Self> {
-        let open = |address: SocketAddr| {
-            bind(address).with_context(|| format!("cannot listen on {address}"))
+    /// Takes the sockets that were passed to us where they fit, and binds the others.
+    fn bind(config: &Config, mut passed: Inherited) -> anyhow::Result<Self> {
+        let mut open = |name, address| match passed.find(name, address) {
+            Some(socket) => socket.set_nonblocking(true).map(|()| socket),
+            None => bind(address),
         };
-        let http = config.listen.http.map(open).transpose()?;
-        let https = config.listen.https.map(open).transpose()?;
-        let admin = open(config.listen.admin)?;
+        let mut open = |name, address: SocketAddr| {
+            open(name, address).with_context(|| format!("cannot listen on {address}"))
+        };
+        let http = config.listen.http.map(|at| open("http", at)).transpose()?;
+        let https = config
+            .listen
+            .https
+            .map(|at| open("https", at))
+            .transpose()?;
+        let admin = open("admin", config.listen.admin)?;
         let local = |socket: &std::net::TcpListener| socket.local_addr();
         let bound = Bound {
             http: http.as_ref().map(local).transpose()?,
@@ -138,6 +150,17 @@ impl Sockets {
             admin,
             bound,
         })
+    }
+}
+
+impl Sockets {
+    fn successor(&self) -> anyhow::Result<Successor> {
+        let public = [("http", &self.http), ("https", &self.https)];
+        let public = public
+            .into_iter()
+            .filter_map(|(name, socket)| Some((name, socket.as_ref()?)));
+        let all: Vec<_> = public.chain([("admin", &self.admin)]).collect();
+        Successor::new(&all).context("cannot prepare for a hand-over")
     }
 }
 
@@ -258,6 +281,7 @@ fn server(config: &Config, parts: &Assembled, sockets: Sockets) -> Server {
         running: Arc::clone(&parts.running),
         origins: Arc::default(),
         drain: parts.drain.clone(),
+        lingers: true,
         metrics: parts.metrics.clone(),
     };
     if let Some(socket) = sockets.http {
@@ -282,6 +306,8 @@ fn server(config: &Config, parts: &Assembled, sockets: Sockets) -> Server {
     // Of its own count: whoever has used up the public budget must not make the gateway look dead.
     let own = House {
         origins: Arc::default(),
+        // Probes and scrapers keep connections that nobody misses.
+        lingers: false,
         ..house
     };
     let mut admin = Listener::new(

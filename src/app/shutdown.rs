@@ -1,12 +1,15 @@
-//! Signals: SIGTERM drains, SIGINT goes at once, SIGQUIT is for the hand-over to a new process.
+//! Signals: SIGTERM drains, SIGINT goes at once, SIGQUIT hands over to a new process and then drains.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use pingora::server::{ShutdownSignal, ShutdownSignalWatch};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::proxy::drain::Drain;
+
+use super::hand_over::Successor;
 
 /// How long requests in flight may take once the gateway is told to stop.
 const DRAIN: Duration = Duration::from_secs(30);
@@ -15,29 +18,84 @@ const DRAIN: Duration = Duration::from_secs(30);
 pub struct Signals {
     /// What is drained.
     pub drain: Drain,
+    /// Who takes over. It holds the ports open, so it goes when draining begins.
+    pub successor: Mutex<Option<Arc<Successor>>>,
+}
+
+/// What may be waited for.
+struct Heard {
+    terminate: Signal,
+    interrupt: Signal,
+    quit: Signal,
+}
+
+impl Heard {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            quit: signal(SignalKind::quit())?,
+        })
+    }
+
+    /// Waits until the gateway is to drain; `false` when it is to go at once.
+    async fn is_patient(&mut self, successor: Option<&Arc<Successor>>) -> bool {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => {
+                    tracing::info!("stopping: waiting for requests in flight");
+                    return true;
+                }
+                _ = self.quit.recv() => if hand_over(successor).await { return true },
+                _ = self.interrupt.recv() => {
+                    tracing::info!("stopping at once");
+                    return false;
+                }
+            }
+        }
+    }
+}
+
+/// Whether a new process has taken over. Where none did, this one goes on.
+async fn hand_over(successor: Option<&Arc<Successor>>) -> bool {
+    let Some(successor) = successor.map(Arc::clone) else {
+        return false;
+    };
+    tracing::info!("handing over: starting the new process");
+    let started = tokio::task::spawn_blocking(move || successor.start()).await;
+    let fault = match started {
+        Ok(Ok(pid)) => {
+            tracing::info!(
+                pid,
+                "the new process serves; waiting for requests in flight"
+            );
+            return true;
+        }
+        Ok(Err(fault)) => fault.to_string(),
+        Err(fault) => fault.to_string(),
+    };
+    tracing::error!(fault, "not handed over; this process goes on");
+    false
 }
 
 #[async_trait]
 impl ShutdownSignalWatch for Signals {
     async fn recv(&self) -> ShutdownSignal {
-        let (Ok(mut terminate), Ok(mut interrupt), Ok(mut quit)) = (
-            signal(SignalKind::terminate()),
-            signal(SignalKind::interrupt()),
-            signal(SignalKind::quit()),
-        ) else {
+        let Ok(mut heard) = Heard::new() else {
             tracing::error!(
                 "signals cannot be listened for; stopping, rather than running without a way to stop"
             );
             return ShutdownSignal::FastShutdown;
         };
-        tokio::select! {
-            _ = terminate.recv() => tracing::info!("stopping: waiting for requests in flight"),
-            _ = quit.recv() => tracing::info!("stopping: waiting for requests in flight"),
-            _ = interrupt.recv() => {
-                tracing::info!("stopping at once");
-                return ShutdownSignal::FastShutdown;
-            }
+        let successor = self
+            .successor
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if !heard.is_patient(successor.as_ref()).await {
+            return ShutdownSignal::FastShutdown;
         }
+        drop(successor);
         tokio::select! {
             idle = self.drain.run(DRAIN) => {
                 if !idle {
@@ -45,7 +103,7 @@ impl ShutdownSignalWatch for Signals {
                 }
                 ShutdownSignal::GracefulTerminate
             }
-            _ = interrupt.recv() => ShutdownSignal::FastShutdown,
+            _ = heard.interrupt.recv() => ShutdownSignal::FastShutdown,
         }
     }
 }

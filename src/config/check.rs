@@ -72,6 +72,7 @@ fn file(root: &At<'_>) -> Option<Config> {
     );
     let (mail, hooks) = (mail::mail(&file), hooks::hooks(&file));
     let (log, threads) = (limits::log(&file), limits::threads(&file));
+    let snapshot_name = limits::snapshot_name(&file);
     let (sites, site_is_default) = sites?;
     Some(Config {
         sites,
@@ -93,6 +94,7 @@ fn file(root: &At<'_>) -> Option<Config> {
         limits,
         log,
         threads,
+        snapshot_name,
         rules,
         tests,
         warnings: Vec::new(),

@@ -76,6 +76,10 @@ pub(super) const WHERE: &[(&str, &str)] = &[
     ("threads: 0", "3 threads: must be from 1 to 256: '0'"),
     ("threads: 257", "3 threads: must be from 1 to 256: '257'"),
     (
+        "diagnostics: { snapshot: a b }",
+        "3 diagnostics.snapshot: names of snapshots are 1 to 64 letters, digits, '_', '-' and '.': 'a b'",
+    ),
+    (
         "trusted_proxies: 10.0.0.0/8",
         "3 trusted_proxies: expected a list, found text",
     ),

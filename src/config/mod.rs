@@ -94,6 +94,8 @@ pub struct Config {
     pub log: Format,
     /// Worker threads, 1 to 256.
     pub threads: usize,
+    /// What answers call this file, where `diagnostics.snapshot` says so.
+    pub snapshot_name: Option<http::HeaderValue>,
     /// The rules, in the order of the file.
     pub rules: Vec<Rule>,
     /// The policy tests of the file.

@@ -7,6 +7,7 @@ use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 use serde_json::json;
 
+use super::context::Context;
 use super::headers;
 
 /// A whole answer.
@@ -119,7 +120,7 @@ impl Answer {
     ///
     /// # Errors
     /// When the client is gone.
-    pub async fn send(self, session: &mut Session, id: &str) -> pingora::Result<()> {
+    pub async fn send(self, session: &mut Session, ctx: &Context) -> pingora::Result<()> {
         if !session.is_body_done() {
             session.set_keepalive(None);
         }
@@ -137,7 +138,10 @@ impl Answer {
         if !head.headers.contains_key(header::CACHE_CONTROL) {
             head.insert_header(header::CACHE_CONTROL, "no-store")?;
         }
-        head.insert_header(headers::REQUEST_ID, id)?;
+        head.insert_header(headers::REQUEST_ID, ctx.id_text())?;
+        if let Some(name) = &ctx.snapshot_name {
+            head.insert_header(headers::SNAPSHOT, name.clone())?;
+        }
         let silent =
             bodiless || self.body.is_empty() || session.req_header().method == Method::HEAD;
         session

@@ -30,6 +30,8 @@ pub struct Context {
     pub id: Option<PublicId>,
     /// `X-Request-Id`, towards both sides.
     pub id_header: Option<HeaderValue>,
+    /// `X-Portcullis-Snapshot`, towards the client, if it is to be told.
+    pub snapshot_name: Option<HeaderValue>,
     /// Who sent it.
     pub client: Option<Arc<Client>>,
     /// What it asks for.
@@ -75,6 +77,7 @@ impl Context {
             busy: None,
             id: None,
             id_header: None,
+            snapshot_name: None,
             client: None,
             target: None,
             session: None,

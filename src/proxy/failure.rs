@@ -42,7 +42,7 @@ impl Gateway {
             };
             session.set_keepalive(None);
             let sent = Answer::refusal(status, code, detail, navigation)
-                .send(session, &ctx.id_text())
+                .send(session, ctx)
                 .await;
             if let Err(error) = sent {
                 tracing::debug!(%error, "the client was gone before it could be told");

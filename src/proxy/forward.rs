@@ -90,6 +90,9 @@ pub fn finish_answer(
     // The version is ours to say: the service's own is between it and us.
     response.set_version(http::Version::HTTP_11);
     headers::strip_answer(response);
+    if let Some(name) = &ctx.snapshot_name {
+        response.insert_header(headers::SNAPSHOT, name.clone())?;
+    }
     match &ctx.id_header {
         // By its text: Pingora would make a copy of a name.
         Some(id) => response.insert_header("x-request-id", id.clone()),

@@ -30,7 +30,7 @@ impl Gateway {
         ctx: &Context,
         answer: Answer,
     ) -> pingora::Result<bool> {
-        answer.send(session, &ctx.id_text()).await?;
+        answer.send(session, ctx).await?;
         Ok(true)
     }
 
@@ -76,6 +76,7 @@ impl Gateway {
         let connection = connection
             .ok_or_else(|| Error::explain(ErrorType::InternalError, "no connection state"))?;
         let running = self.0.running.load_full();
+        ctx.snapshot_name.clone_from(&running.name);
         headers::join_cookies(session.req_header_mut());
         let client = Client::of(
             &connection,

@@ -14,6 +14,8 @@ use super::client::Client;
 
 /// The request id, towards both sides.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The configuration that an answer was judged by; sent only where the file says so.
+pub const SNAPSHOT: HeaderName = HeaderName::from_static("x-portcullis-snapshot");
 /// The decision's id, on a denial.
 pub const DECISION: HeaderName = HeaderName::from_static("x-auth-decision");
 

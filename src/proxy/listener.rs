@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
+use futures_util::FutureExt;
 use pingora::listeners::tls::Acceptor;
 use pingora::protocols::l4::stream::Stream as L4Stream;
 use pingora::protocols::{GetSocketDigest, SocketDigest, Stream};
@@ -27,6 +28,9 @@ use super::request::Connections;
 use super::running::Running;
 use super::tls::with_server_name;
 
+/// How many connections wait at most behind a port that is to be closed: more than Rust's listeners let wait.
+const BACKLOG: usize = 4096;
+
 /// A bound port and what happens to connections to it.
 pub struct Listener<C> {
     name: String,
@@ -41,6 +45,7 @@ struct Shared<C> {
     running: Arc<ArcSwap<Running>>,
     origins: Arc<Origins>,
     drain: Drain,
+    lingers: bool,
     metrics: Metrics,
 }
 
@@ -63,6 +68,8 @@ pub struct House {
     pub origins: Arc<Origins>,
     /// Whether the gateway is going down.
     pub drain: Drain,
+    /// Whether going down waits for connections that are idle.
+    pub lingers: bool,
     /// Where connections are counted.
     pub metrics: Metrics,
 }
@@ -91,6 +98,7 @@ impl<C: Connections> Listener<C> {
             running,
             origins,
             drain,
+            lingers,
             metrics,
         } = house;
         let shared = Arc::new(Shared {
@@ -99,6 +107,7 @@ impl<C: Connections> Listener<C> {
             running,
             origins,
             drain,
+            lingers,
             metrics,
         });
         Self {
@@ -127,18 +136,29 @@ impl<C: Connections> Service for Listener<C> {
             tracing::error!(listener = self.name, "the socket is gone");
             return;
         };
-        let stop = self.shared.drain.stop_accepting().clone();
+        let drain = self.shared.drain.clone();
         loop {
             tokio::select! {
                 accepted = listener.accept() => match accepted {
-                    Ok((socket, peer)) => self.shared.receive(socket, peer, shutdown.clone()),
+                    Ok((socket, peer)) => self.shared.receive(socket, peer),
                     Err(error) => self.shared.pause(&error).await,
                 },
-                () = stop.cancelled() => break,
+                () = drain.stop_accepting().cancelled() => break,
                 _ = shutdown.changed() => break,
             }
         }
+        // Whoever has connected already is served: the port takes with it what waits behind it.
+        for _ in 0..BACKLOG {
+            let Some(Ok((socket, peer))) = listener.accept().now_or_never() else {
+                break;
+            };
+            self.shared.receive(socket, peer);
+        }
         drop(listener);
+        tokio::select! {
+            () = drain.close_idle().cancelled() => {}
+            _ = shutdown.changed() => {}
+        }
         self.shared.connections.stop().await;
     }
 
@@ -152,7 +172,7 @@ impl<C: Connections> Service for Listener<C> {
 }
 
 impl<C: Connections> Shared<C> {
-    fn receive(self: &Arc<Self>, socket: TcpStream, peer: SocketAddr, shutdown: ShutdownWatch) {
+    fn receive(self: &Arc<Self>, socket: TcpStream, peer: SocketAddr) {
         let running = self.running.load();
         // A proxy in front speaks for many; it is trusted to keep order among them.
         let trusted = running.snapshot.trusted_proxies.contains(peer.ip());
@@ -166,15 +186,16 @@ impl<C: Connections> Shared<C> {
             return;
         };
         let shared = Arc::clone(self);
+        let open = self.lingers.then(|| self.drain.connected());
         tokio::spawn(async move {
             shared.metrics.connections.inc();
             if let Some(stream) = shared.prepare(socket, peer).await {
                 Arc::clone(&shared.connections)
-                    .serve(stream, shutdown)
+                    .serve(stream, shared.drain.goodbye())
                     .await;
             }
             shared.metrics.connections.dec();
-            drop(seat);
+            drop((seat, open));
         });
     }
 

@@ -20,4 +20,6 @@ pub struct Running {
     pub limits: Limits,
     /// The certificate that is served, if any.
     pub certificate: Option<Arc<Identity>>,
+    /// What answers call this state, if they are to say which one they were judged by.
+    pub name: Option<http::HeaderValue>,
 }

@@ -156,16 +156,32 @@ fn g_13_streams_of_http2_are_finished() {
 #[test]
 fn g_13_an_idle_gateway_stops_at_once() {
     let gateway = gateway(Duration::from_secs(1));
-    let mut idle = gateway.connect();
-    assert_eq!(idle.ask(GET).status, 200);
     let cookie = gateway.login("alice");
     gateway.signal("TERM");
-    let ended = within(Duration::from_secs(5), || gateway.ended());
+    let ended = within(Duration::from_secs(4), || gateway.ended());
     assert_eq!(ended.expect("still there").code(), Some(0));
     // Nothing is forgotten over it.
     let gateway = gateway.restart();
     let app = format!("GET /app/x HTTP/1.1\r\nHost: localhost\r\nCookie: {cookie}\r\n\r\n");
     assert_eq!(gateway.ask(app).status, 200);
+}
+
+/// A request that is on its way when the gateway is told to stop comes upon a connection that is open still.
+#[test]
+fn g_13_idle_connections_are_closed_after_a_while() {
+    let gateway = gateway(Duration::from_secs(1));
+    let mut used = gateway.connect();
+    let mut idle = gateway.connect();
+    assert_eq!(used.ask(GET).status, 200);
+    assert_eq!(idle.ask(GET).status, 200);
+    gateway.signal("TERM");
+    refuses_connections(&gateway);
+    let answer = used.ask(GET);
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.header("connection").as_deref(), Some("close"));
+    assert!(used.closes() && idle.closes(), "left open");
+    let status = eventually("the gateway to end", || gateway.ended());
+    assert_eq!(status.code(), Some(0));
 }
 
 #[test]

@@ -26,7 +26,11 @@ fn has_go() -> bool {
 fn s_22_h2spec_finds_nothing() {
     let suite = suite();
     if !suite.exists() {
-        assert!(!has_go(), "{} is missing: tests/run builds it", suite.display());
+        assert!(
+            !has_go(),
+            "{} is missing: tests/run builds it",
+            suite.display()
+        );
         println!("not run: there is no h2spec, and no Go to build it with");
         return;
     }
@@ -44,6 +48,10 @@ fn s_22_h2spec_finds_nothing() {
         .unwrap();
     let text = String::from_utf8_lossy(&said.stdout);
     let failures = text.split("Failures:").nth(1).unwrap_or_default();
-    assert!(text.contains(ALL), "{failures}\n{}", text.lines().last().unwrap_or_default());
+    assert!(
+        text.contains(ALL),
+        "{failures}\n{}",
+        text.lines().last().unwrap_or_default()
+    );
     assert!(gateway.recorder().count() > 10, "nothing was forwarded");
 }

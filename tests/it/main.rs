@@ -35,6 +35,7 @@ mod framing_h2spec;
 mod framing_queue;
 mod framing_random;
 mod framing_upstream;
+mod hand_over;
 mod harness;
 mod headers;
 mod headers_joined;

@@ -177,13 +177,14 @@ fn collect(stream: impl Read + Send + 'static) -> Arc<Mutex<String>> {
 
 /// A shell that waits for our end (its standard input closes) and then clears up: gateways that tests
 /// share live in statics, which nobody drops.
-struct Guard {
+pub struct Guard {
     shell: Child,
     _input: ChildStdin,
 }
 
 impl Guard {
-    fn new(pid: u32, folder: &Path) -> Self {
+    /// Watches over the process and the folder.
+    pub fn new(pid: u32, folder: &Path) -> Self {
         let mut shell = Command::new("sh")
             .arg("-c")
             .arg("cat >/dev/null; kill -9 \"$0\" 2>/dev/null; rm -rf -- \"$1\"")

@@ -1,0 +1,194 @@
+//! Hand-over: the running gateway starts the program anew with its own listening sockets, waits until that one is
+//! ready, and then drains. Ports are never closed, and a new process that does not come up changes nothing.
+//!
+//! Not Pingora's own way, in which the operator starts the new process, the sockets pass through a socket file that
+//! everybody may connect to, and the old process goes away also when nobody took over. Sockets are passed as systemd
+//! passes them (`LISTEN_FDS`, `sd_listen_fds(3)`), so that a socket unit works, too.
+
+use std::env;
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use command_fds::{CommandFdExt, FdMapping, FdMappingCollision};
+use listenfd::ListenFd;
+use sd_notify::NotifyState;
+
+/// Says that standard input is the socket of a gateway that waits to be relieved.
+const RELIEVES: &str = "PORTCULLIS_HAND_OVER";
+
+/// What is said on it.
+const READY: &[u8] = b"ready";
+
+/// How long the next process may take to be ready. Migrations of a large store are the slowest part.
+const PATIENCE: Duration = Duration::from_mins(2);
+
+/// The first descriptor of those that are passed (`sd_listen_fds(3)`).
+const FIRST: i32 = 3;
+
+/// Sockets that somebody else has bound for us.
+pub struct Inherited(Vec<(String, TcpListener)>);
+
+/// What the next process is started with.
+pub struct Successor {
+    program: PathBuf,
+    sockets: Vec<(&'static str, TcpListener)>,
+}
+
+/// Why the next process did not take over.
+#[derive(Debug, thiserror::Error)]
+pub enum HandOverFault {
+    /// The first process of a container takes the container with it.
+    #[error(
+        "this is the first process of a container, which would end with it: replace the container"
+    )]
+    First,
+    /// It could not be started.
+    #[error("the program could not be started: {0}")]
+    Start(#[from] io::Error),
+    /// Its descriptors could not be arranged.
+    #[error(transparent)]
+    Descriptors(#[from] FdMappingCollision),
+    /// It ended, or took too long.
+    #[error("the new process was not ready: {0}")]
+    NotReady(io::Error),
+}
+
+impl Inherited {
+    /// Takes what was passed to this process. Called once, before there are other threads.
+    #[must_use]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "what was passed stands in the environment (sd_listen_fds(3)); it is no setting"
+    )]
+    pub fn take() -> Self {
+        let names = env::var("LISTEN_FDNAMES").unwrap_or_default();
+        let mut passed = ListenFd::from_env();
+        let mut names = names.split(':');
+        let sockets = (0..passed.len()).filter_map(|at| {
+            let name = names.next().unwrap_or_default().to_owned();
+            match passed.take_tcp_listener(at) {
+                Ok(socket) => socket.map(|socket| (name, socket)),
+                Err(error) => {
+                    tracing::warn!(%error, name, "an inherited descriptor is no TCP socket");
+                    None
+                }
+            }
+        });
+        Self(sockets.collect())
+    }
+
+    /// The socket that is bound to this address, if one was passed. Where the address leaves the port open, the one
+    /// of this name.
+    pub fn find(&mut self, name: &str, wanted: SocketAddr) -> Option<TcpListener> {
+        let fits = |(called, socket): &(String, TcpListener)| {
+            let bound = socket.local_addr();
+            bound.is_ok_and(|bound| {
+                bound == wanted || wanted.port() == 0 && bound.ip() == wanted.ip() && called == name
+            })
+        };
+        let at = self.0.iter().position(fits)?;
+        Some(self.0.swap_remove(at).1)
+    }
+}
+
+impl Successor {
+    /// Remembers how this process was started, and its sockets.
+    ///
+    /// # Errors
+    /// When the program's place is not known, or a socket cannot be cloned.
+    pub fn new(sockets: &[(&'static str, &TcpListener)]) -> io::Result<Self> {
+        let clone =
+            |&(name, socket): &(&'static str, &TcpListener)| Ok((name, socket.try_clone()?));
+        Ok(Self {
+            // Now: once the file has been replaced, the kernel knows it by another name.
+            program: env::current_exe()?,
+            sockets: sockets.iter().map(clone).collect::<io::Result<_>>()?,
+        })
+    }
+
+    /// Starts the next process and waits until it is ready.
+    ///
+    /// # Errors
+    /// When it does not come up; nothing has changed then.
+    pub fn start(&self) -> Result<u32, HandOverFault> {
+        if std::process::id() == 1 {
+            return Err(HandOverFault::First);
+        }
+        let (ours, theirs) = UnixStream::pair()?;
+        let mut child = self.spawn(theirs)?;
+        match hear(ours) {
+            Ok(()) => {
+                tell_systemd(&child);
+                Ok(child.id())
+            }
+            Err(error) => {
+                // It may hang: nobody would notice a second gateway that half works.
+                let _ = child.kill();
+                let _ = child.wait();
+                Err(HandOverFault::NotReady(error))
+            }
+        }
+    }
+
+    fn spawn(&self, theirs: UnixStream) -> Result<Child, HandOverFault> {
+        let mut command = Command::new(&self.program);
+        command
+            .args(env::args_os().skip(1))
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .env(RELIEVES, "1")
+            .env_remove("LISTEN_PID")
+            .env("LISTEN_FDS", self.sockets.len().to_string())
+            .env("LISTEN_FDNAMES", self.names());
+        let mapping = |((_, socket), child_fd): (&(_, TcpListener), i32)| {
+            let parent_fd = OwnedFd::from(socket.try_clone()?);
+            Ok(FdMapping {
+                parent_fd,
+                child_fd,
+            })
+        };
+        let mappings = self.sockets.iter().zip(FIRST..).map(mapping);
+        command.fd_mappings(mappings.collect::<io::Result<_>>()?)?;
+        Ok(command.spawn()?)
+    }
+
+    fn names(&self) -> String {
+        let names: Vec<&str> = self.sockets.iter().map(|(name, _)| *name).collect();
+        names.join(":")
+    }
+}
+
+/// Tells whoever waits for it that this gateway serves: the one it relieves, or systemd.
+pub fn ready() {
+    let told = if env::var_os(RELIEVES).is_some() {
+        tell_predecessor()
+    } else {
+        sd_notify::notify(&[NotifyState::Ready])
+    };
+    if let Err(error) = told {
+        tracing::warn!(%error, "could not say that the gateway is ready");
+    }
+}
+
+fn tell_predecessor() -> io::Result<()> {
+    let socket = io::stdin().as_fd().try_clone_to_owned()?;
+    UnixStream::from(socket).write_all(READY)
+}
+
+fn hear(mut child: UnixStream) -> io::Result<()> {
+    child.set_read_timeout(Some(PATIENCE))?;
+    let mut said = [0; READY.len()];
+    child.read_exact(&mut said)
+}
+
+/// systemd believes its main process when that names another.
+fn tell_systemd(child: &Child) {
+    let state = [NotifyState::MainPid(child.id()), NotifyState::Ready];
+    if let Err(error) = sd_notify::notify(&state) {
+        tracing::warn!(%error, "could not tell systemd which process serves now");
+    }
+}

@@ -1,0 +1,236 @@
+//! From one process to the next, and from one file to the next, while requests come in (G-03, G-13): none fails, and
+//! each is judged by the one file that its answer names.
+
+use std::net::SocketAddr;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use crate::harness::process::Guard;
+use crate::harness::setup::Folder;
+use crate::harness::{Gateway, Raw, Recorder, Reply, Setup, dice, eventually, within};
+
+const HANDED: &str = "the new process serves";
+const KEPT: &str = "not handed over";
+
+/// The process that serves, after any number of hand-overs. Dropping it kills that process.
+struct Line<'a> {
+    gateway: &'a Gateway,
+    pids: Vec<u32>,
+    guards: Vec<Guard>,
+}
+
+impl<'a> Line<'a> {
+    fn of(gateway: &'a Gateway) -> Self {
+        Self {
+            gateway,
+            pids: vec![gateway.pid()],
+            guards: Vec::new(),
+        }
+    }
+
+    fn signal(&self, name: &str) -> bool {
+        let pid = self.pids.last().unwrap().to_string();
+        let said = Command::new("kill")
+            .args([&format!("-{name}"), &pid])
+            .output();
+        said.unwrap().status.success()
+    }
+
+    /// Hands over to a new process and waits until the old one is gone.
+    fn hand_over(&mut self) {
+        let before = self.gateway.log().matches(HANDED).count();
+        assert!(self.signal("QUIT"));
+        let line = eventually("the new process to serve", || {
+            let log = self.gateway.log();
+            log.lines()
+                .filter(|line| line.contains(HANDED))
+                .nth(before)
+                .map(str::to_owned)
+        });
+        let pid = line.split("pid=").nth(1).unwrap();
+        let pid = pid.split_whitespace().next().unwrap().parse().unwrap();
+        let old = *self.pids.last().unwrap();
+        self.guards
+            .push(Guard::new(pid, &self.gateway.path().join("none")));
+        self.pids.push(pid);
+        within(Duration::from_secs(40), || (!is_alive(old)).then_some(()))
+            .expect("the old process stays");
+    }
+}
+
+impl Drop for Line<'_> {
+    fn drop(&mut self) {
+        if self.pids.len() > 1 {
+            self.signal("KILL");
+        }
+    }
+}
+
+/// Running, and not merely waiting to be buried by its parent.
+fn is_alive(pid: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/stat"));
+    status.is_ok_and(|status| !status.contains(") Z "))
+}
+
+fn get(path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n")
+}
+
+#[test]
+fn g_13_a_new_process_takes_over() {
+    let gateway = Setup::new().start();
+    let mut line = Line::of(&gateway);
+    let alice = gateway.as_user("alice");
+    let mut slow = gateway.connect();
+    slow.send("POST /public/up HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\nhello");
+    eventually("the upload to begin", || {
+        (gateway.recorder().connections() >= 1).then_some(())
+    });
+    let mut kept = gateway.connect();
+    assert_eq!(kept.ask(get("/public/x")).status, 200);
+    thread::scope(|scope| {
+        let done = scope.spawn(|| line.hand_over());
+        eventually("the new process", || {
+            gateway.log().contains(HANDED).then_some(())
+        });
+        // The old process answers what it has, and says goodbye; it does not hang up on anybody.
+        let answer = kept.ask(get("/public/x"));
+        assert_eq!(
+            (answer.status, answer.header("connection").as_deref()),
+            (200, Some("close"))
+        );
+        slow.send("world");
+        assert_eq!(slow.read().status, 200);
+        done.join().unwrap();
+    });
+    // Sessions live in the store, so whoever was logged in still is.
+    let app = format!("GET /app/x HTTP/1.1\r\nHost: localhost\r\n{alice}\r\n");
+    assert_eq!(gateway.ask(app).status, 200);
+    assert_eq!(gateway.ask_admin("/readyz").status, 200);
+    line.hand_over();
+    assert_eq!(gateway.ask(get("/public/x")).status, 200);
+    assert!(line.signal("TERM"));
+    let last = *line.pids.last().unwrap();
+    eventually("the last process to end", || {
+        (!is_alive(last)).then_some(())
+    });
+}
+
+#[test]
+fn g_13_a_process_that_does_not_come_up_takes_nothing_over() {
+    let gateway = Setup::new().start();
+    let line = Line::of(&gateway);
+    let sound = std::fs::read_to_string(gateway.config()).unwrap();
+    for broken in ["rules: [", "roulette: 1\n", ""] {
+        let before = gateway.log().matches(KEPT).count();
+        gateway.write("gateway.yaml", broken);
+        assert!(line.signal("QUIT"));
+        eventually("the fault to be told", || {
+            (gateway.log().matches(KEPT).count() > before).then_some(())
+        });
+        assert_eq!(gateway.ask(get("/public/x")).status, 200, "{broken:?}");
+        assert!(gateway.ended().is_none());
+    }
+    gateway.write("gateway.yaml", &sound);
+    let mut line = line;
+    line.hand_over();
+    assert_eq!(gateway.ask(get("/public/x")).status, 200);
+}
+
+/// Which of the two paths this file opens. The other one it closes.
+fn policy(recorder: &Recorder, blue: bool) -> String {
+    let (name, open, shut) = if blue {
+        ("blue", "/sky", "/sea")
+    } else {
+        ("green", "/sea", "/sky")
+    };
+    Setup::before(recorder.clone())
+        .set("diagnostics", &format!("{{ snapshot: {name} }}"))
+        .rules(&format!(
+            "  - {{ path: {open}, allow: anyone }}\n  - {{ path: {shut}, allow: nobody }}\n"
+        ))
+        .yaml()
+}
+
+/// What a client saw until it was told to stop: answers, and how many of them were allowed.
+fn drive(address: SocketAddr, stop: &AtomicBool, fresh: bool) -> (usize, usize) {
+    let (mut answers, mut allowed) = (0, 0);
+    let mut kept: Option<Raw> = None;
+    while !stop.load(Ordering::Relaxed) {
+        let path = if answers % 2 == 0 { "/sky" } else { "/sea" };
+        let mut raw = kept.take().unwrap_or_else(|| Raw::connect(address));
+        let answer = raw.ask(get(path));
+        let open = match answer.header("x-portcullis-snapshot").as_deref() {
+            Some("blue") => "/sky",
+            Some("green") => "/sea",
+            other => panic!("judged by {other:?}: {}", answer.text()),
+        };
+        let wanted = if path == open { 200 } else { 403 };
+        assert_eq!(answer.status, wanted, "{path}: {}", answer.text());
+        answers += 1;
+        allowed += usize::from(answer.status == 200);
+        let closes = answer
+            .header("connection")
+            .is_some_and(|said| said.eq_ignore_ascii_case("close"));
+        kept = (!closes && !fresh).then_some(raw);
+    }
+    (answers, allowed)
+}
+
+fn swap(folder: &Folder, text: &str) {
+    // At once, as editors do it: half a file is a fault, and faults are not what is tried here.
+    folder.write("next.yaml", text);
+    std::fs::rename(folder.path().join("next.yaml"), folder.config()).unwrap();
+}
+
+/// `PORTCULLIS_TEST_RELOADS` and `PORTCULLIS_TEST_HAND_OVERS` ask for more: 200 and 20 were run.
+#[test]
+fn g_03_g_13_reloads_and_hand_overs_fail_and_misjudge_nothing() {
+    let count = |name, usual| usize::try_from(dice::setting(name).unwrap_or(usual)).unwrap();
+    let reloads = count("PORTCULLIS_TEST_RELOADS", 20);
+    let hand_overs = count("PORTCULLIS_TEST_HAND_OVERS", 2);
+    let recorder = Recorder::start();
+    recorder.answer(|_| Reply::ok("quick"));
+    let (blue, green) = (policy(&recorder, true), policy(&recorder, false));
+    let folder = Setup::before(recorder.clone()).folder();
+    let address = "127.0.0.1:0";
+    assert!(blue.contains(address) && blue != green);
+    folder.write("gateway.yaml", &blue);
+    let gateway = Gateway::launch(folder, recorder.clone(), None, &[])
+        .unwrap_or_else(|said| panic!("{said}"));
+    let stop = AtomicBool::new(false);
+    let served = recorder.count();
+    let (answers, allowed) = thread::scope(|scope| {
+        let http = gateway.http();
+        let clients: Vec<_> = (0..4)
+            .map(|n| (scope, n, &stop))
+            .map(|(scope, n, stop)| scope.spawn(move || drive(http, stop, n == 0)))
+            .collect();
+        let mut line = Line::of(&gateway);
+        let done = (1..=reloads).map(|n| {
+            swap(&gateway, if n % 2 == 0 { &blue } else { &green });
+            let before = gateway.log().matches("configuration reloaded").count();
+            assert!(line.signal("HUP"));
+            eventually("the reload", || {
+                (gateway.log().matches("configuration reloaded").count() > before).then_some(())
+            });
+            if n % (reloads / hand_overs).max(1) == 0 {
+                line.hand_over();
+            }
+        });
+        assert_eq!(done.count(), reloads);
+        assert!(line.pids.len() > hand_overs, "{:?}", line.pids);
+        stop.store(true, Ordering::Relaxed);
+        let seen = clients.into_iter().map(|client| client.join().unwrap());
+        seen.fold((0, 0), |(a, b), (c, d)| (a + c, b + d))
+    });
+    println!("{answers} answers, {allowed} allowed, {reloads} reloads, {hand_overs} hand-overs");
+    assert!(answers > 100 && allowed > 20, "{answers} {allowed}");
+    assert_eq!(
+        recorder.count() - served,
+        allowed,
+        "forwarded and not allowed, or the other way round"
+    );
+}
