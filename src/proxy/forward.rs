@@ -83,21 +83,24 @@ pub fn finish_answer(
         let fault = Error::explain(ErrorType::InvalidHTTPHeader, "an upgrade nobody asked for");
         return Err(fault.into_up());
     }
-    if session.req_header().version == http::Version::HTTP_10 {
-        // HTTP/1.0 knows no chunks; the end of the connection ends the answer.
-        response.remove_header(&http::header::TRANSFER_ENCODING);
-    }
-    // The version is ours to say: the service's own is between it and us.
-    response.set_version(http::Version::HTTP_11);
-    headers::strip_answer(response);
-    if let Some(name) = &ctx.snapshot_name {
-        response.insert_header(headers::SNAPSHOT, name.clone())?;
-    }
-    match &ctx.id_header {
-        // By its text: Pingora would make a copy of a name.
-        Some(id) => response.insert_header("x-request-id", id.clone()),
-        None => Ok(()),
-    }
+    let old = session.req_header().version == http::Version::HTTP_10;
+    headers::change_answer(response, |answer| {
+        if old {
+            // HTTP/1.0 knows no chunks; the end of the connection ends the answer.
+            answer.headers.remove(header::TRANSFER_ENCODING);
+        }
+        // The version is ours to say: the service's own is between it and us. So is `Connection`, which Pingora
+        // writes anew; what follows then fits in where it stood.
+        answer.version = http::Version::HTTP_11;
+        answer.headers.remove(header::CONNECTION);
+        headers::strip_answer(&mut answer.headers);
+        if let Some(id) = &ctx.id_header {
+            answer.headers.insert(headers::REQUEST_ID, id.clone());
+        }
+        if let Some(name) = &ctx.snapshot_name {
+            answer.headers.insert(headers::SNAPSHOT, name.clone());
+        }
+    })
 }
 
 /// The status for an error that Pingora met, or none when there is nobody left to tell.

@@ -4,6 +4,7 @@
 use http::HeaderName;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts as ReqParts;
+use http::response::Parts as RespParts;
 use pingora::http::{RequestHeader, ResponseHeader};
 
 use crate::base::secret::Secret;
@@ -133,6 +134,28 @@ pub fn take(request: &mut RequestHeader) -> ReqParts {
     std::mem::replace(request, blank).into()
 }
 
+/// Changes a service's answer as plain parts, its own reason phrase kept. Pingora keeps the spelling of names in
+/// a second map, in answers, too, and grows, copies and searches both: names are told in their usual spelling.
+///
+/// # Errors
+/// When the reason phrase is none.
+pub fn change_answer(
+    response: &mut ResponseHeader,
+    change: impl FnOnce(&mut RespParts),
+) -> pingora::Result<()> {
+    let usual = response.status.canonical_reason();
+    let own = response.get_reason_phrase();
+    let own = own.filter(|own| usual != Some(own)).map(str::to_owned);
+    let blank = ResponseHeader::from(http::Response::new(()).into_parts().0);
+    let mut parts = std::mem::replace(response, blank).into();
+    change(&mut parts);
+    *response = ResponseHeader::from(parts);
+    match own {
+        Some(phrase) => response.set_reason_phrase(Some(&phrase)),
+        None => Ok(()),
+    }
+}
+
 fn strip_cookies(request: &mut RequestHeader) {
     let Some(value) = request.headers.get(header::COOKIE) else {
         return;
@@ -171,7 +194,7 @@ pub fn tell_way(
 }
 
 /// Deletes cookies of our name from an upstream's answer: sessions are ours to set.
-pub fn strip_answer(response: &mut ResponseHeader) {
+pub fn strip_answer(headers: &mut HeaderMap) {
     let ours = |value: &HeaderValue| {
         // `=name=value` is a cookie without a name to some browsers, which then send `name=value`.
         let start = value
@@ -185,14 +208,14 @@ pub fn strip_answer(response: &mut ResponseHeader) {
         let name = named.split(|&byte| byte == b'=').next().unwrap_or_default();
         std::str::from_utf8(name.trim_ascii()).is_ok_and(CookieNames::is_ours)
     };
-    let all = response.headers.get_all(header::SET_COOKIE);
+    let all = headers.get_all(header::SET_COOKIE);
     if !all.iter().any(ours) {
         return;
     }
     let kept: Vec<HeaderValue> = all.iter().filter(|value| !ours(value)).cloned().collect();
-    response.remove_header(&header::SET_COOKIE);
+    headers.remove(header::SET_COOKIE);
     for value in kept {
-        drop(response.append_header(header::SET_COOKIE, value));
+        headers.append(header::SET_COOKIE, value);
     }
 }
 
@@ -264,7 +287,7 @@ mod tests {
 
     #[test]
     fn an_upstream_does_not_set_our_cookie() {
-        let mut answer = ResponseHeader::build(200, None).unwrap();
+        let mut answer = HeaderMap::new();
         for cookie in [
             "a=1",
             "__Host-portcullis=x; Path=/",
@@ -273,15 +296,11 @@ mod tests {
             " == __Host-portcullis=x",
             "portcullis2=z",
         ] {
-            answer.append_header("set-cookie", cookie).unwrap();
+            answer.append("set-cookie", HeaderValue::from_static(cookie));
         }
         strip_answer(&mut answer);
         assert_eq!(
-            answer
-                .headers
-                .get_all("set-cookie")
-                .iter()
-                .collect::<Vec<_>>(),
+            answer.get_all("set-cookie").iter().collect::<Vec<_>>(),
             ["a=1", "portcullis2=z"]
         );
     }
