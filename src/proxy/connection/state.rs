@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use http::HeaderValue;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
@@ -40,8 +40,9 @@ struct Cut {
     ended: Pin<Box<WaitForCancellationFutureOwned>>,
     /// Whether the request that is under way rests on it.
     current: bool,
-    /// Whether the end wakes the task that is at work on this request.
-    heard: bool,
+    /// Whom the end wakes: the task that was at work on the last request, which is nearly always at work on
+    /// the next one, too, and need not be told again.
+    listener: Option<Waker>,
 }
 
 impl ConnState {
@@ -95,14 +96,13 @@ impl ConnState {
         match &mut *cut {
             Some(same) if same.token == *token => {
                 same.current = true;
-                same.heard = false;
             }
             other => {
                 *other = Some(Cut {
                     token: token.clone(),
                     ended: Box::pin(token.clone().cancelled_owned()),
                     current: true,
-                    heard: false,
+                    listener: None,
                 });
             }
         }
@@ -140,10 +140,10 @@ impl Cut {
         if self.token.is_cancelled() {
             return Poll::Ready(());
         }
-        if self.heard {
+        if matches!(&self.listener, Some(known) if known.will_wake(cx.waker())) {
             return Poll::Pending;
         }
-        self.heard = true;
+        self.listener = Some(cx.waker().clone());
         self.ended.as_mut().poll(cx)
     }
 }
