@@ -3,12 +3,13 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use ipnet::IpNet;
 
 /// A host without port: lower case, without trailing dot, IPv6 in brackets, loopback names all one.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Host(Box<str>);
+pub struct Host(Arc<str>);
 
 /// Not a host, or not a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -24,7 +24,7 @@ mod stream;
 use crate::proxy::settings::Limits;
 use crate::proxy::wire::body::Body;
 use crate::proxy::wire::h2::Frames;
-use crate::proxy::wire::head::{Head, HeadFault, Scanner, check};
+use crate::proxy::wire::head::{Head, HeadFault, LastHost, Scanner, check};
 use patience::Patience;
 pub use state::ConnState;
 
@@ -42,6 +42,7 @@ pub struct Guard {
     /// How much of the inbox has been approved.
     approved: usize,
     phase: Phase,
+    last_host: LastHost,
     patience: Patience,
     /// Between two requests: the limit is that of an idle connection, not of a head.
     idle: bool,
@@ -84,6 +85,7 @@ impl Guard {
             inbox: BytesMut::new(),
             approved: 0,
             phase,
+            last_host: LastHost::default(),
             patience: Patience::default(),
             idle: false,
         };
@@ -167,7 +169,7 @@ impl Guard {
 
     fn approve_head(&mut self, length: usize) -> Progress {
         let head = self.inbox.get(..length).unwrap_or_default();
-        match check(head, &self.limits) {
+        match check(head, &self.limits, &mut self.last_host) {
             Err(fault) => self.replace_head(fault),
             Ok(Head { framing, host }) => {
                 self.state.note_host(host);

@@ -125,11 +125,30 @@ impl Scanner {
     }
 }
 
+/// The host that a connection asked for last, and how it was written: the next head nearly always says the same,
+/// and the same text means the same host.
+#[derive(Debug, Default)]
+pub struct LastHost(Option<(Box<[u8]>, Host)>);
+
+impl LastHost {
+    fn read(&mut self, text: &[u8]) -> Result<Host, HeadFault> {
+        match &self.0 {
+            Some((known, host)) if **known == *text => Ok(host.clone()),
+            _ => {
+                let readable = std::str::from_utf8(text).map_err(|_| HeadFault::Host)?;
+                let (host, _) = Host::parse_authority(readable).map_err(|_| HeadFault::Host)?;
+                self.0 = Some((text.into(), host.clone()));
+                Ok(host)
+            }
+        }
+    }
+}
+
 /// Checks a whole head, from its first byte to the empty line that ends it.
 ///
 /// # Errors
 /// The first fault that is found.
-pub fn check(head: &[u8], limits: &Limits) -> Result<Head, HeadFault> {
+pub fn check(head: &[u8], limits: &Limits, last: &mut LastHost) -> Result<Head, HeadFault> {
     // One empty line before a request is to be ignored (RFC 9112 section 2.2).
     let head = head.strip_prefix(b"\r\n").unwrap_or(head);
     if head.len() > limits.head {
@@ -142,7 +161,7 @@ pub fn check(head: &[u8], limits: &Limits) -> Result<Head, HeadFault> {
         ..Fields::default()
     };
     for line in lines {
-        fields.take(line)?;
+        fields.take(line, last)?;
         if fields.count > limits.fields {
             return Err(HeadFault::TooManyFields);
         }
@@ -229,7 +248,7 @@ struct Fields {
 }
 
 impl Fields {
-    fn take(&mut self, line: &[u8]) -> Result<(), HeadFault> {
+    fn take(&mut self, line: &[u8], last: &mut LastHost) -> Result<(), HeadFault> {
         let colon = memchr(b':', line).ok_or(HeadFault::Field)?;
         let (name, value) = line.split_at(colon);
         // A line that begins with white space is obs-fold, and a space before the colon a name with a space
@@ -246,10 +265,10 @@ impl Fields {
             return Err(HeadFault::Field);
         }
         self.count += 1;
-        self.note(name, trim(value))
+        self.note(name, trim(value), last)
     }
 
-    fn note(&mut self, name: &[u8], value: &[u8]) -> Result<(), HeadFault> {
+    fn note(&mut self, name: &[u8], value: &[u8], last: &mut LastHost) -> Result<(), HeadFault> {
         if name.eq_ignore_ascii_case(b"content-length") {
             let length = parse_length(value).ok_or(HeadFault::Framing)?;
             // Two lines are two opinions, even when they agree.
@@ -265,9 +284,7 @@ impl Fields {
             }
             self.chunked = true;
         } else if name.eq_ignore_ascii_case(b"host") {
-            let text = std::str::from_utf8(value).map_err(|_| HeadFault::Host)?;
-            let (host, _) = Host::parse_authority(text).map_err(|_| HeadFault::Host)?;
-            if self.host.replace(host).is_some() {
+            if self.host.replace(last.read(value)?).is_some() {
                 return Err(HeadFault::Host);
             }
         } else if name.eq_ignore_ascii_case(b"expect")

@@ -9,7 +9,7 @@ use HeadFault::{
 fn outcome(head: &[u8]) -> Result<Framing, HeadFault> {
     let end = Scanner::default().advance(head)?.ok_or(LineEnd)?;
     assert_eq!(end, head.len(), "{}", head.escape_ascii());
-    check(head, &Limits::DEFAULT).map(|head| head.framing)
+    check(head, &Limits::DEFAULT, &mut LastHost::default()).map(|head| head.framing)
 }
 
 fn with(fields: &str) -> Result<Framing, HeadFault> {
@@ -190,4 +190,25 @@ fn a_head_in_pieces_is_found_where_it_ends() {
         );
     }
     assert_eq!(scanner.advance(bytes), Ok(Some(bytes.len() - 4)));
+}
+
+#[test]
+fn p_17_the_last_host_answers_for_its_own_text_only() {
+    let mut last = LastHost::default();
+    let mut host = |text: &str| {
+        let head = format!("GET / HTTP/1.1\r\nHost: {text}\r\n\r\n");
+        check(head.as_bytes(), &Limits::DEFAULT, &mut last).map(|head| head.host.to_string())
+    };
+    let asked = [
+        ("app.test", "app.test"),
+        ("app.test", "app.test"),
+        ("APP.test:80", "app.test"),
+        ("app.tes", "app.tes"),
+        ("app.test.evil", "app.test.evil"),
+    ];
+    for (text, canonical) in asked {
+        assert_eq!(host(text).as_deref(), Ok(canonical), "{text}");
+    }
+    assert_eq!(host("app.test.evil x"), Err(HeadFault::Host));
+    assert_eq!(host(""), Err(HeadFault::Host));
 }
