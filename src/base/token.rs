@@ -42,18 +42,20 @@ impl Token {
     /// # Errors
     /// When the text is not 43 characters of canonical base64url.
     pub fn parse(text: &str) -> Result<Self, NotAToken> {
-        // 43 digits of six bits are two more than 256, which must be zero.
-        let (last, rest) = text.as_bytes().split_last().ok_or(NotAToken)?;
-        // Every byte is looked at, so that many are looked at at once.
-        let is_digit = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-        let foreign = rest
-            .iter()
-            .fold(0, |found, &byte| found | u8::from(!is_digit(byte)));
-        if rest.len() == 42 && foreign == 0 && b"AEIMQUYcgkosw048".contains(last) {
-            Ok(Self(Secret::new(text.to_owned())))
-        } else {
-            Err(NotAToken)
-        }
+        is_canonical(text)
+            .then(|| Self(Secret::new(text.to_owned())))
+            .ok_or(NotAToken)
+    }
+
+    /// Reads what a client presented, as [`Token::parse`] does, for whoever only looks it up: there is no copy of
+    /// the secret then that would have to be wiped.
+    ///
+    /// # Errors
+    /// As [`Token::parse`].
+    pub fn parse_hash(text: &str) -> Result<TokenHash, NotAToken> {
+        is_canonical(text)
+            .then(|| TokenHash::of(text.as_bytes()))
+            .ok_or(NotAToken)
     }
 
     /// The text to hand to the client.
@@ -67,6 +69,20 @@ impl Token {
     pub fn hash(&self) -> TokenHash {
         TokenHash::of(self.expose().as_bytes())
     }
+}
+
+/// Whether these are 43 digits of base64url and the only ones for their 32 bytes.
+fn is_canonical(text: &str) -> bool {
+    // 43 digits of six bits are two more than 256, which must be zero.
+    let Some((last, rest)) = text.as_bytes().split_last() else {
+        return false;
+    };
+    // Every byte is looked at, so that many are looked at at once.
+    let is_digit = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    let foreign = rest
+        .iter()
+        .fold(0, |found, &byte| found | u8::from(!is_digit(byte)));
+    rest.len() == 42 && foreign == 0 && b"AEIMQUYcgkosw048".contains(last)
 }
 
 impl TokenHash {
@@ -106,6 +122,7 @@ mod tests {
         let token = Token::generate(&Random::seeded(1)).unwrap();
         assert_eq!(token.expose().len(), 43);
         assert_eq!(Token::parse(token.expose()).unwrap().hash(), token.hash());
+        assert_eq!(Token::parse_hash(token.expose()), Ok(token.hash()));
         assert_eq!(format!("{token:?}"), "Token(***)");
     }
 
@@ -125,6 +142,7 @@ mod tests {
         ];
         for case in cases {
             assert_eq!(Token::parse(&case).err(), Some(NotAToken), "{case:?}");
+            assert_eq!(Token::parse_hash(&case), Err(NotAToken), "{case:?}");
         }
     }
 

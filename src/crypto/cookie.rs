@@ -87,13 +87,46 @@ pub fn value<'a>(header: Option<&'a str>, name: &str) -> Option<&'a str> {
     }
 }
 
-/// The `Cookie` header without our own cookies, or nothing when nothing is left.
+/// What a service may see of a `Cookie` header: everything but our own cookies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Left {
+    /// The header as it came: none of ours is in it.
+    All,
+    /// These cookies.
+    Some(String),
+    /// No cookie at all.
+    Nothing,
+}
+
+/// The value of the cookie of this name, as [`value`] finds it, and what is left for a service: both in one
+/// look, because every request is looked at.
 #[must_use]
-pub fn without_ours(header: &str) -> Option<String> {
+pub fn sort<'a>(header: &'a str, name: &str) -> (Option<&'a str>, Left) {
+    let (mut found, mut ours, mut theirs) = ((None, 0), false, false);
+    for pair in header.split(';').map(str::trim_ascii) {
+        let (key, value) = parts(pair);
+        if key == name {
+            found = (Some(value), found.1 + 1);
+        }
+        if CookieNames::is_ours(key) {
+            ours = true;
+        } else {
+            theirs |= !pair.is_empty();
+        }
+    }
+    let left = match (ours, theirs) {
+        (false, _) => Left::All,
+        (true, true) => Left::Some(without_ours(header)),
+        (true, false) => Left::Nothing,
+    };
+    (found.0.filter(|_| found.1 == 1), left)
+}
+
+fn without_ours(header: &str) -> String {
     let theirs = header
         .split(';')
         .map(str::trim_ascii)
-        .filter(|pair| !pair.is_empty() && !CookieNames::is_ours(name_of(pair)));
+        .filter(|pair| !pair.is_empty() && !CookieNames::is_ours(parts(pair).0));
     let mut left = String::new();
     for pair in theirs {
         if !left.is_empty() {
@@ -101,18 +134,17 @@ pub fn without_ours(header: &str) -> Option<String> {
         }
         left.push_str(pair);
     }
-    (!left.is_empty()).then_some(left)
+    left
 }
 
 fn pairs(header: &str) -> impl Iterator<Item = (&str, &str)> {
-    header.split(';').map(|pair| {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        (name.trim_ascii(), value.trim_ascii())
-    })
+    header.split(';').map(parts)
 }
 
-fn name_of(pair: &str) -> &str {
-    pair.split('=').next().unwrap_or_default().trim_ascii()
+/// Name and value; a pair without `=` is a name without a value.
+fn parts(pair: &str) -> (&str, &str) {
+    let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+    (name.trim_ascii(), value.trim_ascii())
 }
 
 #[cfg(test)]
@@ -147,6 +179,7 @@ mod tests {
         for header in reads {
             let found = token(Some(&header), "__Host-portcullis").map(|token| token.hash());
             assert_eq!(found, Some(good.hash()), "{header:?}");
+            assert_eq!(sort(&header, "__Host-portcullis").0, Some(text));
         }
         let absent = [
             String::new(),
@@ -164,22 +197,37 @@ mod tests {
                 token(Some(&header), "__Host-portcullis").is_none(),
                 "{header:?}"
             );
+            let sorted = sort(&header, "__Host-portcullis").0;
+            assert_eq!(sorted, value(Some(&header), "__Host-portcullis"));
         }
         assert!(token(None, "__Host-portcullis").is_none());
     }
 
     #[test]
     fn h_15_services_do_not_see_our_cookies() {
+        let some = |left: &str| Left::Some(left.to_owned());
         let cases = [
-            ("__Host-portcullis=x", None),
-            ("portcullis=x; portcullis-flow=y; portcullis-link=z", None),
-            ("__Host-portcullis-flow=y; __Host-portcullis-link=z", None),
-            ("a=b;portcullis=x;  c=d", Some("a=b; c=d")),
-            ("portcullisx=1", Some("portcullisx=1")),
-            ("", None),
+            ("__Host-portcullis=x", Left::Nothing),
+            (
+                "portcullis=x; portcullis-flow=y; portcullis-link=z",
+                Left::Nothing,
+            ),
+            (
+                "__Host-portcullis-flow=y; __Host-portcullis-link=z",
+                Left::Nothing,
+            ),
+            ("; portcullis = x;;", Left::Nothing),
+            ("portcullis", Left::Nothing),
+            ("a=b;portcullis=x;  c=d", some("a=b; c=d")),
+            ("portcullis=x; =", some("=")),
+            ("__Host-portcullis=x; portcullis=y; a", some("a")),
+            ("portcullisx=1;a", Left::All),
+            ("", Left::All),
         ];
         for (header, left) in cases {
-            assert_eq!(without_ours(header).as_deref(), left, "{header:?}");
+            for name in ["portcullis", "__Host-portcullis"] {
+                assert_eq!(sort(header, name).1, left, "{header:?}");
+            }
         }
     }
 }

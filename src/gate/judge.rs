@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::base::identity::Method;
 use crate::base::secret::Secret;
-use crate::base::token::Token;
+use crate::base::token::TokenHash;
 use crate::identity::IdentityFault;
 use crate::identity::session::{Live, Sessions};
 use crate::identity::tokens::Tokens;
@@ -29,8 +29,8 @@ pub struct Gate {
 pub struct Presented {
     /// The client's address, after trusted proxies were taken off.
     pub ip: IpAddr,
-    /// The token of its session cookie, if it has exactly one.
-    pub session: Option<Token>,
+    /// The hash of the token in its session cookie, if it has exactly one.
+    pub session: Option<TokenHash>,
     /// What stands behind `Bearer` in its `Authorization` header.
     pub bearer: Option<Secret<String>>,
 }
@@ -123,7 +123,7 @@ impl Gate {
     ) -> Result<Option<Proof>, JudgeFault> {
         let accepted = |method| rules.iter().any(|rule| rule.auth.contains(&method));
         let session = match &presented.session {
-            Some(token) if accepted(Method::Session) => self.sessions.find(token).await?,
+            Some(hash) if accepted(Method::Session) => self.sessions.find_hash(*hash).await?,
             _ => None,
         };
         let Some(bearer) = presented.bearer.as_ref().filter(|_| accepted(Method::Jwt)) else {

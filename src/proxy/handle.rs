@@ -7,7 +7,8 @@ use std::sync::Arc;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType};
 
-use crate::crypto::cookie::{self, CookieNames};
+use crate::base::token::Token;
+use crate::crypto::cookie::CookieNames;
 use crate::gate::judge::{JudgeFault, Presented};
 use crate::gate::snapshot::Owner;
 use crate::gate::visitor::Visitor;
@@ -147,14 +148,12 @@ impl Gateway {
         admitted: &Admitted,
     ) -> pingora::Result<bool> {
         let names = CookieNames::of(admitted.https_site);
-        let token = cookie::token(
-            headers::cookies(&session.req_header().headers),
-            names.session,
-        );
+        let asked = &session.req_header().headers;
+        let (cookie, left) = headers::sort_cookies(asked, names.session);
         let presented = Presented {
             ip: client.ip,
-            session: token,
-            bearer: headers::bearer(&session.req_header().headers),
+            session: cookie.and_then(|text| Token::parse_hash(text).ok()),
+            bearer: headers::bearer(asked),
         };
         let judged = self
             .0
@@ -162,8 +161,8 @@ impl Gateway {
             .judge(&running.snapshot, &admitted.target, &presented)
             .await;
         let request = session.req_header_mut();
-        ctx.plain = headers::strip(request, &running.snapshot.reserved);
         headers::forget_case(request);
+        ctx.plain = headers::strip(request, &running.snapshot.reserved, left);
         self.0
             .metrics
             .gate_duration

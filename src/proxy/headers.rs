@@ -8,7 +8,7 @@ use http::response::Parts as RespParts;
 use pingora::http::{RequestHeader, ResponseHeader};
 
 use crate::base::secret::Secret;
-use crate::crypto::cookie::{self, CookieNames};
+use crate::crypto::cookie::{self, CookieNames, Left};
 use crate::policy::header::Reserved;
 
 use super::client::Client;
@@ -45,10 +45,19 @@ pub fn join_cookies(request: &mut RequestHeader) {
     }
 }
 
-/// The readable `Cookie` header.
+/// The value of the cookie of this name, if there is exactly one, and what a service may see of the header.
 #[must_use]
-pub fn cookies(headers: &HeaderMap) -> Option<&str> {
-    headers.get(header::COOKIE)?.to_str().ok()
+pub fn sort_cookies<'a>(headers: &'a HeaderMap, name: &str) -> (Option<&'a str>, Left) {
+    let Some(line) = headers.get(header::COOKIE) else {
+        return (None, Left::All);
+    };
+    // A header value holds no controls, so that ASCII is text.
+    let text = line.as_bytes().is_ascii().then_some(line.as_bytes());
+    match text.and_then(|text| std::str::from_utf8(text).ok()) {
+        Some(text) => cookie::sort(text, name),
+        // Who knows what a lenient service would find in it.
+        None => (None, Left::Nothing),
+    }
 }
 
 /// What stands behind `Bearer` (RFC 6750 section 2.1; the scheme's letter case does not matter, RFC 9110
@@ -69,7 +78,7 @@ pub fn bearer(headers: &HeaderMap) -> Option<Secret<String>> {
 
 /// Deletes what a client may not say: every spelling of every reserved name, our own cookies, and whatever
 /// would change protocols. Whether nothing is left that is meant for one hop only.
-pub fn strip(request: &mut RequestHeader, reserved: &Reserved) -> bool {
+pub fn strip(request: &mut RequestHeader, reserved: &Reserved, cookies: Left) -> bool {
     let mut plain = true;
     let mut theirs = Vec::new();
     for name in request.headers.keys() {
@@ -82,7 +91,7 @@ pub fn strip(request: &mut RequestHeader, reserved: &Reserved) -> bool {
     for name in &theirs {
         request.remove_header(name);
     }
-    strip_cookies(request);
+    leave_cookies(request, cookies);
     plain || says_nothing(request)
 }
 
@@ -156,24 +165,16 @@ pub fn change_answer(
     }
 }
 
-fn strip_cookies(request: &mut RequestHeader) {
-    let Some(value) = request.headers.get(header::COOKIE) else {
-        return;
+fn leave_cookies(request: &mut RequestHeader, left: Left) {
+    let line = match left {
+        Left::All => return,
+        Left::Some(left) => HeaderValue::try_from(left).ok(),
+        Left::Nothing => None,
     };
-    let left = match value.to_str() {
-        Ok(text) if !mentions_ours(text) => return,
-        Ok(text) => cookie::without_ours(text),
-        // Not readable as text: who knows what a lenient service would find in it.
-        Err(_) => None,
-    };
-    match left.and_then(|left| HeaderValue::from_str(&left).ok()) {
-        Some(left) => drop(request.insert_header(header::COOKIE, left)),
+    match line {
+        Some(line) => drop(request.insert_header(header::COOKIE, line)),
         None => drop(request.remove_header(&header::COOKIE)),
     }
-}
-
-fn mentions_ours(cookies: &str) -> bool {
-    cookies.contains("portcullis")
 }
 
 /// Sets what the upstream is told about the request's way: the client and the trusted proxies behind it,
@@ -251,7 +252,9 @@ mod tests {
             ("Upgrade", "h2c"),
             ("Accept", "*/*"),
         ]);
-        strip(&mut stripped, &Reserved::new([]));
+        let (value, cookies) = sort_cookies(&stripped.headers, "__Host-portcullis");
+        assert_eq!(value, Some("x"));
+        strip(&mut stripped, &Reserved::new([]), cookies);
         let left = |name: &str| stripped.headers.get(name).map(HeaderValue::as_bytes);
         assert_eq!(stripped.headers.len(), 2);
         assert_eq!(left("cookie"), Some(&b"a=1"[..]));
@@ -259,10 +262,19 @@ mod tests {
     }
 
     #[test]
+    fn h_15_cookies_that_are_no_text_are_no_cookies() {
+        let mut headers = HeaderMap::new();
+        for line in [&b"portcullis=x; a=\xe9"[..], "a=\u{e9}".as_bytes()] {
+            headers.insert(header::COOKIE, HeaderValue::from_bytes(line).unwrap());
+            assert_eq!(sort_cookies(&headers, "portcullis"), (None, Left::Nothing));
+        }
+    }
+
+    #[test]
     fn what_is_for_one_hop_is_noticed() {
         let is_plain = |lines: &[(&'static str, &str)]| {
             let mut request = request(lines);
-            strip(&mut request, &Reserved::new([]))
+            strip(&mut request, &Reserved::new([]), Left::All)
         };
         assert!(is_plain(&[
             ("Host", "a"),

@@ -228,7 +228,11 @@ impl Sessions {
         self.find_hash(hash_of(sid)).await
     }
 
-    async fn find_hash(&self, hash: TokenHash) -> Result<Option<Arc<Live>>, IdentityFault> {
+    /// As [`Sessions::find`], for whoever knows no more than the hash of what the cookie held.
+    ///
+    /// # Errors
+    /// As [`Sessions::find`].
+    pub async fn find_hash(&self, hash: TokenHash) -> Result<Option<Arc<Live>>, IdentityFault> {
         let now = self.0.clock.now();
         let live = match self.0.cache.get(&hash).filter(|live| live.is_fresh(now)) {
             Some(live) => Some(live),
