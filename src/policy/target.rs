@@ -216,6 +216,17 @@ impl Target {
             Some(query) => format!("{}?{query}", self.path.as_str()),
         }
     }
+
+    /// Whether `raw` is the target that is sent, byte for byte.
+    #[must_use]
+    pub fn is_origin_form(&self, raw: &[u8]) -> bool {
+        let rest = raw.strip_prefix(self.path.as_str().as_bytes());
+        match (rest, &self.query) {
+            (Some([]), None) => true,
+            (Some([b'?', rest @ ..]), Some(query)) => rest == query.as_bytes(),
+            _ => false,
+        }
+    }
 }
 
 fn parse_query(raw: &[u8]) -> Result<Box<str>, TargetFault> {
@@ -264,6 +275,18 @@ mod tests {
         let target = parse("GET", "/admin/../a?x=/status&y=%2F;z&&x=1?").unwrap();
         assert_eq!(target.path().as_str(), "/a");
         assert_eq!(target.origin_form(), "/a?x=/status&y=%2F;z&&x=1?");
+        let is_sent = |target: &Target, raw: &str| target.is_origin_form(raw.as_bytes());
+        assert!(is_sent(&target, "/a?x=/status&y=%2F;z&&x=1?"));
+        for other in [
+            "/a",
+            "/a?",
+            "/a?x=/status&y=%2F;z&&x=1",
+            "/admin/../a?x=/status&y=%2F;z&&x=1?",
+        ] {
+            assert!(!is_sent(&target, other), "{other:?}");
+        }
+        let plain = parse("GET", "/a").unwrap();
+        assert!(is_sent(&plain, "/a") && !is_sent(&plain, "/a?") && !is_sent(&plain, "/ab"));
         assert_eq!(parse("GET", "/a?").unwrap().origin_form(), "/a?");
         for bad in ["/a?b#c", "/a?b c", "/a?b\u{1}", "/a?\u{e9}"] {
             assert_eq!(parse("GET", bad), Err(TargetFault::Query), "{bad:?}");

@@ -1,7 +1,5 @@
 //! Admission: from a parsed request to one canonical target, or a refusal.
 
-use std::sync::Arc;
-
 use pingora::http::RequestHeader;
 
 use crate::base::net::Host;
@@ -17,7 +15,7 @@ use super::wire::head::HeadFault;
 #[derive(Debug)]
 pub struct Admitted {
     /// What it asks for.
-    pub target: Arc<Target>,
+    pub target: Target,
     /// Whether its site is `https`, on which the names of cookies depend.
     pub https_site: bool,
 }
@@ -123,7 +121,7 @@ pub fn admit(
         return Err(Refused::Insecure(secure_address(site, &target)));
     }
     Ok(Admitted {
-        target: Arc::new(target),
+        target,
         https_site: site.https,
     })
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
+use pingora::{Error, ErrorType};
 use tokio::time::Instant;
 
 use crate::base::id::PublicId;
@@ -33,9 +34,9 @@ pub struct Context {
     /// `X-Portcullis-Snapshot`, towards the client, if it is to be told.
     pub snapshot_name: Option<HeaderValue>,
     /// Who sent it.
-    pub client: Option<Arc<Client>>,
+    pub client: Option<Client>,
     /// What it asks for.
-    pub target: Option<Arc<Target>>,
+    pub target: Option<Target>,
     /// The session it rests on.
     pub session: Option<Arc<Live>>,
     /// What the upstream is told about the user.
@@ -103,6 +104,17 @@ impl Context {
         self.id = Some(id);
         self.id_header = HeaderValue::from_bytes(&id.text()).ok();
         self.busy = Some(busy);
+    }
+
+    /// Who asks, and for what.
+    ///
+    /// # Errors
+    /// When the request was not admitted.
+    pub fn admitted(&self) -> pingora::Result<(&Client, &Target)> {
+        match (&self.client, &self.target) {
+            (Some(client), Some(target)) => Ok((client, target)),
+            _ => Err(Error::explain(ErrorType::InternalError, "not admitted")),
+        }
     }
 
     /// The right to forward this request, once it has been granted.

@@ -19,11 +19,8 @@ use super::headers;
 /// When the request was not admitted, or a value is no header value.
 pub fn finish_request(request: &mut RequestHeader, ctx: &Context) -> pingora::Result<()> {
     let fault = |what: &'static str| Error::explain(ErrorType::InternalError, what);
-    let (Some(target), Some(client)) = (&ctx.target, &ctx.client) else {
-        return Err(fault("not admitted"));
-    };
-    let sent = target.origin_form();
-    let as_sent = request.raw_path() == sent.as_bytes();
+    let (client, target) = ctx.admitted()?;
+    let as_judged = target.is_origin_form(request.raw_path());
     let ends_stream = request.send_end_stream();
     // As plain parts, because Pingora's own way to set a header parses each name again.
     let mut parts = headers::take(request);
@@ -35,8 +32,8 @@ pub fn finish_request(request: &mut RequestHeader, ctx: &Context) -> pingora::Re
     if let Some(ends_stream) = ends_stream {
         request.set_send_end_stream(ends_stream);
     }
-    if !as_sent || request.raw_path() != sent.as_bytes() {
-        request.set_raw_path(sent.as_bytes())?;
+    if !as_judged || !target.is_origin_form(request.raw_path()) {
+        request.set_raw_path(target.origin_form().as_bytes())?;
     }
     Ok(())
 }

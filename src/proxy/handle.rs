@@ -84,19 +84,21 @@ impl Gateway {
             &session.req_header().headers,
             &running.snapshot.trusted_proxies,
         );
-        let client = Arc::new(client);
-        ctx.client = Some(Arc::clone(&client));
-        let admitted = match admit(session.req_header(), &connection, &client, &running) {
+        let admitted = admit(session.req_header(), &connection, &client, &running);
+        ctx.client = Some(client);
+        let Admitted { target, https_site } = match admitted {
             Ok(admitted) => admitted,
             Err(refused) => return Box::pin(self.refuse(session, ctx, &refused)).await,
         };
-        ctx.target = Some(Arc::clone(&admitted.target));
-        match running.snapshot.owner(admitted.target.path().as_str()) {
+        let owner = running.snapshot.owner(target.path().as_str());
+        ctx.target = Some(target);
+        let names = CookieNames::of(https_site);
+        match owner {
             Owner::Gateway => {
                 // Boxed, as every turn that few requests take: a request carries the room of all others.
-                Box::pin(self.own_page(session, ctx, &running, &client, &admitted)).await
+                Box::pin(self.own_page(session, ctx, &running, names)).await
             }
-            Owner::Upstream => self.judge(session, ctx, &running, &client, &admitted).await,
+            Owner::Upstream => self.judge(session, ctx, &running, names).await,
         }
     }
 
@@ -105,31 +107,25 @@ impl Gateway {
         session: &mut Session,
         ctx: &mut Context,
         running: &Running,
-        client: &Client,
-        admitted: &Admitted,
+        names: CookieNames,
     ) -> pingora::Result<bool> {
         ctx.outcome.rule = Some(Arc::clone(&self.0.own_label));
         ctx.outcome.verdict = "own";
-        let marks = admitted.target.path().marks();
+        let (client, target) = ctx.admitted()?;
+        let marks = target.path().marks();
         if marks.encoded_slash || marks.matrix {
             return self.two_readings(session, ctx).await;
         }
         let visitor = Visitor {
             ip: client.ip,
-            cookies: CookieNames::of(admitted.https_site),
+            cookies: names,
             request: ctx
                 .id
                 .ok_or_else(|| Error::explain(ErrorType::InternalError, "no request id"))?,
             snapshot: Arc::clone(&running.snapshot),
         };
-        let answer = match bridge::ask(
-            session,
-            &admitted.target.origin_form(),
-            visitor,
-            &self.0.pages,
-        )
-        .await
-        {
+        let asked = target.origin_form();
+        let answer = match bridge::ask(session, &asked, visitor, &self.0.pages).await {
             Ok(answer) => answer,
             Err(fault) => {
                 session.set_keepalive(None);
@@ -144,10 +140,9 @@ impl Gateway {
         session: &mut Session,
         ctx: &mut Context,
         running: &Running,
-        client: &Client,
-        admitted: &Admitted,
+        names: CookieNames,
     ) -> pingora::Result<bool> {
-        let names = CookieNames::of(admitted.https_site);
+        let (client, target) = ctx.admitted()?;
         let asked = &session.req_header().headers;
         let (cookie, left) = headers::sort_cookies(asked, names.session);
         let presented = Presented {
@@ -158,7 +153,7 @@ impl Gateway {
         let judged = self
             .0
             .gate
-            .judge(&running.snapshot, &admitted.target, &presented)
+            .judge(&running.snapshot, target, &presented)
             .await;
         let request = session.req_header_mut();
         headers::forget_case(request);
