@@ -44,8 +44,10 @@ fn tell(
     client: &Client,
     ctx: &Context,
 ) -> Result<(), InvalidHeaderValue> {
-    let own = ctx.injected.iter().flat_map(|injected| &injected.headers);
-    parts.headers.reserve(16);
+    let own = ctx.injected.as_ref().map_or(&[][..], |made| &made.headers);
+    // Room for what follows, and little more: larger pieces of memory cost more. A copied map has no room at all
+    // and would grow with each header, unless it is asked for more than its index has places for.
+    parts.headers.reserve(8.max(headers::WAY + own.len()));
     let host = match parts.headers.get(header::HOST) {
         // As it came, port included; it was found to be an authority and one of ours.
         Some(host) => host.clone(),

@@ -20,6 +20,9 @@ pub const SNAPSHOT: HeaderName = HeaderName::from_static("x-portcullis-snapshot"
 /// The decision's id, on a denial.
 pub const DECISION: HeaderName = HeaderName::from_static("x-auth-decision");
 
+/// How many headers tell of the way.
+pub const WAY: usize = 4;
+
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
