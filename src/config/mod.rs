@@ -35,6 +35,7 @@ pub mod tree;
 pub mod ask;
 mod brand;
 mod conditions;
+mod cors;
 mod hooks;
 mod identities;
 mod later;
@@ -45,6 +46,7 @@ mod mail;
 mod roles;
 mod rules;
 mod secrets;
+mod selectors;
 mod upstreams;
 mod values;
 

@@ -32,6 +32,30 @@ fn labels(rules: &str) -> Vec<String> {
 }
 
 #[test]
+fn g_05_origins_are_named_as_browsers_name_them() {
+    let said = said(
+        "  - { path: /a, allow: anyone, to: web, cors: { origins: '*', credentials: true } }
+  - { path: /b, allow: anyone, to: web, cors: { origins: [https://app.test/, null, app.test, 'https://APP.test:443', ftp://x, '*'] } }
+  - { path: /c, allow: anyone, to: web, cors: { origins: [], headers: ['a b'], max_age: 2d } }
+  - { path: /d, allow: anyone, to: web, cors: { origns: [https://app.test] } }",
+    );
+    insta::assert_snapshot!(said.join("\n"), @r"
+    3 rules[0].cors.origins: every origin, with credentials: '*'
+    4 rules[1].cors.origins[0]: not an origin: 'https://app.test/'
+    4 rules[1].cors.origins[1]: expected text, found nothing
+    4 rules[1].cors.origins[2]: not an origin: 'app.test'
+    4 rules[1].cors.origins[3]: not an origin: 'https://APP.test:443'
+    4 rules[1].cors.origins[4]: not an origin: 'ftp://x'
+    4 rules[1].cors.origins[5]: not an origin: '*'
+    5 rules[2].cors.origins: an empty list allows nobody
+    5 rules[2].cors.headers[0]: not a header name: 'a b'
+    5 rules[2].cors.max_age: must be from 0s to 1day: '2d'
+    6 rules[3].cors: unknown key: 'origns'
+    6 rules[3].cors: 'origins' is missing
+    ");
+}
+
+#[test]
 fn one_bad_rule_does_not_hide_the_next() {
     let said = said(
         "  - { path: admin, allow: anyone, to: web }

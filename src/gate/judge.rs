@@ -13,7 +13,7 @@ use crate::policy::decide::{Decision, Evidence, Verdict, decide};
 use crate::policy::index::Selection;
 use crate::policy::readings::{TwoReadings, settle};
 use crate::policy::rule::Rule;
-use crate::policy::target::Target;
+use crate::policy::target::{Target, Verb};
 
 use super::snapshot::Snapshot;
 
@@ -99,6 +99,15 @@ impl Gate {
             spent_bearer: matches!(proof, Some((Method::Jwt, _))),
             session: proof.map(|(_, live)| live),
         })
+    }
+
+    /// The rule that would decide on a request of another method: what a browser asks before it sends that request.
+    /// Nothing is proved and nothing permitted by it.
+    #[must_use]
+    pub fn preview(&self, snapshot: &Snapshot, target: &Target, method: Verb) -> Option<Arc<Rule>> {
+        let readings = |upstream: &str| snapshot.readings_of(upstream);
+        let selection = settle(&snapshot.policy, &target.with_method(method), readings);
+        selection.ok()?.rule
     }
 
     /// What the reporting rules would have said, of what they accept: they do not decide, so that a credential

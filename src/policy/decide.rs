@@ -179,6 +179,7 @@ pub(crate) mod tests {
             allow,
             mode: Mode::Enforce,
             body_limit: None,
+            cors: None,
         }
     }
 

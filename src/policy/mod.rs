@@ -4,6 +4,7 @@
 //! same walk. Nothing here reads a clock, a file or a socket, so that every answer can be put in a table.
 
 pub mod condition;
+pub mod cors;
 pub mod decide;
 pub mod explain;
 pub mod header;

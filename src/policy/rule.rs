@@ -7,6 +7,7 @@ use crate::base::identity::Method;
 use crate::base::net::{Host, Networks};
 
 use super::condition::Condition;
+use super::cors::Cors;
 use super::pattern::Pattern;
 use super::target::{Target, Verbs};
 
@@ -35,6 +36,8 @@ pub struct Rule {
     pub mode: Mode,
     /// The largest request body in bytes, where it differs from the gateway's.
     pub body_limit: Option<u64>,
+    /// Which pages of other origins may use it; none, where it says nothing.
+    pub cors: Option<Arc<Cors>>,
 }
 
 /// Whether a rule decides.

@@ -184,6 +184,15 @@ impl Target {
         }
     }
 
+    /// The same request with another method.
+    #[must_use]
+    pub fn with_method(&self, method: Verb) -> Self {
+        Self {
+            method,
+            ..self.clone()
+        }
+    }
+
     /// The method.
     #[must_use]
     pub const fn method(&self) -> Verb {

@@ -103,6 +103,13 @@ impl Answer {
         self
     }
 
+    /// With these lines, too.
+    #[must_use]
+    pub fn and(mut self, lines: Vec<(HeaderName, HeaderValue)>) -> Self {
+        self.headers.extend(lines);
+        self
+    }
+
     /// The length to announce: for `HEAD` what the page said of its body, which it did not send.
     fn length(&self, head: bool) -> Option<HeaderValue> {
         let said = self
@@ -139,6 +146,9 @@ impl Answer {
             head.insert_header(header::CACHE_CONTROL, "no-store")?;
         }
         head.insert_header(headers::REQUEST_ID, ctx.id_text())?;
+        for (name, value) in ctx.cors_lines() {
+            head.append_header(name, value)?;
+        }
         if let Some(name) = &ctx.snapshot_name {
             head.insert_header(headers::SNAPSHOT, name.clone())?;
         }

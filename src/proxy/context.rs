@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use crate::base::id::PublicId;
 use crate::gate::inject::Injected;
 use crate::identity::session::Live;
+use crate::policy::cors::{self, Cors};
 use crate::policy::decide::Permit;
 use crate::policy::target::Target;
 use crate::telemetry::access::Access;
@@ -33,6 +34,8 @@ pub struct Context {
     pub id_header: Option<HeaderValue>,
     /// `X-Portcullis-Snapshot`, towards the client, if it is to be told.
     pub snapshot_name: Option<HeaderValue>,
+    /// Which pages of other origins may see the answer, and the origin that asked.
+    pub cors: Option<(Arc<Cors>, Option<HeaderValue>)>,
     /// Who sent it.
     pub client: Option<Client>,
     /// What it asks for.
@@ -79,6 +82,7 @@ impl Context {
             id: None,
             id_header: None,
             snapshot_name: None,
+            cors: None,
             client: None,
             target: None,
             session: None,
@@ -121,6 +125,13 @@ impl Context {
     #[must_use]
     pub const fn permit(&self) -> Option<&Permit> {
         self.permit.as_ref()
+    }
+
+    /// What the answer says to pages of other origins.
+    #[must_use]
+    pub fn cors_lines(&self) -> Vec<cors::Line> {
+        let cors = self.cors.as_ref();
+        cors.map_or_else(Vec::new, |(cors, origin)| cors.answer(origin.as_ref()))
     }
 
     /// Takes the permit that the judgement granted.

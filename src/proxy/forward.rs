@@ -7,6 +7,7 @@ use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::Session;
 use pingora::{Error, ErrorSource, ErrorType};
 
+use crate::policy::cors;
 use crate::policy::target::Target;
 
 use super::client::Client;
@@ -95,6 +96,17 @@ pub fn finish_answer(
         headers::strip_answer(&mut answer.headers);
         if let Some(id) = &ctx.id_header {
             answer.headers.insert(headers::REQUEST_ID, id.clone());
+        }
+        if ctx.cors.is_some() {
+            cors::strip(&mut answer.headers);
+            for (name, value) in ctx.cors_lines() {
+                answer.headers.append(name, value);
+            }
+        }
+        if ctx.session.is_some() && !answer.headers.contains_key(header::CACHE_CONTROL) {
+            // What was made for one user is not another's, whatever stands between us and them.
+            let private = HeaderValue::from_static("private");
+            answer.headers.insert(header::CACHE_CONTROL, private);
         }
         if let Some(name) = &ctx.snapshot_name {
             answer.headers.insert(headers::SNAPSHOT, name.clone());

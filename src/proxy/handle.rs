@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use http::header::{self, HeaderMap, HeaderValue};
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType};
 
@@ -12,6 +13,7 @@ use crate::crypto::cookie::CookieNames;
 use crate::gate::judge::{JudgeFault, Presented};
 use crate::gate::snapshot::Owner;
 use crate::gate::visitor::Visitor;
+use crate::policy::target::Verb;
 
 use super::admit::{Admitted, Refused, admit};
 use super::answer::{Answer, is_navigation};
@@ -98,6 +100,9 @@ impl Gateway {
                 // Boxed, as every turn that few requests take: a request carries the room of all others.
                 Box::pin(self.own_page(session, ctx, &running, names)).await
             }
+            Owner::Upstream if session.req_header().method == http::Method::OPTIONS => {
+                Box::pin(self.options(session, ctx, &running, names)).await
+            }
             Owner::Upstream => self.judge(session, ctx, &running, names).await,
         }
     }
@@ -131,6 +136,38 @@ impl Gateway {
                 session.set_keepalive(None);
                 Answer::refusal(fault.status(), "REQUEST_REFUSED", &fault.to_string(), false)
             }
+        };
+        self.answer(session, ctx, answer).await
+    }
+
+    /// A browser's question before a request of another origin is answered here, where the rule for that request
+    /// has an answer; a service is not asked. Every other `OPTIONS` is a request like any other.
+    async fn options(
+        &self,
+        session: &mut Session,
+        ctx: &mut Context,
+        running: &Running,
+        names: CookieNames,
+    ) -> pingora::Result<bool> {
+        let (_, target) = ctx.admitted()?;
+        let Some((origin, method)) = preflight(&session.req_header().headers) else {
+            return self.judge(session, ctx, running, names).await;
+        };
+        let rule = self.0.gate.preview(&running.snapshot, target, method);
+        let Some((rule, cors)) =
+            rule.and_then(|rule| Some((Arc::clone(&rule), rule.cors.clone()?)))
+        else {
+            return self.judge(session, ctx, running, names).await;
+        };
+        ctx.outcome.rule = Some(Arc::clone(&rule.label));
+        let answer = if cors.admits(&origin) {
+            ctx.outcome.verdict = "preflight";
+            Answer::empty(204).and(cors.preflight(&origin, method))
+        } else {
+            ctx.outcome.verdict = "deny";
+            ctx.outcome.reason = "origin";
+            let detail = "Pages of this origin may not use this.";
+            Answer::refusal(403, "ORIGIN_REFUSED", detail, false).and(cors.answer(None))
         };
         self.answer(session, ctx, answer).await
     }
@@ -182,4 +219,11 @@ impl Gateway {
             }
         }
     }
+}
+
+/// The origin and the method that a CORS preflight asks for (Fetch, section 3.3.2).
+fn preflight(headers: &HeaderMap) -> Option<(HeaderValue, Verb)> {
+    let method = headers.get(header::ACCESS_CONTROL_REQUEST_METHOD)?;
+    let method = Verb::parse(method.to_str().ok()?).ok()?;
+    Some((headers.get(header::ORIGIN)?.clone(), method))
 }

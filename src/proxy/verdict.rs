@@ -92,6 +92,10 @@ impl Gateway {
             spent_bearer,
         } = judged;
         self.note(ctx, &decision);
+        if let Some(cors) = decision.rule.as_ref().and_then(|rule| rule.cors.clone()) {
+            let origin = session.req_header().headers.get(http::header::ORIGIN);
+            ctx.cors = Some((cors, origin.cloned()));
+        }
         if spent_bearer {
             session
                 .req_header_mut()

@@ -27,6 +27,7 @@ mod commands;
 mod commands_import;
 mod commands_store;
 mod commands_users;
+mod cors;
 mod drain;
 mod framing;
 mod framing_chunks;

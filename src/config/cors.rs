@@ -1,0 +1,86 @@
+//! `cors:` of a rule: which other sites' pages may use it.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue};
+use url::Url;
+
+use crate::policy::cors::{Cors, Origins};
+
+use super::raw::{At, Object};
+use super::values;
+
+/// What browsers remember at most; some remember less.
+const MAX_AGE: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_hours(24);
+
+/// What a browser may send beside what it may always send.
+const HEADERS: [&str; 1] = ["content-type"];
+
+const NOTATION: &str = "write it like https://app.example.com, without a path";
+
+/// The rule's word on pages of other origins.
+pub fn cors(object: &Object<'_>) -> Option<Cors> {
+    let credentials = object.get("credentials").and_then(|at| at.boolean());
+    let credentials = credentials.unwrap_or(false);
+    let allowed = object
+        .require("origins")
+        .and_then(|at| origins(&at, credentials));
+    let headers = match object.get("headers") {
+        Some(at) => names(&at),
+        None => Some(HEADERS.map(HeaderName::from_static).into()),
+    };
+    let expose = match object.get("expose") {
+        Some(at) => names(&at),
+        None => Some(Vec::new()),
+    };
+    let max_age = object
+        .get("max_age")
+        .and_then(|at| values::duration(&at, MAX_AGE));
+    Some(Cors::new(
+        allowed?,
+        (&headers?, &expose?),
+        credentials,
+        max_age,
+    ))
+}
+
+fn origins(at: &At<'_>, credentials: bool) -> Option<Origins> {
+    let items = at.list_or_one()?;
+    if let [only] = items.as_slice()
+        && only.text()? == "*"
+    {
+        if credentials {
+            // Fetch forbids it, and to echo every origin instead would be worse.
+            return at.refuse_with("every origin, with credentials", "name the origins");
+        }
+        return Some(Origins::Any);
+    }
+    if items.is_empty() {
+        return at.refuse_with("an empty list allows nobody", "leave cors: out");
+    }
+    let all: Vec<_> = items.iter().map(origin).collect();
+    all.into_iter().collect::<Option<_>>().map(Origins::These)
+}
+
+/// An origin as browsers write it (RFC 6454 section 6.2). `null` is everybody's, so nobody's.
+fn origin(at: &At<'_>) -> Option<HeaderValue> {
+    let text = at.text()?;
+    let url = Url::parse(text).ok();
+    let url = url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    let written = url.map(|url| url.origin().ascii_serialization());
+    match written {
+        Some(origin) if origin == text => HeaderValue::from_str(text).ok(),
+        Some(origin) => at.refuse_with("not an origin", format!("write {origin}")),
+        None => at.refuse_with("not an origin", NOTATION),
+    }
+}
+
+fn names(at: &At<'_>) -> Option<Vec<HeaderName>> {
+    let name = |at: &At<'_>| match HeaderName::from_bytes(at.text()?.as_bytes()) {
+        Ok(name) => Some(name),
+        Err(_) => at.refuse("not a header name"),
+    };
+    let names: Vec<_> = at.list()?.iter().map(name).collect();
+    names.into_iter().collect()
+}

@@ -1,0 +1,136 @@
+//! Pages of other origins: preflights are answered at the gate, answers say who may see them (M-04); and answers for
+//! one user are not another's.
+
+use crate::harness::{Gateway, Recorder, Reply, Response, Setup};
+
+const APP: &str = "https://app.test";
+
+const RULES: &str = "
+  - { path: /open/**, allow: anyone, cors: { origins: '*' } }
+  - { path: /api/**, methods: [GET, PUT], allow: signed_in, auth: [session, jwt], cors: { origins: [https://app.test], credentials: true, headers: [content-type, authorization], expose: [x-total], max_age: 10m } }
+  - { path: /**, allow: signed_in }
+";
+
+fn gateway() -> Gateway {
+    let recorder = Recorder::start();
+    recorder.answer(|request| match request.path().as_str() {
+        "/api/own" => Reply::raw(
+            "HTTP/1.1 200 OK\r\nAccess-Control-Allow-Origin: *\r\nAccess-Control-Allow-Credentials: true\r\n\
+             Cache-Control: public, max-age=60\r\nVary: Accept\r\nContent-Length: 2\r\n\r\nok",
+        ),
+        _ => Reply::ok("quick"),
+    });
+    Setup::before(recorder).rules(RULES).start()
+}
+
+fn ask(gateway: &Gateway, method: &str, path: &str, lines: &str) -> Response {
+    gateway.ask(format!(
+        "{method} {path} HTTP/1.1\r\nHost: localhost\r\n{lines}\r\n"
+    ))
+}
+
+fn preflight(gateway: &Gateway, path: &str, origin: &str, method: &str) -> Response {
+    let lines = format!("Origin: {origin}\r\nAccess-Control-Request-Method: {method}\r\n");
+    ask(gateway, "OPTIONS", path, &lines)
+}
+
+fn allowed(answer: &Response) -> Option<String> {
+    answer.header("access-control-allow-origin")
+}
+
+#[test]
+fn m_04_preflights_are_answered_at_the_gate() {
+    let gateway = gateway();
+    for method in ["GET", "PUT"] {
+        let answer = preflight(&gateway, "/api/x", APP, method);
+        assert_eq!(answer.status, 204, "{}", answer.text());
+        assert_eq!(allowed(&answer).as_deref(), Some(APP));
+        for (name, value) in [
+            ("access-control-allow-methods", method),
+            ("access-control-allow-credentials", "true"),
+            (
+                "access-control-allow-headers",
+                "content-type, authorization",
+            ),
+            ("access-control-max-age", "600"),
+            ("vary", "origin"),
+        ] {
+            assert_eq!(answer.header(name).as_deref(), Some(value), "{name}");
+        }
+    }
+    // By the rule for the method that is asked for, of which there is none that says anything of other origins.
+    let answer = preflight(&gateway, "/api/x", APP, "DELETE");
+    assert_eq!((answer.status, allowed(&answer)), (401, None));
+    for origin in [
+        "https://evil.test",
+        "null",
+        "https://app.test.evil.test",
+        "http://app.test",
+        "https://APP.test",
+    ] {
+        let answer = preflight(&gateway, "/api/x", origin, "GET");
+        assert_eq!((answer.status, allowed(&answer)), (403, None), "{origin}");
+    }
+    let answer = preflight(&gateway, "/open/x", "https://anybody.test", "GET");
+    assert_eq!(
+        (answer.status, allowed(&answer).as_deref()),
+        (204, Some("*"))
+    );
+    // A session changes nothing about it, and nothing is ever forwarded.
+    let alice = gateway.as_user("alice");
+    let lines =
+        format!("Origin: https://evil.test\r\nAccess-Control-Request-Method: GET\r\n{alice}");
+    assert_eq!(ask(&gateway, "OPTIONS", "/api/x", &lines).status, 403);
+    assert_eq!(gateway.recorder().count(), 0);
+    // The twin: any other OPTIONS is a request like any other, and is judged.
+    assert_eq!(ask(&gateway, "OPTIONS", "/elsewhere", &alice).status, 200);
+    assert_eq!(gateway.recorder().count(), 1);
+    assert_eq!(ask(&gateway, "OPTIONS", "/elsewhere", "").status, 401);
+    assert_eq!(preflight(&gateway, "/elsewhere", APP, "GET").status, 401);
+    assert_eq!(gateway.recorder().count(), 1);
+}
+
+#[test]
+fn m_04_answers_say_who_may_see_them() {
+    let gateway = gateway();
+    let alice = gateway.as_user("alice");
+    let from = |origin: &str| format!("Origin: {origin}\r\n{alice}");
+    let answer = ask(&gateway, "GET", "/api/x", &from(APP));
+    assert_eq!(
+        (answer.status, allowed(&answer).as_deref()),
+        (200, Some(APP))
+    );
+    assert_eq!(
+        answer.header("access-control-expose-headers").as_deref(),
+        Some("x-total")
+    );
+    // Refusals too, or a page could not tell that it must log in.
+    let refused = ask(&gateway, "GET", "/api/x", &format!("Origin: {APP}\r\n"));
+    assert_eq!(
+        (refused.status, allowed(&refused).as_deref()),
+        (401, Some(APP))
+    );
+    for lines in [from("https://evil.test"), alice.clone()] {
+        let answer = ask(&gateway, "GET", "/api/x", &lines);
+        assert_eq!((answer.status, allowed(&answer)), (200, None));
+        assert_eq!(answer.values("vary"), ["origin"]);
+    }
+    // What the rule says, the service does not.
+    let answer = ask(&gateway, "GET", "/api/own", &from("https://evil.test"));
+    assert_eq!((answer.status, allowed(&answer)), (200, None));
+    assert_eq!(answer.header("access-control-allow-credentials"), None);
+    assert_eq!(answer.values("vary"), ["Accept", "origin"]);
+}
+
+#[test]
+fn answers_for_one_user_are_not_kept_for_others() {
+    let gateway = gateway();
+    let alice = gateway.as_user("alice");
+    let cache = |path: &str, lines: &str| ask(&gateway, "GET", path, lines).header("cache-control");
+    assert_eq!(cache("/api/x", &alice).as_deref(), Some("private"));
+    assert_eq!(
+        cache("/api/own", &alice).as_deref(),
+        Some("public, max-age=60")
+    );
+    assert_eq!(cache("/open/x", ""), None);
+}
