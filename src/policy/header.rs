@@ -4,14 +4,20 @@
 //! So names are compared folded, and everything that resembles a header of ours is deleted.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 /// The names a client may not send, folded.
 #[derive(Clone, Debug)]
 pub struct Reserved {
-    /// Few, so that comparing lengths one after the other is quicker than hashing a name.
+    /// By the byte that they begin with: of most names that come, nothing reserved begins alike, or very little.
+    by_initial: BTreeMap<u8, Alike>,
+}
+
+/// Reserved names, and beginnings of reserved names, that begin with one byte.
+#[derive(Clone, Debug, Default)]
+struct Alike {
     names: Vec<Box<str>>,
-    /// The bytes that reserved names and families begin with: most names that come begin otherwise.
-    initials: u128,
+    families: Vec<&'static str>,
 }
 
 /// Families of names that gateways and proxies speak in; a service that trusts one must hear only us.
@@ -58,10 +64,16 @@ impl Reserved {
     #[must_use]
     pub fn new<'a>(own: impl IntoIterator<Item = &'a str>) -> Self {
         let own = own.into_iter().map(|name| fold(name).into());
-        let names: Vec<Box<str>> = NAMES.into_iter().map(Into::into).chain(own).collect();
-        let all = names.iter().map(|name| &**name).chain(FAMILIES);
-        let initials = all.fold(0, |initials, name| initials | initial(name));
-        Self { names, initials }
+        let mut by_initial: BTreeMap<u8, Alike> = BTreeMap::new();
+        for name in NAMES.into_iter().map(Box::from).chain(own) {
+            let alike = by_initial.entry(initial(&name)).or_default();
+            alike.names.push(name);
+        }
+        for family in FAMILIES {
+            let alike = by_initial.entry(initial(family)).or_default();
+            alike.families.push(family);
+        }
+        Self { by_initial }
     }
 
     /// Whether a header of this name must be deleted before anything else is done.
@@ -71,19 +83,24 @@ impl Reserved {
     #[must_use]
     pub fn contains(&self, name: &str) -> bool {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
-        !name.bytes().all(plain) || self.initials & initial(name) != 0 && self.holds(&fold(name))
+        // Folding changes nothing about the first byte of a plain name but its case.
+        let alike = self.by_initial.get(&initial(name));
+        !name.bytes().all(plain) || alike.is_some_and(|alike| alike.hold(&fold(name)))
     }
+}
 
-    fn holds(&self, folded: &str) -> bool {
-        FAMILIES.iter().any(|family| folded.starts_with(family))
+impl Alike {
+    fn hold(&self, folded: &str) -> bool {
+        self.families
+            .iter()
+            .any(|family| folded.starts_with(family))
             || self.names.iter().any(|name| **name == *folded)
     }
 }
 
-/// The bit of a name's first byte, in lower case.
-fn initial(name: &str) -> u128 {
-    let first = name.bytes().next().unwrap_or(0).to_ascii_lowercase();
-    1 << (first & 0x7f)
+/// A name's first byte, in lower case.
+fn initial(name: &str) -> u8 {
+    name.bytes().next().unwrap_or(0).to_ascii_lowercase()
 }
 
 /// Lower case, everything but letters and digits as `-`, runs of `-` as one: the coarsest way in which a
