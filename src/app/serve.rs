@@ -73,6 +73,7 @@ pub fn serve(mut config: Config, path: &Path, watch: bool) -> anyhow::Result<()>
     );
     let server = server(&config, &parts, sockets);
     background.spawn(tasks::sweep(parts.store.clone(), parts.clock.clone()));
+    background.spawn(tasks::end_expired(parts.people.sessions.clone()));
     background.spawn(tasks::follow_changes(
         parts.store.clone(),
         parts.people.sessions.clone(),

@@ -13,6 +13,8 @@ use crate::proxy::upstream::refresh_all;
 use crate::store::Store;
 
 const SWEEP_EVERY: Duration = Duration::from_mins(1);
+/// Tunnels end within a second of their session.
+const EXPIRE_EVERY: Duration = Duration::from_millis(250);
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 const LOOK_UP_EVERY: Duration = Duration::from_secs(30);
 /// Rows swept at once: small enough that nobody waits for it.
@@ -41,6 +43,17 @@ pub async fn follow_changes(store: Store, sessions: Sessions) {
     while changes.changed().await.is_ok() {
         while let Err(fault) = sessions.revalidate().await {
             tracing::warn!(%fault, "could not look at the sessions again; none is cached");
+            tokio::time::sleep(RETRY_AFTER).await;
+        }
+    }
+}
+
+/// Ends what is open of sessions whose time is over.
+pub async fn end_expired(sessions: Sessions) {
+    loop {
+        tokio::time::sleep(EXPIRE_EVERY).await;
+        if let Err(fault) = sessions.end_expired().await {
+            tracing::warn!(%fault, "could not look at the sessions whose time is over");
             tokio::time::sleep(RETRY_AFTER).await;
         }
     }

@@ -39,6 +39,17 @@ pub enum Method {
     Jwt,
 }
 
+impl Identity {
+    /// Whether `other` may do everything that this one may.
+    #[must_use]
+    pub fn rights_are_within(&self, other: &Self) -> bool {
+        let held = self.roles.is_subset(&other.roles)
+            && self.permissions.is_subset(&other.permissions)
+            && (other.verified || !self.verified);
+        held && (other.superuser || !self.superuser)
+    }
+}
+
 impl Method {
     /// Every method there is, in the order in which they are listed to people.
     pub const ALL: [Self; 2] = [Self::Session, Self::Jwt];

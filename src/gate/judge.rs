@@ -110,6 +110,11 @@ impl Gate {
         selection.ok()?.rule
     }
 
+    /// A tunnel that rests on this session is in use.
+    pub fn note_use(&self, live: &Arc<Live>) {
+        self.sessions.note_use(live);
+    }
+
     /// What the reporting rules would have said, of what they accept: they do not decide, so that a credential
     /// which is only theirs is neither spent nor refused.
     async fn reports(

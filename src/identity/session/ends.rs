@@ -4,23 +4,36 @@
 //! row ends all the same.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tokio_util::sync::CancellationToken;
 
+use crate::base::identity::Identity;
+use crate::base::time::Timestamp;
 use crate::base::token::TokenHash;
 
 /// The ends of all sessions in use.
 #[derive(Debug, Default)]
 pub(super) struct Ends(Mutex<Register>);
 
-/// The end of one session: cancelled when it comes.
-#[derive(Debug, Default)]
-pub(super) struct End(CancellationToken);
+/// The end of one session: cancelled when it comes. All readings of the session's row share it, so what they learn
+/// of its time is here, too.
+#[derive(Debug)]
+pub(super) struct End {
+    hash: TokenHash,
+    token: CancellationToken,
+    expires_at: AtomicI64,
+    touched_at: AtomicI64,
+    /// Whoever it was when the row was read last.
+    identity: Mutex<Option<Arc<Identity>>>,
+}
 
 #[derive(Debug, Default)]
 struct Register {
     ends: HashMap<TokenHash, Weak<End>>,
+    /// No session in use expires before.
+    due: Option<Timestamp>,
     /// At this many entries those that nobody uses any more are cleared away.
     sweep_at: usize,
 }
@@ -30,7 +43,51 @@ const SWEEP_LEAST: usize = 1_024;
 impl End {
     /// Cancelled when the session ends.
     pub(super) const fn token(&self) -> &CancellationToken {
-        &self.0
+        &self.token
+    }
+
+    fn new(hash: TokenHash) -> Self {
+        Self {
+            hash,
+            token: CancellationToken::new(),
+            expires_at: AtomicI64::new(i64::MAX),
+            touched_at: AtomicI64::new(i64::MIN),
+            identity: Mutex::default(),
+        }
+    }
+
+    /// What names the session.
+    pub(super) const fn hash(&self) -> TokenHash {
+        self.hash
+    }
+
+    /// When the session ends, as far as is known.
+    pub(super) fn expires_at(&self) -> Timestamp {
+        Timestamp::from_millis(self.expires_at.load(Ordering::Acquire))
+    }
+
+    /// When it was last seen to be used, in milliseconds.
+    pub(super) fn touched_at(&self) -> i64 {
+        self.touched_at.load(Ordering::Acquire)
+    }
+
+    /// It was seen to be used.
+    pub(super) fn touched(&self, at: i64) {
+        self.touched_at.fetch_max(at, Ordering::AcqRel);
+    }
+
+    /// Whether nobody else has noted a use since `seen`; it is then noted as of `now`.
+    pub(super) fn touch(&self, seen: i64, now: i64) -> bool {
+        self.touched_at
+            .compare_exchange(seen, now, Ordering::AcqRel, Ordering::Acquire)
+            .is_ok()
+    }
+
+    /// Notes who it is now; whether they could do something before that they cannot do any more.
+    pub(super) fn loses_rights(&self, now: &Arc<Identity>) -> bool {
+        let mut noted = self.identity.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = noted.replace(Arc::clone(now));
+        before.is_some_and(|before| !before.rights_are_within(now))
     }
 }
 
@@ -42,7 +99,7 @@ impl Ends {
             return end;
         }
         register.sweep();
-        let end = Arc::new(End::default());
+        let end = Arc::new(End::new(hash));
         register.ends.insert(hash, Arc::downgrade(&end));
         end
     }
@@ -50,8 +107,33 @@ impl Ends {
     /// The session has ended: everybody who uses it is told.
     pub(super) fn announce(&self, hash: &TokenHash) {
         if let Some(end) = self.lock().ends.remove(hash).and_then(|end| end.upgrade()) {
-            end.0.cancel();
+            end.token.cancel();
         }
+    }
+
+    /// A session ends at this time, as its row says now.
+    pub(super) fn expires(&self, end: &End, at: Timestamp) {
+        end.expires_at.store(at.millis(), Ordering::Release);
+        let mut register = self.lock();
+        register.due = Some(register.due.map_or(at, |due| due.min(at)));
+    }
+
+    /// The sessions in use whose time is over, as far as is known. Almost always there is nothing to look for.
+    pub(super) fn expired(&self, now: Timestamp) -> Vec<TokenHash> {
+        let mut register = self.lock();
+        if register.due.is_none_or(|due| now < due) {
+            return Vec::new();
+        }
+        let in_use = register.ends.values().filter_map(Weak::upgrade);
+        let (over, live): (Vec<_>, Vec<_>) = in_use.partition(|end| end.expires_at() <= now);
+        // What is over stays due until its row has been looked at.
+        let ends = if over.is_empty() {
+            live.iter()
+        } else {
+            over.iter()
+        };
+        register.due = ends.map(|end| end.expires_at()).min();
+        over.iter().map(|end| end.hash).collect()
     }
 
     /// Whether somebody uses a session.

@@ -7,7 +7,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use quick_cache::sync::Cache;
@@ -28,6 +28,7 @@ use super::{IdentityFault, account};
 
 mod ends;
 mod list;
+mod over;
 mod record;
 mod seen;
 
@@ -77,8 +78,6 @@ pub struct Live {
     pub tokens: bool,
     end: Arc<End>,
     cached_until: Timestamp,
-    expires_at: AtomicI64,
-    touched_at: AtomicI64,
 }
 
 /// A session that has just begun.
@@ -298,6 +297,22 @@ impl Sessions {
         hash: TokenHash,
         now: Timestamp,
     ) -> Result<Option<Arc<Live>>, IdentityFault> {
+        // What is told to end while the row is read may go on with fewer rights: it is read again.
+        for _ in 0..3 {
+            match self.read(hash, now).await? {
+                Some(live) if live.ended().is_cancelled() => {}
+                found => return Ok(found),
+            }
+        }
+        Ok(None)
+    }
+
+    /// One reading of the row. The session may have ended meanwhile.
+    async fn read(
+        &self,
+        hash: TokenHash,
+        now: Timestamp,
+    ) -> Result<Option<Arc<Live>>, IdentityFault> {
         let inner = &self.0;
         let epoch = inner.epoch.load(Ordering::Acquire);
         // Before the row is read: an end that comes from here on is heard.
@@ -321,6 +336,11 @@ impl Sessions {
         if born.plus(inner.settings.load().max) <= now {
             return Ok(None);
         }
+        inner.ends.expires(
+            &end,
+            entry.expires_at.min(born.plus(inner.settings.load().max)),
+        );
+        end.touched(record.seen_at);
         let demands = inner.settings.load().demands;
         let Some(admitted) = account::check(&inner.store, UserId(owner), demands)
             .await?
@@ -328,17 +348,19 @@ impl Sessions {
         else {
             return Ok(None);
         };
+        let identity = Arc::new(admitted.identity);
+        if end.loses_rights(&identity) {
+            inner.ends.announce(&hash);
+        }
         let live = Arc::new(Live {
             sid,
-            identity: Arc::new(admitted.identity),
+            identity,
             password_version: admitted.password_version,
             must_change_password: admitted.must_change_password,
             began_at: born,
             tokens: record.tokens,
-            end,
             cached_until: now.plus(CACHE_TTL),
-            expires_at: AtomicI64::new(entry.expires_at.millis()),
-            touched_at: AtomicI64::new(record.seen_at),
+            end,
         });
         inner.cache.insert(hash, Arc::clone(&live));
         if inner.epoch.load(Ordering::Acquire) != epoch {
@@ -346,7 +368,7 @@ impl Sessions {
             // kept.
             inner.cache.remove(&hash);
         }
-        Ok(Some(live).filter(|live| !live.ended().is_cancelled()))
+        Ok(Some(live))
     }
 
     fn forget(&self, keys: &[Key]) {
@@ -367,9 +389,7 @@ impl Live {
     }
 
     fn is_fresh(&self, now: Timestamp) -> bool {
-        now < self.cached_until
-            && now.millis() < self.expires_at.load(Ordering::Acquire)
-            && !self.ended().is_cancelled()
+        now < self.cached_until && now < self.end.expires_at() && !self.ended().is_cancelled()
     }
 }
 

@@ -1,7 +1,6 @@
 //! When a session was last seen: written behind the request, and never so that a dead one lives again.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::record::Record;
@@ -19,14 +18,9 @@ impl Sessions {
     /// the write is a compare-and-set on the row as it was read.
     pub(super) fn touch(&self, hash: TokenHash, live: &Arc<Live>, now: Timestamp) {
         let settings = self.0.settings.load();
-        let seen = live.touched_at.load(Ordering::Acquire);
+        let seen = live.end.touched_at();
         let due = Timestamp::from_millis(seen).plus(TOUCH_EVERY.min(settings.idle / 4));
-        if now < due
-            || live
-                .touched_at
-                .compare_exchange(seen, now.millis(), Ordering::AcqRel, Ordering::Acquire)
-                .is_err()
-        {
+        if now < due || !live.end.touch(seen, now.millis()) {
             return;
         }
         let (sessions, live) = (self.clone(), Arc::clone(live));
@@ -53,8 +47,7 @@ impl Sessions {
         };
         if record.seen_at >= now.millis() {
             // Somebody was quicker: written once more it would end sooner, or make a later write lose its race.
-            let expires_at = entry.expires_at.millis();
-            live.expires_at.store(expires_at, Ordering::Release);
+            self.0.ends.expires(&live.end, entry.expires_at);
             return Ok(());
         }
         let settings = self.0.settings.load();
@@ -77,8 +70,7 @@ impl Sessions {
             )
             .await?;
         if written.is_some() {
-            live.expires_at
-                .store(expires_at.millis(), Ordering::Release);
+            self.0.ends.expires(&live.end, expires_at);
         }
         // Not written: another node was quicker, or the session ended; the next look at the store tells.
         Ok(())

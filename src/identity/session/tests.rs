@@ -224,3 +224,79 @@ async fn w_07_a_stream_ends_with_its_session_whatever_the_cache_forgot() {
         "ended elsewhere after another change elsewhere"
     );
 }
+
+#[tokio::test]
+async fn w_01_a_session_whose_time_is_over_ends_what_is_open() {
+    let bench = bench(None).await;
+    let (used, idle) = (bench.begin().await, bench.begin().await);
+    let find = async |token| bench.sessions.find(token).await.unwrap().unwrap();
+    let (busy, still) = (find(&used).await, find(&idle).await);
+    bench.clock.advance(6 * HOUR);
+    bench.sessions.note_use(&busy);
+    let moved = || busy.end.expires_at() > START.plus(12 * HOUR);
+    while !moved() {
+        tokio::task::yield_now().await;
+    }
+    bench.sessions.end_expired().await.unwrap();
+    assert!(!busy.ended().is_cancelled() && !still.ended().is_cancelled());
+    bench.clock.advance(6 * HOUR);
+    bench.sessions.end_expired().await.unwrap();
+    assert!(!busy.ended().is_cancelled(), "it was in use");
+    assert!(still.ended().is_cancelled(), "idle for twelve hours");
+    bench.clock.advance(6 * HOUR);
+    bench.sessions.end_expired().await.unwrap();
+    assert!(busy.ended().is_cancelled());
+}
+
+#[tokio::test]
+async fn w_01_another_process_may_have_given_a_session_more_time() {
+    let bench = bench(None).await;
+    let token = bench.begin().await;
+    let live = bench.sessions.find(&token).await.unwrap().unwrap();
+    bench.clock.advance(6 * HOUR);
+    let elsewhere = bench.elsewhere();
+    let theirs = elsewhere.find(&token).await.unwrap().unwrap();
+    let now = bench.clock.now();
+    elsewhere
+        .write_seen(token.hash(), &theirs, now)
+        .await
+        .unwrap();
+    bench.clock.advance(7 * HOUR);
+    bench.sessions.end_expired().await.unwrap();
+    assert!(!live.ended().is_cancelled());
+    bench.clock.advance(6 * HOUR);
+    bench.sessions.end_expired().await.unwrap();
+    assert!(live.ended().is_cancelled());
+}
+
+#[tokio::test]
+async fn w_01_lost_rights_end_what_is_open_and_not_the_session() {
+    let bench = bench(None).await;
+    let stored = &bench.store.roles;
+    for role in ["user", "admin", "auditor"] {
+        let role = role.parse().unwrap();
+        stored.add(&role, "", &[], START).await.unwrap();
+    }
+    let set = async |roles: &[&str]| {
+        let roles = roles.iter().map(|role| role.parse().unwrap()).collect();
+        let set = stored.set_user_roles(bench.user.id, &roles, "local", START);
+        set.await.unwrap();
+        bench.sessions.reconsider(bench.user.id).await.unwrap();
+    };
+    set(&["user", "admin"]).await;
+    let token = bench.begin().await;
+    let find = async || bench.sessions.find(&token).await.unwrap().unwrap();
+    let opened = find().await;
+    set(&["user", "admin", "auditor"]).await;
+    assert!(!opened.ended().is_cancelled(), "nothing was lost");
+    set(&["user"]).await;
+    assert!(opened.ended().is_cancelled());
+    let next = find().await;
+    assert!(!next.ended().is_cancelled() && next.identity.roles.len() == 1);
+    set(&["user"]).await;
+    assert!(!next.ended().is_cancelled());
+    // Whoever asks while the change is noticed is not turned away.
+    let (set, found) = tokio::join!(set(&[]), find());
+    let () = set;
+    assert!(!found.ended().is_cancelled() || found.identity.roles.len() == 1);
+}
