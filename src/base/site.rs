@@ -1,6 +1,9 @@
 //! The public URLs of the gateway: cookies, redirects and the token issuer follow from them, never from a
 //! request.
 
+use std::fmt;
+use std::str::FromStr;
+
 use super::net::Host;
 
 /// One public origin.
@@ -21,6 +24,42 @@ pub struct Site {
 pub struct Sites {
     first: Site,
     others: Vec<Site>,
+}
+
+/// Where a page came from, as a browser writes it in `Origin`: the scheme is `http` or `https`, and the port that
+/// goes without saying is not written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PageOrigin {
+    https: bool,
+    host: Host,
+    port: Option<u16>,
+}
+
+/// Not an origin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("an origin is a scheme and a host, as in https://app.example.com, and no path")]
+pub struct BadOrigin;
+
+impl FromStr for PageOrigin {
+    type Err = BadOrigin;
+
+    fn from_str(text: &str) -> Result<Self, BadOrigin> {
+        let (https, authority) = match text.split_once("://") {
+            Some(("https", rest)) => (true, rest),
+            Some(("http", rest)) => (false, rest),
+            _ => return Err(BadOrigin),
+        };
+        let (host, port) = Host::parse_authority(authority).map_err(|_| BadOrigin)?;
+        Ok(Self { https, host, port })
+    }
+}
+
+impl fmt::Display for PageOrigin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.https { "https" } else { "http" };
+        write!(f, "{scheme}://{}", self.host)?;
+        self.port.map_or(Ok(()), |port| write!(f, ":{port}"))
+    }
 }
 
 impl Site {
@@ -65,6 +104,19 @@ impl Sites {
     #[must_use]
     pub fn of_host(&self, host: &Host) -> Option<&Site> {
         self.iter().find(|site| site.host == *host)
+    }
+
+    /// Whether a page of this origin is one of ours: of a site as it is written, or of the very host and port that
+    /// the request asks for, which a page of another site cannot choose.
+    #[must_use]
+    pub fn holds(&self, origin: &PageOrigin, asked: Option<&(Host, Option<u16>)>) -> bool {
+        let PageOrigin { https, host, port } = origin;
+        let as_written = |site: &Site| (site.https, &site.host, site.port) == (*https, host, *port);
+        let as_asked = |(asked, at): &(Host, Option<u16>)| {
+            self.of_host(asked).is_some_and(|site| site.https == *https)
+                && (asked, at) == (host, port)
+        };
+        self.iter().any(as_written) || asked.is_some_and(as_asked)
     }
 
     /// Whether every site is `https`.

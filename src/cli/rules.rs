@@ -76,6 +76,8 @@ fn as_json(rule: &Rule, config: &Config) -> Value {
         "allow": rule.allow.to_string(),
         "mode": match rule.mode { Mode::Enforce => "enforce", Mode::Report => "report" },
         "body": rule.body_limit.or(config.limits.body).filter(|&bytes| bytes != u64::MAX),
+        "idle": rule.idle.map(|limit| humantime::format_duration(limit).to_string()),
+        "origins": rule.origins.iter().map(ToString::to_string).collect::<Vec<_>>(),
     })
 }
 

@@ -47,6 +47,7 @@ mod roles;
 mod rules;
 mod secrets;
 mod selectors;
+mod streams;
 mod upstreams;
 mod values;
 

@@ -20,7 +20,7 @@ use super::raw::{At, Object};
 use super::roles::DEFAULT_ROLES;
 use super::selectors::{host, label, methods, name, pattern};
 use super::tree::Value;
-use super::{cors, later, values};
+use super::{cors, later, streams, values};
 
 /// What rules may refer to.
 pub struct Scope<'a> {
@@ -130,6 +130,8 @@ fn rule(at: &At<'_>, scope: &Scope<'_>, defaults: &Defaults) -> Option<Rule> {
             mode,
             body_limit,
             cors: cors.flatten().map(Arc::new),
+            idle: streams::idle(&object),
+            origins: streams::origins(&object),
         })
     });
     rule.flatten()

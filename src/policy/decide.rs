@@ -180,6 +180,8 @@ pub(crate) mod tests {
             mode: Mode::Enforce,
             body_limit: None,
             cors: None,
+            idle: None,
+            origins: Vec::new(),
         }
     }
 

@@ -2,9 +2,11 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::base::identity::Method;
 use crate::base::net::{Host, Networks};
+use crate::base::site::PageOrigin;
 
 use super::condition::Condition;
 use super::cors::Cors;
@@ -38,6 +40,10 @@ pub struct Rule {
     pub body_limit: Option<u64>,
     /// Which pages of other origins may use it; none, where it says nothing.
     pub cors: Option<Arc<Cors>>,
+    /// How long an answer or a tunnel may be silent, where it differs from what the upstream allows.
+    pub idle: Option<Duration>,
+    /// Whose pages may open a WebSocket with a session's cookie, beside those of our own sites.
+    pub origins: Vec<PageOrigin>,
 }
 
 /// Whether a rule decides.

@@ -1,5 +1,7 @@
 //! The rules as a table: one row for each, with every default filled in. For whoever shows them.
 
+use std::time::Duration;
+
 use super::rule::{Mode, Rule};
 use crate::base::identity::Method;
 use crate::base::net::Networks;
@@ -8,7 +10,7 @@ use crate::base::net::Networks;
 type Column = (&'static str, fn(&Rule) -> String);
 
 /// Columns that every table has, in this order but for those that no rule has anything to say in.
-const COLUMNS: [Column; 10] = [
+const COLUMNS: [Column; 12] = [
     ("Line", |rule| rule.line.to_string()),
     ("Name", |rule| {
         if is_named(rule) {
@@ -37,6 +39,8 @@ const COLUMNS: [Column; 10] = [
         rule.from.as_ref().map(networks).unwrap_or_default()
     }),
     ("Body", |rule| rule.body_limit.map(body).unwrap_or_default()),
+    ("Idle", |rule| rule.idle.map(idle).unwrap_or_default()),
+    ("Origins", |rule| listed(&rule.origins)),
     ("Allow", allow),
 ];
 
@@ -50,6 +54,15 @@ pub fn rows<'a>(
     let headings = columns.iter().map(|(heading, _)| *heading).collect();
     let row = |rule| columns.iter().map(|(_, cell)| cell(rule)).collect();
     (headings, rules.clone().map(row).collect())
+}
+
+fn idle(limit: Duration) -> String {
+    humantime::format_duration(limit).to_string()
+}
+
+fn listed<T: ToString>(items: &[T]) -> String {
+    let items: Vec<_> = items.iter().map(T::to_string).collect();
+    items.join(", ")
 }
 
 fn allow(rule: &Rule) -> String {

@@ -18,6 +18,8 @@ use crate::telemetry::metrics::Metrics;
 
 use super::client::Client;
 use super::drain::Busy;
+use super::headers::Asks;
+use super::tunnel::{End, Tunnel};
 use super::upstream::Pool;
 
 /// The state of one request. A request that is cut short is logged when this is dropped.
@@ -54,6 +56,10 @@ pub struct Context {
     pub body_left: Option<u64>,
     /// Whether the request holds nothing that is meant for one hop only.
     pub plain: bool,
+    /// What the request asks for that is not forwarded as it came.
+    pub asks: Asks,
+    /// The tunnel it may have.
+    pub tunnel: Option<Box<Tunnel>>,
     /// How often a connection to the upstream was tried.
     pub tries: usize,
     permit: Option<Permit>,
@@ -96,6 +102,8 @@ impl Context {
             body_limit: None,
             body_left: None,
             plain: false,
+            asks: Asks::default(),
+            tunnel: None,
             tries: 0,
             permit: None,
         }
@@ -151,6 +159,14 @@ impl Context {
         self.id.map(|id| id.to_string()).unwrap_or_default()
     }
 
+    /// Notes how the tunnel ended, if one was open.
+    pub fn end_tunnel(&mut self, how: End) -> Option<()> {
+        let open = self.tunnel.as_mut().filter(|tunnel| tunnel.is_open())?;
+        open.end(how);
+        self.outcome.reason = how.as_str();
+        Some(())
+    }
+
     /// Counts and logs the request, once. `method` is the one that came, known or not.
     pub fn log(&mut self, method: &str, status: u16, bytes: usize) {
         if std::mem::replace(&mut self.logged, true) {
@@ -167,7 +183,9 @@ impl Context {
             .requests
             .with_label_values(&[rule, verdict, status_label(status)])
             .inc();
-        if let Some(pool) = &self.pool {
+        // How long people talk says nothing about how long a service takes.
+        let talked = self.tunnel.as_ref().is_some_and(|tunnel| tunnel.is_open());
+        if let Some(pool) = self.pool.as_ref().filter(|_| !talked) {
             self.metrics
                 .request_duration
                 .with_label_values(&[&*pool.name])
@@ -209,7 +227,8 @@ impl Drop for Context {
         // Only a request that was cut (its session ended, its connection was lost) comes here unlogged.
         if !self.logged {
             self.outcome.reason = "cut";
-            self.log("-", 0, 0);
+            let status = self.end_tunnel(End::Cut).map_or(0, |()| 101);
+            self.log("-", status, 0);
         }
     }
 }

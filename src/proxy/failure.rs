@@ -15,8 +15,11 @@ impl Gateway {
         &self,
         session: &mut Session,
         error: &Error,
-        ctx: &Context,
+        ctx: &mut Context,
     ) -> FailToProxy {
+        if let Some(told) = self.tell_silence(session, ctx).await {
+            return told;
+        }
         let status = status_of(error);
         // Only what kind of failure it was: the rest may quote what a service sent, secrets included.
         tracing::warn!(

@@ -13,6 +13,7 @@ use crate::policy::target::Target;
 use super::client::Client;
 use super::context::Context;
 use super::headers;
+use super::tunnel;
 
 /// Makes of a request what an upstream receives. Runs for each try, on a copy.
 ///
@@ -27,6 +28,9 @@ pub fn finish_request(request: &mut RequestHeader, ctx: &Context) -> pingora::Re
     let mut parts = headers::take(request);
     if ctx.plain {
         parts.headers.remove(header::CONNECTION);
+    }
+    if ctx.asks.trailers && parts.version == http::Version::HTTP_2 {
+        headers::understand_trailers(&mut parts.headers);
     }
     tell(&mut parts, target, client, ctx).map_err(|_| fault("a forwarding header"))?;
     *request = RequestHeader::from(parts);
@@ -78,8 +82,8 @@ pub fn finish_answer(
     response: &mut ResponseHeader,
     ctx: &Context,
 ) -> pingora::Result<()> {
-    if response.status == http::StatusCode::SWITCHING_PROTOCOLS {
-        // No upgrade is ever asked of a service, so none can be agreed to.
+    let agrees = response.status == http::StatusCode::SWITCHING_PROTOCOLS;
+    if agrees && (ctx.tunnel.is_none() || !tunnel::is_consent(response)) {
         let fault = Error::explain(ErrorType::InvalidHTTPHeader, "an upgrade nobody asked for");
         return Err(fault.into_up());
     }
@@ -111,21 +115,26 @@ pub fn finish_answer(
         if let Some(name) = &ctx.snapshot_name {
             answer.headers.insert(headers::SNAPSHOT, name.clone());
         }
-    })
+    })?;
+    if agrees {
+        tunnel::finish_consent(response)?;
+    }
+    Ok(())
 }
 
 /// The status for an error that Pingora met, or none when there is nobody left to tell.
 #[must_use]
 pub fn status_of(error: &Error) -> Option<u16> {
     use ErrorType::{
-        ConnectTimedout, ConnectionClosed, HTTPStatus, ReadTimedout, WriteError, WriteTimedout,
+        ConnectTimedout, ConnectionClosed, H2Error, HTTPStatus, ReadTimedout, WriteError,
+        WriteTimedout,
     };
     match (error.etype(), error.esource()) {
         (HTTPStatus(status), _) => Some(*status),
         (ConnectTimedout | ReadTimedout | WriteTimedout, ErrorSource::Upstream) => Some(504),
         (_, ErrorSource::Upstream) => Some(502),
         (ReadTimedout, ErrorSource::Downstream) => Some(408),
-        (WriteError | ConnectionClosed, ErrorSource::Downstream) => None,
+        (WriteError | ConnectionClosed | H2Error, ErrorSource::Downstream) => None,
         (_, ErrorSource::Downstream) => Some(400),
         _ => Some(500),
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use http::HeaderMap;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
@@ -16,7 +17,9 @@ use crate::base::id::PublicId;
 
 use super::context::Context;
 use super::forward::{finish_answer, finish_request};
+use super::headers::strip_trailers;
 use super::shell::Shell;
+use super::tunnel::serve::wait_for;
 
 /// How long a client may leave an answer unread.
 const STALLED: Duration = Duration::from_mins(1);
@@ -57,7 +60,7 @@ impl ProxyHttp for Gateway {
 
     async fn upstream_peer(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         ctx: &mut Box<Context>,
     ) -> pingora::Result<Box<HttpPeer>> {
         let permit = ctx
@@ -73,7 +76,10 @@ impl ProxyHttp for Gateway {
                 "the permit is for another upstream",
             )
         })?;
-        let peer = pool.next(ctx.plain).await;
+        let mut peer = pool.next(ctx.plain).await;
+        if let Some(peer) = &mut peer {
+            wait_for(session, peer, ctx);
+        }
         ctx.tries += 1;
         // A try sends the body from its beginning.
         ctx.body_left = ctx.body_limit;
@@ -88,6 +94,9 @@ impl ProxyHttp for Gateway {
         request: &mut RequestHeader,
         ctx: &mut Box<Context>,
     ) -> pingora::Result<()> {
+        if let Some(tunnel) = &ctx.tunnel {
+            tunnel.ask();
+        }
         finish_request(request, ctx)
     }
 
@@ -95,10 +104,13 @@ impl ProxyHttp for Gateway {
         &self,
         session: &mut Session,
         body: &mut Option<Bytes>,
-        _end: bool,
+        end: bool,
         ctx: &mut Box<Context>,
     ) -> pingora::Result<()> {
         let length = body.as_ref().map_or(0, Bytes::len) as u64;
+        if let Some(tunnel) = &ctx.tunnel {
+            self.hear(tunnel, ctx.session.as_ref(), end);
+        }
         if let Some(left) = &mut ctx.body_left {
             match left.checked_sub(length) {
                 Some(rest) => *left = rest,
@@ -118,7 +130,21 @@ impl ProxyHttp for Gateway {
         response: &mut ResponseHeader,
         ctx: &mut Box<Context>,
     ) -> pingora::Result<()> {
-        finish_answer(session, response, ctx)
+        finish_answer(session, response, ctx)?;
+        if response.status == http::StatusCode::SWITCHING_PROTOCOLS {
+            self.open_tunnel(session, ctx);
+        }
+        Ok(())
+    }
+
+    async fn response_trailer_filter(
+        &self,
+        _session: &mut Session,
+        trailers: &mut HeaderMap,
+        _ctx: &mut Box<Context>,
+    ) -> pingora::Result<Option<Bytes>> {
+        strip_trailers(trailers, &self.0.running.load().snapshot.reserved);
+        Ok(None)
     }
 
     /// Another server may be tried: nothing of the request has been sent yet.

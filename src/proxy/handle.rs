@@ -194,7 +194,8 @@ impl Gateway {
             .await;
         let request = session.req_header_mut();
         headers::forget_case(request);
-        ctx.plain = headers::strip(request, &running.snapshot.reserved, left);
+        let stripped = headers::strip(request, &running.snapshot.reserved, left);
+        (ctx.plain, ctx.asks) = (stripped.plain, stripped.asks);
         self.0
             .metrics
             .gate_duration

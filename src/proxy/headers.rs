@@ -12,6 +12,7 @@ use crate::crypto::cookie::{self, CookieNames, Left};
 use crate::policy::header::Reserved;
 
 use super::client::Client;
+use super::tunnel;
 
 /// The request id, towards both sides.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -27,6 +28,26 @@ const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
+
+const TRAILERS: &str = "trailers";
+
+/// What a request looked like before what a client may not say was deleted from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stripped {
+    /// Nothing is left that is meant for one hop only.
+    pub plain: bool,
+    /// What it asked for of what was deleted.
+    pub asks: Asks,
+}
+
+/// What a request asks for that is not forwarded as it came.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Asks {
+    /// A tunnel: `Upgrade` names `websocket` and nothing else.
+    pub tunnel: bool,
+    /// Trailers: `TE` says that they are understood and nothing else.
+    pub trailers: bool,
+}
 
 /// Makes one header of what HTTP/2 clients send in crumbs (RFC 9113 section 8.2.3). A crumb that is not text
 /// makes the whole header unreadable, and so absent.
@@ -84,8 +105,8 @@ pub fn bearer(headers: &HeaderMap) -> Option<Secret<String>> {
 }
 
 /// Deletes what a client may not say: every spelling of every reserved name, our own cookies, and whatever
-/// would change protocols. Whether nothing is left that is meant for one hop only.
-pub fn strip(request: &mut RequestHeader, reserved: &Reserved, cookies: Left) -> bool {
+/// would change protocols.
+pub fn strip(request: &mut RequestHeader, reserved: &Reserved, cookies: Left) -> Stripped {
     let mut plain = true;
     let mut theirs = Vec::new();
     for name in request.headers.keys() {
@@ -95,11 +116,44 @@ pub fn strip(request: &mut RequestHeader, reserved: &Reserved, cookies: Left) ->
             plain = plain && !is_for_one_hop(name);
         }
     }
+    let asks = if theirs.is_empty() {
+        Asks::default()
+    } else {
+        asks(&request.headers)
+    };
     for name in &theirs {
         request.remove_header(name);
     }
     leave_cookies(request, cookies);
-    plain || says_nothing(request)
+    Stripped {
+        plain: plain || says_nothing(request),
+        asks,
+    }
+}
+
+/// Tells a service that is spoken to in HTTP/2 that trailers are understood; services of gRPC insist on it. It is the
+/// one thing that `TE` may say there (RFC 9113 section 8.2.2).
+pub fn understand_trailers(headers: &mut HeaderMap) {
+    headers.insert(header::TE, HeaderValue::from_static(TRAILERS));
+}
+
+/// Deletes from the trailers of an answer what is ours to say and nobody else's.
+pub fn strip_trailers(trailers: &mut HeaderMap, reserved: &Reserved) {
+    let ours: Vec<_> = trailers
+        .keys()
+        .filter(|name| reserved.contains(name.as_str()) || **name == header::SET_COOKIE)
+        .cloned()
+        .collect();
+    for name in ours {
+        trailers.remove(name);
+    }
+}
+
+fn asks(headers: &HeaderMap) -> Asks {
+    Asks {
+        tunnel: tunnel::is_named(headers),
+        trailers: tunnel::only(headers, &header::TE).is_some_and(|te| te == TRAILERS),
+    }
 }
 
 /// What would make another protocol of the connection, or of what is sent over it.
@@ -278,10 +332,34 @@ mod tests {
     }
 
     #[test]
+    fn h_08_trailers_carry_nothing_of_ours() {
+        let mut trailers = HeaderMap::new();
+        for name in [
+            "grpc-status",
+            "x-auth-user",
+            "x_auth_user",
+            "set-cookie",
+            "x-forwarded-for",
+        ] {
+            trailers.insert(name, HeaderValue::from_static("0"));
+        }
+        strip_trailers(&mut trailers, &Reserved::new([]));
+        assert_eq!(trailers.keys().collect::<Vec<_>>(), ["grpc-status"]);
+        let says = |lines: &[(&'static str, &str)]| {
+            strip(&mut request(lines), &Reserved::new([]), Left::All)
+                .asks
+                .trailers
+        };
+        assert!(says(&[("te", "trailers")]));
+        assert!(!says(&[]) && !says(&[("te", "gzip")]) && !says(&[("te", "trailers, gzip")]));
+        assert!(!says(&[("te", "trailers"), ("te", "trailers")]));
+    }
+
+    #[test]
     fn what_is_for_one_hop_is_noticed() {
         let is_plain = |lines: &[(&'static str, &str)]| {
             let mut request = request(lines);
-            strip(&mut request, &Reserved::new([]), Left::All)
+            strip(&mut request, &Reserved::new([]), Left::All).plain
         };
         assert!(is_plain(&[
             ("Host", "a"),

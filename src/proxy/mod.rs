@@ -23,6 +23,7 @@ pub mod running;
 pub mod settings;
 pub mod shell;
 pub mod tls;
+pub mod tunnel;
 pub mod upstream;
 mod verdict;
 pub mod wire;

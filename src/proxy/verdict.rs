@@ -106,6 +106,9 @@ impl Gateway {
             ctx.session = Some(live);
         }
         match decision.verdict {
+            Verdict::Allow(permit) if ctx.asks.tunnel => {
+                Box::pin(self.shake_hands(session, ctx, running, permit)).await
+            }
             Verdict::Allow(permit) => self.prepare(session, ctx, running, permit).await,
             Verdict::SignIn => {
                 let asked = decision.rule.as_deref();
@@ -144,7 +147,7 @@ impl Gateway {
     }
 
     /// A permit is there: readies what every try to the upstream needs.
-    async fn prepare(
+    pub(super) async fn prepare(
         &self,
         session: &mut Session,
         ctx: &mut Context,

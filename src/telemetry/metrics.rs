@@ -50,6 +50,10 @@ pub struct Meters {
     pub connections: IntGauge,
     /// Connections closed before they became a request, by reason.
     pub connections_refused: IntCounterVec,
+    /// Open tunnels.
+    pub tunnels: IntGauge,
+    /// Tunnels that were open, by how they ended.
+    pub tunnels_ended: IntCounterVec,
     /// Messages that wait to be sent, by kind and state, as last counted.
     pub outbox_messages: IntGaugeVec,
     /// Attempts to send a message, by kind and result.
@@ -139,6 +143,12 @@ impl Metrics {
                 "Connections closed early.",
                 &["reason"],
             )?,
+            tunnels: IntGauge::new("portcullis_tunnels", "Open WebSockets.")?,
+            tunnels_ended: counters(
+                "tunnels_ended_total",
+                "WebSockets that were open, by how they ended.",
+                &["reason"],
+            )?,
             outbox_messages: IntGaugeVec::new(
                 Opts::new(
                     "portcullis_outbox_messages",
@@ -193,7 +203,7 @@ impl Meters {
         let build = counters("build_info", "The version that runs.", &["version"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).inc();
         let process = prometheus::process_collector::ProcessCollector::for_self();
-        let all: [Box<dyn prometheus::core::Collector>; 20] = [
+        let all: [Box<dyn prometheus::core::Collector>; 22] = [
             Box::new(self.requests.clone()),
             Box::new(self.request_duration.clone()),
             Box::new(self.gate_duration.clone()),
@@ -210,6 +220,8 @@ impl Meters {
             Box::new(self.store_duration.clone()),
             Box::new(self.connections.clone()),
             Box::new(self.connections_refused.clone()),
+            Box::new(self.tunnels.clone()),
+            Box::new(self.tunnels_ended.clone()),
             Box::new(self.outbox_messages.clone()),
             Box::new(self.outbox_sent.clone()),
             Box::new(build),

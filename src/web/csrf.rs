@@ -58,31 +58,13 @@ fn is_our_own(headers: &HeaderMap, sites: &Sites) -> bool {
         // Browsers send one or the other with every request that changes something; this is a program.
         return true;
     };
-    let Some((https, host, port)) = origin.to_str().ok().and_then(parse) else {
-        return false;
-    };
-    let same_site = sites
-        .iter()
-        .any(|site| (site.https, &site.host, site.port) == (https, &host, port));
-    same_site
-        || asked(headers).is_some_and(|(asked, at)| {
-            sites.of_host(&asked).is_some_and(|s| s.https == https) && (asked, at) == (host, port)
-        })
+    let origin = origin.to_str().ok().and_then(|text| text.parse().ok());
+    origin.is_some_and(|origin| sites.holds(&origin, asked(headers).as_ref()))
 }
 
 /// What the client asked, which a page of another site cannot choose.
 fn asked(headers: &HeaderMap) -> Option<(Host, Option<u16>)> {
     Host::parse_authority(headers.get(header::HOST)?.to_str().ok()?).ok()
-}
-
-fn parse(origin: &str) -> Option<(bool, Host, Option<u16>)> {
-    let (https, authority) = match origin.split_once("://")? {
-        ("https", rest) => (true, rest),
-        ("http", rest) => (false, rest),
-        _ => return None,
-    };
-    let (host, port) = Host::parse_authority(authority).ok()?;
-    Some((https, host, port))
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::harness::{Gateway, Raw, Setup, eventually, within};
 
-const MIB: u64 = 1024 * 1024;
+pub const MIB: u64 = 1024 * 1024;
 /// What is sent at once.
 const PIECE: usize = 1024 * 1024;
 /// What is streamed through.
@@ -30,7 +30,7 @@ fn resident(gateway: &Gateway) -> u64 {
 }
 
 /// The most memory the gateway holds while `work` runs, above what it held before.
-fn growth(gateway: &Gateway, work: impl FnOnce()) -> u64 {
+pub fn growth(gateway: &Gateway, work: impl FnOnce()) -> u64 {
     let before = resident(gateway);
     let done = AtomicBool::new(false);
     let most = AtomicU64::new(before);

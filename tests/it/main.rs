@@ -80,3 +80,7 @@ mod store_postgres;
 mod tokens;
 mod tokens_ends;
 mod tokens_rules;
+mod tunnels;
+mod tunnels_ends;
+mod tunnels_handshakes;
+mod tunnels_load;

@@ -20,6 +20,7 @@ use tokio_util::io::poll_read_buf;
 mod patience;
 mod state;
 mod stream;
+mod tunnel;
 
 use crate::proxy::settings::Limits;
 use crate::proxy::wire::body::Body;
@@ -55,6 +56,8 @@ enum Phase {
     Answering,
     /// A refused head was replaced; whatever else arrives is not read.
     Refused,
+    /// HTTP has ended by agreement of both sides: bytes go through as they come.
+    Tunnel,
     H2(Frames),
 }
 
@@ -227,15 +230,19 @@ impl Guard {
             self.patience.rest();
             return Poll::Ready(Ok(Progress::Again));
         }
+        if self.state.is_tunnel() {
+            self.enter_tunnel();
+            return Poll::Ready(Ok(Progress::Again));
+        }
         self.send_what_waits(cx)?;
         if self.inbox.len() > self.limits.head {
-            return Poll::Pending;
+            return self.listen(cx);
         }
-        match ready!(self.fill(cx))? {
-            0 if self.inbox.is_empty() => Poll::Ready(Ok(Progress::End)),
+        match self.fill(cx)? {
+            Poll::Ready(0) if self.inbox.is_empty() => Poll::Ready(Ok(Progress::End)),
             // Pipelined requests are answered also to a client that has closed its half.
-            0 => Poll::Pending,
-            _ => self.poll_answering(cx),
+            Poll::Pending | Poll::Ready(0) => self.listen(cx),
+            Poll::Ready(_) => self.poll_answering(cx),
         }
     }
 

@@ -20,6 +20,9 @@ pub(super) struct Patience {
     tick: Timer,
     /// Ticks heard since the connection became idle.
     ticks: u32,
+    silence: Timer,
+    /// When something came or went last, where anybody asks.
+    moved: Option<Instant>,
 }
 
 /// A timer that may not be needed.
@@ -66,6 +69,36 @@ impl Patience {
                 return Err(io::ErrorKind::TimedOut.into());
             }
             tick.as_mut().reset(Instant::now() + TICK);
+        }
+        Ok(())
+    }
+
+    /// Something came or went.
+    pub(super) fn moved(&mut self) {
+        self.moved = Some(Instant::now());
+    }
+
+    /// Another limit holds from now on.
+    pub(super) fn listen_anew(&mut self) {
+        self.silence.0 = None;
+        self.moved();
+    }
+
+    /// Fails when nothing has come or gone for `limit`. The timer is not moved with every byte: when it is due, it is
+    /// set again for as long as is left.
+    pub(super) fn check_silence(
+        &mut self,
+        cx: &mut Context<'_>,
+        limit: Duration,
+    ) -> io::Result<()> {
+        let since = *self.moved.get_or_insert_with(Instant::now);
+        let timer = self.silence.arm(limit);
+        while timer.as_mut().poll(cx).is_ready() {
+            let due = since + limit;
+            if due <= Instant::now() {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            timer.as_mut().reset(due);
         }
         Ok(())
     }
@@ -125,6 +158,28 @@ mod tests {
             let idle = idle_until_closed(&mut patience).await.as_secs();
             assert!((60..=76).contains(&idle), "{idle} s after {busy} s");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn w_06_a_tunnel_is_given_up_when_nothing_moves_and_not_before() {
+        const LIMIT: Duration = Duration::from_secs(30);
+        let mut patience = Patience::default();
+        patience.listen_anew();
+        let silent = async |patience: &mut Patience, seconds| {
+            let heard = poll_fn(|cx| match patience.check_silence(cx, LIMIT) {
+                Ok(()) => Poll::<()>::Pending,
+                Err(_) => Poll::Ready(()),
+            });
+            tokio::time::timeout(Duration::from_secs(seconds), heard)
+                .await
+                .is_ok()
+        };
+        for _ in 0..5 {
+            assert!(!silent(&mut patience, 29).await);
+            patience.moved();
+        }
+        assert!(!silent(&mut patience, 20).await);
+        assert!(silent(&mut patience, 11).await);
     }
 
     #[tokio::test(start_paused = true)]

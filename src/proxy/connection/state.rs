@@ -4,9 +4,10 @@
 
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use http::HeaderValue;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
@@ -31,6 +32,12 @@ pub struct ConnState {
     /// Set when a request begins, so that the guard lets its head through.
     next: AtomicBool,
     cut: Mutex<Option<Cut>>,
+    /// For how many milliseconds the current request may be silent, where it is the guard's to time; else 0.
+    silence: AtomicU64,
+    /// Whether it was silent for longer.
+    fell_silent: AtomicBool,
+    /// Set when both sides have agreed that HTTP ends here.
+    tunnel: AtomicBool,
 }
 
 /// The session that requests of this connection rest on. It is listened to for as long as the connection
@@ -61,6 +68,9 @@ impl ConnState {
             host: Mutex::default(),
             next: AtomicBool::new(false),
             cut: Mutex::default(),
+            silence: AtomicU64::new(0),
+            fell_silent: AtomicBool::new(false),
+            tunnel: AtomicBool::new(false),
         })
     }
 
@@ -85,6 +95,7 @@ impl ConnState {
     /// A request begins: the guard may let a head through. It rests on nothing yet.
     pub fn begin_request(&self) {
         self.next.store(true, Ordering::Release);
+        self.silence.store(0, Ordering::Relaxed);
         if let Some(cut) = &mut *self.cut() {
             cut.current = false;
         }
@@ -114,6 +125,42 @@ impl ConnState {
             Some(cut) if cut.current => cut.poll(cx),
             _ => Poll::Pending,
         }
+    }
+
+    /// From here on the current request is cut when nothing comes or goes for so long. For what has no other limit:
+    /// the answer to a handshake, and the tunnel behind it.
+    pub fn limit_silence(&self, limit: Duration) {
+        let millis = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+        self.silence.store(millis.max(1), Ordering::Release);
+    }
+
+    /// Whether the current request was cut because nothing came or went for too long.
+    #[must_use]
+    pub fn fell_silent(&self) -> bool {
+        self.fell_silent.load(Ordering::Acquire)
+    }
+
+    /// Both sides have agreed: what comes behind this request is no HTTP, and nothing of it is looked at.
+    pub fn open_tunnel(&self, idle: Duration) {
+        self.limit_silence(idle);
+        self.tunnel.store(true, Ordering::Release);
+    }
+
+    /// Whether both sides have agreed that HTTP ends here.
+    pub(super) fn is_tunnel(&self) -> bool {
+        self.tunnel.load(Ordering::Acquire)
+    }
+
+    /// For how long the current request may be silent, where the guard is to time it.
+    pub(super) fn silence(&self) -> Option<Duration> {
+        match self.silence.load(Ordering::Acquire) {
+            0 => None,
+            millis => Some(Duration::from_millis(millis)),
+        }
+    }
+
+    pub(super) fn note_silence(&self) {
+        self.fell_silent.store(true, Ordering::Release);
     }
 
     pub(super) fn refuse(&self, fault: HeadFault) {

@@ -34,6 +34,7 @@ impl AsyncRead for Guard {
             }
             let progress = match self.phase {
                 Phase::H2(_) => return self.poll_h2(cx, buffer),
+                Phase::Tunnel => return self.poll_tunnel(cx, buffer),
                 Phase::Refused => return Poll::Pending,
                 Phase::Head(_) => ready!(self.poll_head(cx))?,
                 Phase::Body(_) => ready!(self.poll_body(cx))?,
@@ -102,6 +103,9 @@ impl Guard {
             Poll::Pending => self.patience.check_written(cx)?,
             Poll::Ready(Ok(taken)) if taken == length => self.patience.written(),
             Poll::Ready(_) => {}
+        }
+        if written.is_ready() {
+            self.note_movement();
         }
         written
     }

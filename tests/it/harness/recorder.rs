@@ -90,6 +90,7 @@ pub struct Reply {
 enum Step {
     Send(Vec<u8>),
     Pause(Duration),
+    Echo,
     Close,
 }
 
@@ -121,6 +122,22 @@ impl Reply {
         self
     }
 
+    /// 101, and from then on every byte comes back: what a WebSocket looks like to whoever does not look inside.
+    pub fn tunnel() -> Self {
+        Self::raw(
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n",
+        )
+        .echo()
+    }
+
+    /// Sends back what comes, and keeps it (see [`Recorder::tunnelled`]), until the other side ends.
+    #[must_use]
+    pub fn echo(mut self) -> Self {
+        self.steps.push(Step::Echo);
+        self
+    }
+
     /// Hang up.
     #[must_use]
     pub fn close(mut self) -> Self {
@@ -144,6 +161,7 @@ struct State {
     connections: AtomicU64,
     ended: AtomicU64,
     script: Mutex<Option<Script>>,
+    tunnelled: Mutex<Vec<u8>>,
 }
 
 /// A recording upstream on a free port of 127.0.0.1.
@@ -213,6 +231,11 @@ impl Recorder {
     /// How many of them have ended, from either side.
     pub fn ended(&self) -> u64 {
         self.state.ended.load(Ordering::SeqCst)
+    }
+
+    /// What came behind every 101 so far, all connections together.
+    pub fn tunnelled(&self) -> String {
+        message::latin(&self.state.tunnelled.lock().unwrap())
     }
 
     /// The newest finished request.
@@ -348,6 +371,16 @@ impl Visit {
         self.state.requests.lock().unwrap().push(request);
     }
 
+    fn echo(&mut self) {
+        loop {
+            let bytes = std::mem::take(&mut self.buffer);
+            self.state.tunnelled.lock().unwrap().extend(&bytes);
+            if self.socket.write_all(&bytes).is_err() || !self.pull() {
+                return;
+            }
+        }
+    }
+
     fn play(&mut self, reply: &Reply) -> bool {
         for step in &reply.steps {
             let done = match step {
@@ -355,6 +388,10 @@ impl Visit {
                 Step::Pause(time) => {
                     thread::sleep(*time);
                     true
+                }
+                Step::Echo => {
+                    self.echo();
+                    false
                 }
                 Step::Close => {
                     let _ = self.socket.shutdown(Shutdown::Both);

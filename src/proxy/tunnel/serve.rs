@@ -1,0 +1,125 @@
+//! A tunnel's way through the gateway: the handshake that is refused or let through, the service's consent, the
+//! client's bytes that keep its session alive, and what becomes of it when nothing moves any more.
+
+use std::sync::Arc;
+
+use pingora::proxy::{FailToProxy, Session};
+use pingora::upstreams::peer::HttpPeer;
+
+use super::socket::{Latch, latch};
+use super::{End, Tunnel, check, fit};
+use crate::identity::session::Live;
+use crate::policy::decide::Permit;
+use crate::proxy::answer::Answer;
+use crate::proxy::context::Context;
+use crate::proxy::gateway::Gateway;
+use crate::proxy::request::state_of;
+use crate::proxy::running::Running;
+
+/// Tells how long a server may be silent: for so long as the rule says, or, where a tunnel is asked for, for so long
+/// as the guard listens.
+pub fn wait_for(session: &Session, peer: &mut HttpPeer, ctx: &mut Context) {
+    let idle = ctx.permit().and_then(|permit| permit.rule().idle);
+    if idle.is_some() {
+        peer.options.read_timeout = idle;
+    }
+    if let Some(tunnel) = &mut ctx.tunnel
+        && let Some(limit) = fit(&mut peer.options)
+        && let Some(state) = state_of(&session.downstream_session)
+    {
+        state.limit_silence(limit);
+        tunnel.latch = Latch::default();
+        latch(peer, &tunnel.latch);
+    }
+}
+
+impl Gateway {
+    /// A handshake that the rules allow: it must be one, and made by a page that may make it.
+    pub(in crate::proxy) async fn shake_hands(
+        &self,
+        session: &mut Session,
+        ctx: &mut Context,
+        running: &Running,
+        permit: Permit,
+    ) -> pingora::Result<bool> {
+        match check(session.req_header(), &permit, &running.snapshot.sites) {
+            Ok(tunnel) => {
+                super::ask(session.req_header_mut())?;
+                ctx.tunnel = Some(Box::new(tunnel));
+                self.prepare(session, ctx, running, permit).await
+            }
+            Err(fault) => {
+                ctx.outcome.verdict = "refuse";
+                ctx.outcome.reason = fault.reason();
+                let rule = &*permit.rule().label;
+                self.0
+                    .metrics
+                    .denials
+                    .with_label_values(&[rule, fault.reason()])
+                    .inc();
+                session.set_keepalive(None);
+                self.answer(session, ctx, fault.answer()).await
+            }
+        }
+    }
+
+    /// The service has agreed, and the client is about to be told.
+    pub(in crate::proxy) fn open_tunnel(&self, session: &Session, ctx: &mut Context) {
+        let state = state_of(&session.downstream_session);
+        if let (Some(tunnel), Some(state)) = (&mut ctx.tunnel, state) {
+            state.open_tunnel(tunnel.idle);
+            tunnel.begin(self.0.metrics.clone());
+            // What comes through a tunnel is no body.
+            (ctx.body_limit, ctx.body_left) = (None, None);
+        }
+    }
+
+    /// Something came from the client: the end of its handshake, or bytes through its tunnel, which are a use of its
+    /// session.
+    pub(in crate::proxy) fn hear(&self, tunnel: &Tunnel, session: Option<&Arc<Live>>, end: bool) {
+        match session {
+            _ if !tunnel.is_open() => tunnel.asked(),
+            Some(live) if !end => self.0.gate.note_use(live),
+            _ => {}
+        }
+    }
+
+    /// What becomes of a handshake that got no answer in time, and of a tunnel that broke off or was silent for too
+    /// long; none of it is a fault of the gateway's or a secret, and most of it is how tunnels usually end.
+    pub(in crate::proxy) async fn tell_silence(
+        &self,
+        session: &mut Session,
+        ctx: &mut Context,
+    ) -> Option<FailToProxy> {
+        let silent = state_of(&session.downstream_session).is_some_and(|state| state.fell_silent());
+        let how = if silent { End::Idle } else { End::Broken };
+        let over = |error_code| FailToProxy {
+            error_code,
+            can_reuse_downstream: false,
+        };
+        if ctx.end_tunnel(how).is_some() {
+            return Some(over(0));
+        }
+        if !silent {
+            return None;
+        }
+        session.set_keepalive(None);
+        tracing::warn!(
+            id = ctx.id_text(),
+            upstream = ctx.pool.as_ref().map(|pool| &*pool.name),
+            "a handshake got no answer in time"
+        );
+        if session.response_written().is_none() {
+            let answer = Answer::refusal(
+                504,
+                "UPSTREAM_TIMEOUT",
+                "The service did not answer in time.",
+                false,
+            );
+            if let Err(error) = self.answer(session, ctx, answer).await {
+                tracing::debug!(%error, "the client was gone before it could be told");
+            }
+        }
+        Some(over(504))
+    }
+}

@@ -1,0 +1,231 @@
+//! The service's end of a handshake: a socket of which nothing is read before Pingora has put the request behind it.
+//!
+//! Pingora reads a service's answer and takes the end of the (empty) request from a queue side by side, whichever it
+//! happens to look at first. When the answer is a 101 that came very soon, and is looked at first, the end of the
+//! request is taken for the end of the tunnel, which is then closed as soon as it was opened (0.9.1,
+//! `proxy_handle_upstream`; seen with one handshake in twenty on a busy machine). So the answer is held back until the
+//! end of the request is in the queue, and then for one more look.
+//!
+//! Such a connection serves one handshake and is not kept for another request: Pingora tells kept connections apart by
+//! their descriptor, and knows none of this one.
+
+use std::fmt;
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use pingora::connectors::l4::Connect;
+use pingora::protocols::l4::socket::SocketAddr;
+use pingora::protocols::l4::stream::Stream;
+use pingora::protocols::l4::virt::{VirtualSockOpt, VirtualSocket, VirtualSocketStream};
+use pingora::upstreams::peer::HttpPeer;
+use pingora::{Error, ErrorType};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+
+/// Whether a service's bytes may be read. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Latch(Arc<Mutex<Hold>>);
+
+#[derive(Debug, Default)]
+enum Hold {
+    /// They may: nothing has been asked yet, as during a TLS handshake, or the answer may come.
+    #[default]
+    Open,
+    /// They may not; whoever wanted to is woken when they may.
+    Shut(Option<Waker>),
+    /// They may at the next look.
+    Once,
+}
+
+/// What a socket must be able to do.
+trait Socket: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin> Socket for T {}
+
+/// A socket behind a latch.
+struct Latched {
+    socket: Box<dyn Socket>,
+    latch: Latch,
+}
+
+/// Connects to where Pingora would, and puts a latch before it.
+#[derive(Debug)]
+struct Connector(Latch);
+
+/// No two handshakes share a connection.
+static NEXT: AtomicU64 = AtomicU64::new(1);
+
+/// Makes a server be connected to through this latch, for one request alone.
+pub fn latch(peer: &mut HttpPeer, latch: &Latch) {
+    peer.group_key = NEXT.fetch_add(1, Ordering::Relaxed);
+    peer.options.idle_timeout = Some(Duration::ZERO);
+    peer.options.custom_l4 = Some(Arc::new(Connector(latch.clone())));
+}
+
+impl Latch {
+    /// The request is about to be sent: nothing is read until [`Latch::lift`].
+    pub fn shut(&self) {
+        *self.hold() = Hold::Shut(None);
+    }
+
+    /// The end of the request is about to be put where it is looked for.
+    pub fn lift(&self) {
+        let before = std::mem::replace(&mut *self.hold(), Hold::Once);
+        if let Hold::Shut(Some(waker)) = before {
+            waker.wake();
+        }
+    }
+
+    /// Whether something may be read.
+    fn poll_open(&self, cx: &Context<'_>) -> Poll<()> {
+        let mut hold = self.hold();
+        match &mut *hold {
+            Hold::Open => return Poll::Ready(()),
+            Hold::Shut(waker) => *waker = Some(cx.waker().clone()),
+            Hold::Once => {
+                *hold = Hold::Open;
+                cx.waker().wake_by_ref();
+            }
+        }
+        Poll::Pending
+    }
+
+    fn hold(&self) -> std::sync::MutexGuard<'_, Hold> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Connect for Connector {
+    async fn connect(&self, address: &SocketAddr) -> pingora::Result<Stream> {
+        let failed = |error: io::Error| {
+            let kind = match error.kind() {
+                io::ErrorKind::ConnectionRefused => ErrorType::ConnectRefused,
+                io::ErrorKind::TimedOut => ErrorType::ConnectTimedout,
+                _ => ErrorType::ConnectError,
+            };
+            Error::because(kind, "connecting for a handshake", error)
+        };
+        let socket: Box<dyn Socket> = match address {
+            SocketAddr::Inet(address) => {
+                let socket = TcpStream::connect(address).await.map_err(failed)?;
+                socket.set_nodelay(true).map_err(failed)?;
+                Box::new(socket)
+            }
+            SocketAddr::Unix(address) => {
+                let path = address.as_pathname().ok_or_else(|| {
+                    Error::explain(ErrorType::SocketError, "a socket without a path")
+                })?;
+                Box::new(UnixStream::connect(path).await.map_err(failed)?)
+            }
+        };
+        let latched = Latched {
+            socket,
+            latch: self.0.clone(),
+        };
+        Ok(VirtualSocketStream::new(Box::new(latched)).into())
+    }
+}
+
+impl AsyncRead for Latched {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.latch.poll_open(cx).is_pending() {
+            return Poll::Pending;
+        }
+        Pin::new(&mut self.socket).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Latched {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.socket).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_shutdown(cx)
+    }
+}
+
+impl VirtualSocket for Latched {
+    /// `TCP_NODELAY` is set when it connects, and nothing else is asked for.
+    fn set_socket_option(&self, _option: VirtualSockOpt) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Latched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Latched")
+            .field("latch", &self.latch)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::poll_fn;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+    #[tokio::test]
+    async fn an_answer_waits_for_the_end_of_its_request() {
+        let (mut far, near) = duplex(64);
+        let latch = Latch::default();
+        let mut socket = Latched {
+            socket: Box::new(near),
+            latch: latch.clone(),
+        };
+        far.write_all(b"hello").await.unwrap();
+        let mut buffer = [0; 5];
+        socket.read_exact(&mut buffer).await.unwrap();
+        latch.shut();
+        far.write_all(b"agree").await.unwrap();
+        let mut look = async || {
+            let mut space = [0; 5];
+            let mut space = ReadBuf::new(&mut space);
+            poll_fn(|cx| {
+                let read = Pin::new(&mut socket).poll_read(cx, &mut space);
+                Poll::Ready(read.is_ready())
+            })
+            .await
+        };
+        assert!(!look().await && !look().await);
+        latch.lift();
+        assert!(!look().await, "whatever else is due comes first");
+        assert!(look().await);
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_is_woken() {
+        let (mut far, near) = duplex(64);
+        let latch = Latch::default();
+        latch.shut();
+        let mut socket = Latched {
+            socket: Box::new(near),
+            latch: latch.clone(),
+        };
+        far.write_all(b"agree").await.unwrap();
+        let reading = tokio::spawn(async move { socket.read_u8().await });
+        tokio::task::yield_now().await;
+        assert!(!reading.is_finished());
+        latch.lift();
+        assert_eq!(reading.await.unwrap().unwrap(), b'a');
+    }
+}
