@@ -79,7 +79,7 @@ fn number(gateway: &Gateway, name: &str) -> i64 {
 }
 
 /// Runs a scenario of a script to its end.
-fn run(gateway: &Gateway, script: &str, scenario: &str, more: &Value) {
+pub fn run(gateway: &Gateway, script: &str, scenario: &str, more: &Value) {
     let python = env::var("PORTCULLIS_TEST_PYTHON").unwrap_or_else(|_| {
         panic!("PORTCULLIS_TEST_PYTHON is not set: start the tests with tests/run, or name a Python with playwright")
     });

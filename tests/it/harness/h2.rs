@@ -221,6 +221,23 @@ impl H2 {
         }
     }
 
+    /// Reads until what came on this stream holds `needle`; how the stream ended when it did not.
+    pub fn wait_for(&mut self, stream: u32, needle: &str) -> Result<(), Outcome> {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let state = &self.streams[&stream];
+            if super::holds(&state.body, needle.as_bytes()) {
+                return Ok(());
+            }
+            if let Some(over) = state.ended.as_ref().or(self.over.as_ref()) {
+                return Err(over.clone());
+            }
+            if !self.step(end) {
+                return Err(Outcome::Late);
+            }
+        }
+    }
+
     /// Reads until the whole connection ends or `limit` passes.
     pub fn ends_within(&mut self, limit: Duration) -> Option<Outcome> {
         let end = Instant::now() + limit;

@@ -1,0 +1,210 @@
+"""Clients as people use them, through the gateway: `visitor.py SCENARIO JSON`. Nothing is waited for by time."""
+
+import hashlib
+import http.client
+import json
+import ssl
+import sys
+import threading
+import urllib.parse
+from pathlib import Path
+
+PATIENCE = 20
+
+
+class Visitor:
+    """Somebody at one listener of the gateway."""
+
+    def __init__(self, arguments):
+        self.port, self.tls, self.folder = arguments["port"], arguments["tls"], Path(arguments["folder"])
+        self.context = ssl.create_default_context(cafile=self.folder / "tls.crt") if self.tls else None
+
+    def connect(self):
+        if self.tls:
+            return http.client.HTTPSConnection("localhost", self.port, timeout=PATIENCE, context=self.context)
+        return http.client.HTTPConnection("localhost", self.port, timeout=PATIENCE)
+
+    def ask(self, method, path, body=None, **headers):
+        connection = self.connect()
+        headers = {name.replace("_", "-"): value for name, value in headers.items()}
+        connection.request(method, path, body, headers)
+        answer = connection.getresponse()
+        return answer, answer.read().decode()
+
+    def login(self, name, password):
+        """The session's cookie."""
+        form = json.dumps({"username": name, "password": password})
+        answer, text = self.ask("POST", "/auth/session/login", form, Content_Type="application/json")
+        assert answer.status == 200, text
+        return answer.getheader("Set-Cookie").split(";")[0]
+
+    def token(self, name, password):
+        form = urllib.parse.urlencode({"username": name, "password": password})
+        answer, text = self.ask("POST", "/auth/login", form, Content_Type="application/x-www-form-urlencoded")
+        assert answer.status == 200, text
+        return json.loads(text)["access_token"]
+
+    def logout(self, **headers):
+        answer, text = self.ask("POST", "/auth/logout", "", **headers)
+        assert answer.status == 200, text
+
+    def socket(self, path, cookie=None, **more):
+        from websockets.sync.client import connect
+
+        scheme = "wss" if self.tls else "ws"
+        headers = {"Cookie": cookie} if cookie else {}
+        return connect(
+            f"{scheme}://localhost:{self.port}{path}", ssl=self.context, additional_headers=headers,
+            open_timeout=PATIENCE, max_size=2**26, **more,
+        )
+
+
+def chat(visitor, arguments):
+    """Two people talk; a large message, a ping, a subprotocol; one logs out and is put out, the other stays."""
+    from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+    try:
+        visitor.socket("/chat")
+        raise AssertionError("let in without a session")
+    except InvalidStatus as refused:
+        assert refused.response.status_code == 401
+    cookies = {name: visitor.login(name, word) for name, word in arguments["people"].items()}
+    alice = visitor.socket("/chat", cookies["alice"], subprotocols=["chat"])
+    root = visitor.socket("/chat", cookies["root"])
+    assert alice.subprotocol == "chat"
+    assert alice.recv(PATIENCE) == "welcome alice" and root.recv(PATIENCE) == "welcome root"
+    alice.send("good day")
+    assert alice.recv(PATIENCE) == root.recv(PATIENCE) == "alice: good day"
+    large = bytes(range(256)) * 2**14
+    alice.send(large)
+    assert alice.recv(PATIENCE) == large
+    assert alice.ping().wait(PATIENCE)
+    visitor.logout(Cookie=cookies["alice"])
+    try:
+        alice.recv(PATIENCE)
+        raise AssertionError("not put out")
+    except ConnectionClosed as closed:
+        assert closed.rcvd is None, closed
+    root.send("anybody?")
+    assert root.recv(PATIENCE) == "root: anybody?"
+    root.close()
+    assert root.close_code == 1000
+
+
+def app(visitor, arguments):
+    """The Node application: who asks, the clock, the long poll, an upload, its own WebSocket."""
+    cookie = visitor.login("alice", arguments["people"]["alice"])
+    assert visitor.ask("GET", "/app/whoami")[0].status == 401
+    assert visitor.ask("GET", "/app/whoami", Cookie=cookie)[1] == "alice"
+    clock = visitor.connect()
+    clock.request("GET", "/app/clock", headers={"Cookie": cookie, "Accept": "text/event-stream"})
+    ticks = clock.getresponse()
+    assert ticks.getheader("Content-Type") == "text/event-stream"
+    seen = []
+    while len(seen) < 5:
+        line = ticks.readline().decode().strip()
+        if line.startswith("data: "):
+            seen.append(int(line[6:]))
+    assert seen == [0, 1, 2, 3, 4], seen
+    woken = []
+    waiting = threading.Thread(target=lambda: woken.append(visitor.ask("GET", "/app/wait", Cookie=cookie)[1]))
+    waiting.start()
+    while not woken:
+        visitor.ask("POST", "/app/wake", Cookie=cookie)
+    waiting.join()
+    assert woken == ["woken by alice"]
+    body = b"upload" * 2**20
+    answer, text = visitor.ask("POST", "/app/upload", body, Cookie=cookie, Expect="100-continue")
+    assert text == f"{len(body)} {hashlib.sha256(body).hexdigest()}", text
+    pieces = (body[at:at + 2**16] for at in range(0, len(body), 2**16))
+    answer, text = visitor.ask("POST", "/app/upload", pieces, Cookie=cookie)
+    assert text == f"{len(body)} {hashlib.sha256(body).hexdigest()}", text
+    socket = visitor.socket("/app/socket", cookie)
+    socket.send("hello")
+    assert socket.recv(PATIENCE) == "hello"
+    socket.close()
+    visitor.logout(Cookie=cookie)
+    try:
+        while ticks.readline():
+            pass
+    except (http.client.IncompleteRead, ConnectionError):
+        pass
+    assert visitor.ask("GET", "/app/clock", Cookie=cookie)[0].status == 401
+
+
+def grpc(visitor, arguments):
+    """All four kinds of call, errors, trailers, a deadline, a call that is left, and one whose session ends."""
+    import grpc
+
+    token = visitor.token("alice", arguments["people"]["alice"])
+    bearer = (("authorization", f"Bearer {token}"), ("x-auth-user", "root"))
+    target = f"localhost:{visitor.port}"
+    if visitor.tls:
+        trusted = grpc.ssl_channel_credentials((visitor.folder / "tls.crt").read_bytes())
+        channel = grpc.secure_channel(target, trusted)
+    else:
+        channel = grpc.insecure_channel(target)
+    options = {"metadata": bearer, "timeout": PATIENCE}
+    name = "/test.Greeter/"
+    greet = channel.unary_unary(name + "Greet")
+    try:
+        greet(b"x", timeout=PATIENCE)
+        raise AssertionError("let in without a token")
+    except grpc.RpcError as refused:
+        assert refused.code() == grpc.StatusCode.UNAUTHENTICATED, refused
+    answer, call = greet.with_call(b"you", **options)
+    assert answer == b"hello you from alice", answer
+    trailers = {field.key: field.value for field in call.trailing_metadata()}
+    assert trailers.get("x-served") == "greeter", trailers
+    assert "x-auth-user" not in trailers and "set-cookie" not in trailers, trailers
+    try:
+        channel.unary_unary(name + "Fail")(b"", **options)
+        raise AssertionError("did not fail")
+    except grpc.RpcError as failed:
+        assert failed.code() == grpc.StatusCode.FAILED_PRECONDITION
+        assert failed.details() == "not today: ä"
+    counted = list(channel.unary_stream(name + "Count")(b"1000", **options))
+    assert counted == [str(number).encode() for number in range(1000)]
+    large = (b"x" * 2**16 for _ in range(64))
+    assert channel.stream_unary(name + "Add")(large, **options) == str(64 * 2**16).encode()
+    # Each message is sent when the answer to the one before has come: nothing is held back in either direction.
+    turns, turn = threading.Semaphore(1), [0]
+
+    def ask():
+        while turns.acquire(timeout=PATIENCE) and turn[0] < 20:
+            yield str(turn[0]).encode()
+
+    for answer in channel.stream_stream(name + "Echo")(ask(), **options):
+        assert answer == str(turn[0]).encode()
+        turn[0] += 1
+        turns.release()
+    assert turn[0] == 20
+    try:
+        channel.unary_unary(name + "Sleep")(b"", metadata=bearer, timeout=0.5)
+        raise AssertionError("no deadline")
+    except grpc.RpcError as late:
+        assert late.code() == grpc.StatusCode.DEADLINE_EXCEEDED, late
+    assert channel.unary_unary(name + "Gone")(b"", **options) == b"gone", "the service was not told"
+    stream = channel.unary_stream(name + "Forever")(b"", **options)
+    assert next(stream) == b"first"
+    visitor.logout(Authorization=f"Bearer {token}")
+    try:
+        next(stream)
+        raise AssertionError("not put out")
+    except grpc.RpcError as ended:
+        assert ended.code() in (grpc.StatusCode.CANCELLED, grpc.StatusCode.UNAVAILABLE), ended
+    try:
+        greet(b"x", **options)
+        raise AssertionError("let in without a session")
+    except grpc.RpcError as refused:
+        assert refused.code() == grpc.StatusCode.UNAUTHENTICATED
+
+
+def main():
+    _, scenario, arguments = sys.argv
+    arguments = json.loads(arguments)
+    {"chat": chat, "app": app, "grpc": grpc}[scenario](Visitor(arguments), arguments)
+    print(f"{scenario}: fine")
+
+
+main()
