@@ -45,16 +45,16 @@ impl Sessions {
         let Some(mut record) = Record::decode(&entry) else {
             return Ok(());
         };
-        if record.seen_at >= now.millis() {
-            // Somebody was quicker: written once more it would end sooner, or make a later write lose its race.
-            self.0.ends.expires(&live.end, entry.expires_at);
-            return Ok(());
-        }
         let settings = self.0.settings.load();
         let end = Timestamp::from_millis(record.created_at).plus(settings.max);
+        if record.seen_at >= now.millis() {
+            // Somebody was quicker: written once more it would end sooner, or make a later write lose its race.
+            self.0.ends.expires(&live.end, entry.expires_at.min(end));
+            return Ok(());
+        }
         // Tokens are given more time by a refresh, never by use.
         let expires_at = if record.tokens {
-            entry.expires_at
+            entry.expires_at.min(end)
         } else {
             now.plus(settings.idle).min(end)
         };
