@@ -16,6 +16,7 @@ use crate::config::policy_test;
 use crate::config::{Config, KeySource};
 use crate::crypto::jwt::SigningKey;
 use crate::proxy::running::Running;
+use crate::proxy::upstream::keeper::Keepers;
 use crate::store::Store;
 use crate::telemetry::metrics::Metrics;
 use crate::web::brand::Brand;
@@ -32,6 +33,8 @@ pub struct Reload {
     pub config: Config,
     /// The state in force.
     pub running: Arc<ArcSwap<Running>>,
+    /// Who sees to the upstreams in force.
+    pub keepers: Keepers,
     /// What pages look like.
     pub brand: Arc<ArcSwap<Brand>>,
     /// Signs assertions.
@@ -98,6 +101,7 @@ enum ReloadFault {
 impl Reload {
     /// Reloads whenever it is told to.
     pub async fn follow(mut self, mut triggers: Triggers) {
+        self.keepers.follow(&self.running.load().pools);
         loop {
             tokio::select! {
                 _ = triggers.hangup.recv() => {}
@@ -144,7 +148,7 @@ impl Reload {
                 failed.failures.join("; ")
             )));
         }
-        let next = running::build(&config, &self.signing).await?;
+        let next = running::build(&config, &self.signing, Some(&self.running.load_full())).await?;
         let post = NewPost::of(&config)?;
         roles::mirror(&self.store, &config.roles, self.clock.now()).await?;
         for warning in &config.warnings {
@@ -158,6 +162,7 @@ impl Reload {
         self.people.configure(&config);
         self.post.install(post);
         self.brand.store(Arc::new(config.brand.clone()));
+        self.keepers.follow(&next.pools);
         self.running.store(Arc::new(next));
         // Roles may have changed; whoever is cached with the old ones is looked at again.
         if let Err(fault) = self.people.sessions.revalidate().await {

@@ -8,14 +8,21 @@ use crate::gate::inject::Injector;
 use crate::gate::snapshot::Snapshot;
 use crate::policy::header::Reserved;
 use crate::proxy::running::Running;
+use crate::proxy::settings::Upstream;
 use crate::proxy::tls::{Identity, TlsFault};
-use crate::proxy::upstream::{Pool, refresh_all};
+use crate::proxy::upstream::Pool;
+use crate::proxy::upstream::pool::refresh_all;
 
-/// Builds the whole state; nothing is in force yet.
+/// Builds the whole state; nothing is in force yet. What is known of upstreams under `before` stays known, and
+/// one of which the file says the same as before stays as it is.
 ///
 /// # Errors
 /// When the certificate cannot be used.
-pub async fn build(config: &Config, key: &Arc<SigningKey>) -> Result<Running, TlsFault> {
+pub async fn build(
+    config: &Config,
+    key: &Arc<SigningKey>,
+    before: Option<&Running>,
+) -> Result<Running, TlsFault> {
     let certificate = config.tls.as_ref().map(Identity::load).transpose()?;
     let issuer = config.sites.main().origin.clone();
     let injector = Injector::new(config.headers.clone(), issuer, Arc::clone(key));
@@ -36,7 +43,10 @@ pub async fn build(config: &Config, key: &Arc<SigningKey>) -> Result<Running, Tl
     let pools = config
         .upstreams
         .iter()
-        .map(|(name, upstream)| (Arc::clone(name), Arc::new(Pool::new(upstream))))
+        .map(|(name, upstream)| {
+            let before = before.and_then(|before| before.pools.get(name));
+            (Arc::clone(name), pool(upstream, before))
+        })
         .collect();
     let running = Running {
         snapshot: Arc::new(snapshot),
@@ -47,4 +57,11 @@ pub async fn build(config: &Config, key: &Arc<SigningKey>) -> Result<Running, Tl
     };
     refresh_all(running.pools.values().map(AsRef::as_ref)).await;
     Ok(running)
+}
+
+fn pool(upstream: &Upstream, before: Option<&Arc<Pool>>) -> Arc<Pool> {
+    match before.filter(|before| before.settings == *upstream) {
+        Some(same) => Arc::clone(same),
+        None => Arc::new(Pool::new(upstream, before.map(AsRef::as_ref))),
+    }
 }

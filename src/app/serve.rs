@@ -29,6 +29,7 @@ use crate::proxy::listener::{House, Listener, bind};
 use crate::proxy::request::Requests;
 use crate::proxy::shell::Shell;
 use crate::proxy::tls::acceptor;
+use crate::proxy::upstream::keeper::Keepers;
 use crate::store::Store;
 use crate::store::users::{NewUser, UserError};
 use crate::telemetry::metrics::Metrics;
@@ -78,7 +79,6 @@ pub fn serve(mut config: Config, path: &Path, watch: bool) -> anyhow::Result<()>
         parts.store.clone(),
         parts.people.sessions.clone(),
     ));
-    background.spawn(tasks::look_up(Arc::clone(&parts.running)));
     let senders = parts.post.start(&background, &parts.clock, &parts.metrics);
     let drain = parts.drain.clone();
     let triggers = {
@@ -201,7 +201,7 @@ async fn assemble(config: &Config) -> anyhow::Result<Assembled> {
         metrics: metrics.clone(),
         brand: Arc::clone(&brand),
     });
-    let running = running::build(config, &signing).await?;
+    let running = running::build(config, &signing, None).await?;
     let running = Arc::new(ArcSwap::from_pointee(running));
     let drain = Drain::default();
     metrics.loaded(now);
@@ -346,6 +346,7 @@ impl Assembled {
     fn admin(&self) -> Admin {
         Admin {
             metrics: self.metrics.clone(),
+            running: Arc::clone(&self.running),
             store: self.store.clone(),
             sessions: self.people.sessions.clone(),
             hashing: self.people.hashing.clone(),
@@ -358,6 +359,7 @@ impl Assembled {
             path: path.to_owned(),
             config,
             running: self.running,
+            keepers: Keepers::default(),
             brand: self.brand,
             signing: self.signing,
             post: self.post,

@@ -1,22 +1,16 @@
-//! What goes on in the background: sweeping what has expired, noticing other processes' writes, looking
-//! names up again.
+//! What goes on in the background: sweeping what has expired, noticing other processes' writes. What is done
+//! for upstreams is in `proxy::upstream::keeper`.
 
-use std::sync::Arc;
 use std::time::Duration;
-
-use arc_swap::ArcSwap;
 
 use crate::base::time::Clock;
 use crate::identity::session::Sessions;
-use crate::proxy::running::Running;
-use crate::proxy::upstream::refresh_all;
 use crate::store::Store;
 
 const SWEEP_EVERY: Duration = Duration::from_mins(1);
 /// Tunnels end within a second of their session.
 const EXPIRE_EVERY: Duration = Duration::from_millis(250);
 const RETRY_AFTER: Duration = Duration::from_secs(1);
-const LOOK_UP_EVERY: Duration = Duration::from_secs(30);
 /// Rows swept at once: small enough that nobody waits for it.
 const BATCH: u32 = 500;
 
@@ -56,14 +50,5 @@ pub async fn end_expired(sessions: Sessions) {
             tracing::warn!(%fault, "could not look at the sessions whose time is over");
             tokio::time::sleep(RETRY_AFTER).await;
         }
-    }
-}
-
-/// Looks the upstreams' names up again.
-pub async fn look_up(running: Arc<ArcSwap<Running>>) {
-    loop {
-        tokio::time::sleep(LOOK_UP_EVERY).await;
-        let running = running.load_full();
-        refresh_all(running.pools.values().map(AsRef::as_ref)).await;
     }
 }

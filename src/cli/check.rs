@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::config::Config;
 use crate::config::report::{Fault, Report};
 use crate::crypto::password;
-use crate::proxy::settings::{Destination, Server};
+use crate::proxy::settings::{Destination, Place, Server};
 
 use super::text::{Ink, count};
 
@@ -173,8 +173,8 @@ fn unresolved(config: &Config) -> Vec<Fault> {
             .filter_map(|(name, server, found)| match found.join() {
                 Ok(true) => None,
                 Ok(false) | Err(_) => {
-                    let fault =
-                        Fault::of_file(format!("no address is known for the host {}", server.host));
+                    let host = server.host().unwrap_or_default();
+                    let fault = Fault::of_file(format!("no address is known for the host {host}"));
                     Some(
                         Fault {
                             path: format!("upstreams.{name}.to"),
@@ -189,10 +189,13 @@ fn unresolved(config: &Config) -> Vec<Fault> {
 }
 
 fn resolves(server: &Server) -> bool {
-    let host = server.host.trim_start_matches('[').trim_end_matches(']');
-    (host, server.port)
-        .to_socket_addrs()
-        .is_ok_and(|mut found| found.next().is_some())
+    match (&server.place, server.host()) {
+        (Place::Network { port, .. }, Some(host)) => (host, *port)
+            .to_socket_addrs()
+            .is_ok_and(|mut found| found.next().is_some()),
+        // A socket comes into being with its service.
+        _ => true,
+    }
 }
 
 #[cfg(test)]

@@ -49,6 +49,8 @@ struct Story {
     steps: Vec<Step>,
     answer: Answer,
     upstream: Option<String>,
+    /// What the upstream is sent, where that is not what was judged.
+    sent: Option<String>,
     headers: Vec<(String, String)>,
 }
 
@@ -146,6 +148,7 @@ fn tell(config: &Config, asker: &Asker<'_>, target: Result<&Target, &String>, wh
                 steps: Vec::new(),
                 answer: Answer::Refused(why.clone()),
                 upstream: None,
+                sent: None,
                 headers: Vec::new(),
             };
         }
@@ -164,6 +167,9 @@ fn tell(config: &Config, asker: &Asker<'_>, target: Result<&Target, &String>, wh
         _ => None,
     };
     let upstream = permit.map(|permit| permit.upstream().to_string());
+    let sent = upstream
+        .as_deref()
+        .and_then(|upstream| sent(config, upstream, target));
     let proof = permit.and_then(|permit| permit.proof());
     let told = |(method, identity)| {
         let headers = config.headers.headers.iter();
@@ -193,8 +199,17 @@ fn tell(config: &Config, asker: &Asker<'_>, target: Result<&Target, &String>, wh
         steps,
         answer,
         upstream,
+        sent,
         headers,
     }
+}
+
+/// The path and query that an upstream with `strip` or `add` is sent.
+fn sent(config: &Config, upstream: &str, target: &Target) -> Option<String> {
+    let upstream = config.upstreams.get(upstream)?;
+    let rewrite = Some(&upstream.rewrite).filter(|rewrite| !rewrite.is_none())?;
+    let path = rewrite.apply(target.path(), upstream.paths.fold_case)?;
+    Some(target.with_path(path).origin_form())
 }
 
 fn as_text(story: &Story, asked: &str, target: Option<&Target>, args: &Args, ink: Ink) -> String {
@@ -258,10 +273,16 @@ fn ending(story: &Story) -> String {
         Answer::OwnPage => "one of the gateway's own pages; rules are not asked".to_owned(),
         Answer::Judged(decision) => match (&decision.rule, &story.upstream) {
             (None, _) => "no rule speaks for it".to_owned(),
-            (Some(rule), Some(upstream)) if story.headers.is_empty() => {
-                format!("by {rule}, forwarded to {upstream} without identity headers")
+            (Some(rule), Some(upstream)) => {
+                let sent = story.sent.as_ref().map(|sent| format!(" as {sent}"));
+                let sent = sent.unwrap_or_default();
+                let with = if story.headers.is_empty() {
+                    "without identity headers"
+                } else {
+                    "with"
+                };
+                format!("by {rule}, forwarded to {upstream}{sent} {with}")
             }
-            (Some(rule), Some(upstream)) => format!("by {rule}, forwarded to {upstream} with"),
             (Some(rule), None) => format!("by {rule}"),
         },
     }
@@ -300,6 +321,7 @@ fn as_json(story: &Story, target: Option<&Target>) -> Value {
         },
         "rule": decision.and_then(|decision| decision.rule.as_ref()).map(|rule| &*rule.label),
         "upstream": story.upstream,
+        "sent": story.sent,
         "headers": headers,
         "steps": steps.collect::<Vec<_>>(),
     })

@@ -48,7 +48,8 @@ fn file(root: &At<'_>) -> Option<Config> {
     let (listen, tls) = listen::listen(&file);
     let sites = listen::sites(&file, &listen);
     let (prefix, roles) = (listen::prefix(&file), roles::roles(&file));
-    let (upstreams, names) = upstreams::upstreams(&file);
+    let headers = identities::headers(&file);
+    let (upstreams, names) = upstreams::upstreams(&file, &headers);
     let scope = Scope {
         upstreams: &upstreams,
         names: &names,
@@ -60,11 +61,7 @@ fn file(root: &At<'_>) -> Option<Config> {
     let tests = policy_test::read_all(&file, &scope, &rules);
     let identity = login::settings(&file);
     let (key, store) = (login::key(&file), listen::store(&file));
-    let (brand, headers, limits) = (
-        brand::brand(&file),
-        identities::headers(&file),
-        limits::limits(&file),
-    );
+    let (brand, limits) = (brand::brand(&file), limits::limits(&file));
     let words = login::words(sites.as_ref().map(|(sites, _)| sites), &brand);
     let (bootstrap, trusted_proxies) = (
         login::bootstrap(&file, identity.password, words),

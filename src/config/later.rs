@@ -9,7 +9,6 @@ pub fn keys(shape: &str) -> &'static [&'static str] {
     match shape {
         "file" => &["clients", "checks", "issuers", "cookie_domain"],
         "tls" => &["acme"],
-        "upstream" => &["health", "retry", "strip", "add"],
         "login" => &["ldap", "webhook", "order", "totp", "passkey", "providers"],
         "tokens" => &["claims"],
         "identity" => &["preset"],

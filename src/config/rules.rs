@@ -8,7 +8,6 @@ use crate::base::name::RoleName;
 use crate::base::net::Networks;
 use crate::base::site::Sites;
 use crate::policy::condition::Condition;
-use crate::policy::pattern::Pattern;
 use crate::policy::role::Roles;
 use crate::policy::rule::{Mode, Rule};
 use crate::policy::shadow::shadows;
@@ -108,14 +107,9 @@ fn rule(at: &At<'_>, scope: &Scope<'_>, defaults: &Defaults) -> Option<Rule> {
         let upstream = destination(&object, scope, defaults, closed);
         let (path, allow, upstream) = (path?, allow?, upstream?);
         refuse_no_method(&object, &auth, &allow);
-        refuse_upper_case(
-            &object,
-            &path,
-            scope
-                .upstreams
-                .get(&upstream)
-                .is_some_and(|to| to.paths.fold_case),
-        );
+        if let Some(upstream) = scope.upstreams.get(&upstream) {
+            super::upstreams::refuse_unfit(&object, &path, upstream);
+        }
         let label = name.unwrap_or_else(|| label(methods, host.as_ref(), &path, mode));
         Some(Rule {
             label: label.into(),
@@ -208,20 +202,6 @@ fn refuse_no_method(object: &Object<'_>, auth: &[Method], allow: &Condition) {
         object
             .at()
             .refuse_with::<()>("nobody can prove who they are, so nobody can pass", hint);
-    }
-}
-
-/// An upstream that ignores case is judged by the folded path.
-fn refuse_upper_case(object: &Object<'_>, path: &Pattern, folds: bool) {
-    let upper = path
-        .as_str()
-        .split('/')
-        .any(|part| !part.starts_with(':') && part.to_lowercase() != part);
-    if folds && upper {
-        object.at().refuse_with::<()>(
-            "can never match: its upstream has case: fold, so paths are judged in lower case",
-            format!("write {}", path.as_str().to_lowercase()),
-        );
     }
 }
 

@@ -12,6 +12,7 @@ pub mod index;
 pub mod path;
 pub mod pattern;
 pub mod readings;
+pub mod rewrite;
 pub mod role;
 pub mod rule;
 pub mod shadow;

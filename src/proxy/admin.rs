@@ -1,5 +1,8 @@
 //! The admin port: `/metrics`, `/healthz`, `/readyz`, and nothing else. Never on a public listener.
 
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use http::{Method, Response, header};
 use pingora::apps::http_app::ServeHttp;
@@ -12,11 +15,14 @@ use crate::store::outbox::{Kind, Waiting};
 use crate::telemetry::metrics::Metrics;
 
 use super::drain::Drain;
+use super::running::Running;
 
 /// What the admin port knows.
 pub struct Admin {
     /// What it shows.
     pub metrics: Metrics,
+    /// Whose servers are shown.
+    pub running: Arc<ArcSwap<Running>>,
     /// What must answer for the gateway to be ready.
     pub store: Store,
     /// Counted when metrics are asked for.
@@ -43,7 +49,20 @@ impl Admin {
             Ok(waiting) => self.count_waiting(&waiting),
             Err(error) => tracing::warn!(%error, "could not count the outbox"),
         }
-        match self.metrics.render() {
+        let running = self.running.load_full();
+        let servers: Vec<_> = running
+            .pools
+            .values()
+            .flat_map(|pool| {
+                pool.shown()
+                    .into_iter()
+                    .map(|one| (Arc::clone(&pool.name), one))
+            })
+            .collect();
+        let servers = servers
+            .iter()
+            .map(|(name, (address, healthy))| (&**name, &**address, *healthy));
+        match self.metrics.render(servers) {
             Ok(text) => answer(200, "text/plain; version=0.0.4; charset=utf-8", text),
             Err(fault) => {
                 tracing::error!(%fault, "could not render metrics");

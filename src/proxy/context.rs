@@ -20,7 +20,8 @@ use super::client::Client;
 use super::drain::Busy;
 use super::headers::Asks;
 use super::tunnel::{End, Tunnel};
-use super::upstream::Pool;
+use super::upstream::member::Member;
+use super::upstream::{Ask, Pool, Serving};
 
 /// The state of one request. A request that is cut short is logged when this is dropped.
 pub struct Context {
@@ -48,6 +49,18 @@ pub struct Context {
     pub injected: Option<Arc<Injected>>,
     /// Where it goes.
     pub pool: Option<Arc<Pool>>,
+    /// Which of the pool's servers works on it, where something depends on that.
+    pub serving: Option<Serving>,
+    /// The servers that failed it.
+    pub tried: Vec<Arc<Member>>,
+    /// When everything must be done, if that is limited.
+    pub deadline: Option<Instant>,
+    /// What is sent in place of the target, where the upstream has other paths.
+    pub sent: Option<Box<str>>,
+    /// How often it was sent again.
+    pub retried: u32,
+    /// Whether anything of the client's body was passed on.
+    pub body_begun: bool,
     /// How it was judged.
     pub outcome: Outcome,
     /// Bytes of body the client may send.
@@ -94,6 +107,12 @@ impl Context {
             session: None,
             injected: None,
             pool: None,
+            serving: None,
+            tried: Vec::new(),
+            deadline: None,
+            sent: None,
+            retried: 0,
+            body_begun: false,
             outcome: Outcome {
                 rule: None,
                 verdict: "-",
@@ -145,6 +164,19 @@ impl Context {
     /// Takes the permit that the judgement granted.
     pub fn grant(&mut self, permit: Permit) {
         self.permit = Some(permit);
+    }
+
+    /// What choosing a server needs to know. `left` is what remains of the time for everything.
+    #[must_use]
+    pub fn ask(&self, left: Option<Duration>) -> Ask<'_> {
+        let proof = self.permit.as_ref().and_then(Permit::proof);
+        Ask {
+            plain: self.plain,
+            user: proof.map(|(_, identity)| &identity.subject),
+            address: self.client.as_ref().map(|client| client.ip),
+            tried: &self.tried,
+            left,
+        }
     }
 
     /// Time since the request was read.

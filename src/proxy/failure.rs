@@ -21,6 +21,9 @@ impl Gateway {
             return told;
         }
         let status = status_of(error);
+        if status == Some(503) && session.response_written().is_none() {
+            return self.tell_maintenance(session, ctx).await;
+        }
         // Only what kind of failure it was: the rest may quote what a service sent, secrets included.
         tracing::warn!(
             id = ctx.id_text(),
@@ -53,6 +56,34 @@ impl Gateway {
         }
         FailToProxy {
             error_code: status.unwrap_or(0),
+            can_reuse_downstream: false,
+        }
+    }
+
+    /// No server is healthy. That was logged when the last one went; requests are counted, not logged once more.
+    async fn tell_maintenance(&self, session: &mut Session, ctx: &mut Context) -> FailToProxy {
+        ctx.outcome.reason = "unhealthy";
+        let settings = ctx.pool.as_ref().map(|pool| &pool.settings);
+        let navigation = is_navigation(&session.req_header().method, &session.req_header().headers);
+        let page = settings.and_then(|settings| settings.maintenance.clone());
+        let pause = settings.and_then(|settings| settings.health.as_ref());
+        let pause = pause.map_or(1, |check| check.interval.as_secs().max(1));
+        let answer = match page.filter(|_| navigation) {
+            Some(page) => Answer::page(503, page),
+            None => Answer::refusal(
+                503,
+                "UPSTREAM_UNAVAILABLE",
+                "The service is not available just now.",
+                navigation,
+            ),
+        };
+        let answer = answer.with(http::header::RETRY_AFTER, &pause.to_string());
+        session.set_keepalive(None);
+        if let Err(error) = answer.send(session, ctx).await {
+            tracing::debug!(%error, "the client was gone before it could be told");
+        }
+        FailToProxy {
+            error_code: 503,
             can_reuse_downstream: false,
         }
     }

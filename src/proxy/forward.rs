@@ -1,11 +1,14 @@
 //! What is sent on: the judged target, the way it came, the identity; and what is sent back.
 
+use std::time::Duration;
+
 use http::header::{self, HeaderValue, InvalidHeaderValue};
 use http::request::Parts as ReqParts;
 use http::uri::Authority;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::Session;
 use pingora::{Error, ErrorSource, ErrorType};
+use tokio::time::Instant;
 
 use crate::policy::cors;
 use crate::policy::target::Target;
@@ -13,6 +16,8 @@ use crate::policy::target::Target;
 use super::client::Client;
 use super::context::Context;
 use super::headers;
+use super::served;
+use super::settings::HostSent;
 use super::tunnel;
 
 /// Makes of a request what an upstream receives. Runs for each try, on a copy.
@@ -22,7 +27,12 @@ use super::tunnel;
 pub fn finish_request(request: &mut RequestHeader, ctx: &Context) -> pingora::Result<()> {
     let fault = |what: &'static str| Error::explain(ErrorType::InternalError, what);
     let (client, target) = ctx.admitted()?;
-    let as_judged = target.is_origin_form(request.raw_path());
+    // What is sent is what was judged, or what the upstream's strip and add make of it.
+    let is_sent = |raw: &[u8]| match &ctx.sent {
+        Some(sent) => raw == sent.as_bytes(),
+        None => target.is_origin_form(raw),
+    };
+    let as_judged = is_sent(request.raw_path());
     let ends_stream = request.send_end_stream();
     // As plain parts, because Pingora's own way to set a header parses each name again.
     let mut parts = headers::take(request);
@@ -37,8 +47,10 @@ pub fn finish_request(request: &mut RequestHeader, ctx: &Context) -> pingora::Re
     if let Some(ends_stream) = ends_stream {
         request.set_send_end_stream(ends_stream);
     }
-    if !as_judged || !target.is_origin_form(request.raw_path()) {
-        request.set_raw_path(target.origin_form().as_bytes())?;
+    if !as_judged || !is_sent(request.raw_path()) {
+        let judged = || target.origin_form();
+        let sent = ctx.sent.as_ref().map_or_else(judged, ToString::to_string);
+        request.set_raw_path(sent.as_bytes())?;
     }
     Ok(())
 }
@@ -67,10 +79,41 @@ fn tell(
         }
     };
     headers::tell_way(&mut parts.headers, host, client, ctx.id_header.as_ref());
+    if let Some(host) = own_host(ctx) {
+        parts.headers.insert(header::HOST, host.clone());
+    }
+    if let Some(pool) = &ctx.pool {
+        headers::tell_more(&mut parts.headers, &pool.settings)?;
+    }
     for (name, value) in own {
         parts.headers.insert(name.clone(), value.clone());
     }
     Ok(())
+}
+
+/// The host of the server itself, for an upstream that is told that one.
+fn own_host(ctx: &Context) -> Option<&HeaderValue> {
+    let pool = ctx.pool.as_ref()?;
+    let wanted = pool.settings.host == HostSent::Upstream;
+    let serving = ctx.serving.as_ref().filter(|_| wanted)?;
+    serving.member().host.as_ref()
+}
+
+/// What is left of the time for everything, if that is limited: no clock is read where it is not.
+///
+/// # Errors
+/// When nothing is left.
+pub fn time_left(ctx: &Context) -> pingora::Result<Option<Duration>> {
+    let Some(deadline) = ctx.deadline else {
+        return Ok(None);
+    };
+    match deadline.saturating_duration_since(Instant::now()) {
+        Duration::ZERO => {
+            let fault = Error::explain(ErrorType::ReadTimedout, "the time for everything is up");
+            Err(fault.into_up())
+        }
+        left => Ok(Some(left)),
+    }
 }
 
 /// Makes of a service's answer what the client receives.
@@ -88,7 +131,7 @@ pub fn finish_answer(
         return Err(fault.into_up());
     }
     let old = session.req_header().version == http::Version::HTTP_10;
-    headers::change_answer(response, |answer| {
+    served::change_answer(response, |answer| {
         if old {
             // HTTP/1.0 knows no chunks; the end of the connection ends the answer.
             answer.headers.remove(header::TRANSFER_ENCODING);
@@ -97,7 +140,10 @@ pub fn finish_answer(
         // writes anew; what follows then fits in where it stood.
         answer.version = http::Version::HTTP_11;
         answer.headers.remove(header::CONNECTION);
-        headers::strip_answer(&mut answer.headers);
+        served::strip_answer(&mut answer.headers);
+        if let Some(pool) = &ctx.pool {
+            served::dress_answer(&mut answer.headers, &pool.settings.headers.response);
+        }
         if let Some(id) = &ctx.id_header {
             answer.headers.insert(headers::REQUEST_ID, id.clone());
         }

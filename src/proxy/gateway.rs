@@ -16,9 +16,10 @@ use pingora::{Error, ErrorType};
 use crate::base::id::PublicId;
 
 use super::context::Context;
-use super::forward::{finish_answer, finish_request};
-use super::headers::strip_trailers;
+use super::forward::{finish_answer, finish_request, time_left};
+use super::served::strip_trailers;
 use super::shell::Shell;
+use super::tries::after_no_connection;
 use super::tunnel::serve::wait_for;
 
 /// How long a client may leave an answer unread.
@@ -63,29 +64,9 @@ impl ProxyHttp for Gateway {
         session: &mut Session,
         ctx: &mut Box<Context>,
     ) -> pingora::Result<Box<HttpPeer>> {
-        let permit = ctx
-            .permit()
-            .ok_or_else(|| Error::explain(ErrorType::InternalError, "no permit"))?;
-        let pool = ctx
-            .pool
-            .as_ref()
-            .filter(|pool| pool.name == *permit.upstream());
-        let pool = pool.ok_or_else(|| {
-            Error::explain(
-                ErrorType::InternalError,
-                "the permit is for another upstream",
-            )
-        })?;
-        let mut peer = pool.next(ctx.plain).await;
-        if let Some(peer) = &mut peer {
-            wait_for(session, peer, ctx);
-        }
-        ctx.tries += 1;
-        // A try sends the body from its beginning.
-        ctx.body_left = ctx.body_limit;
-        peer.ok_or_else(|| {
-            Error::explain(ErrorType::ConnectNoRoute, "no server is known").into_up()
-        })
+        let mut peer = self.next_peer(ctx).await?;
+        wait_for(session, &mut peer, ctx);
+        Ok(peer)
     }
 
     async fn upstream_request_filter(
@@ -107,6 +88,8 @@ impl ProxyHttp for Gateway {
         end: bool,
         ctx: &mut Box<Context>,
     ) -> pingora::Result<()> {
+        time_left(ctx)?;
+        ctx.body_begun |= body.is_some();
         let length = body.as_ref().map_or(0, Bytes::len) as u64;
         if let Some(tunnel) = &ctx.tunnel {
             self.hear(tunnel, ctx.session.as_ref(), end);
@@ -130,9 +113,14 @@ impl ProxyHttp for Gateway {
         response: &mut ResponseHeader,
         ctx: &mut Box<Context>,
     ) -> pingora::Result<()> {
+        if let (Some(pool), Some(serving)) = (&ctx.pool, &ctx.serving) {
+            pool.served(serving.member());
+        }
         finish_answer(session, response, ctx)?;
         if response.status == http::StatusCode::SWITCHING_PROTOCOLS {
             self.open_tunnel(session, ctx);
+            // The time for everything is that of an answer; a tunnel has none.
+            ctx.deadline = None;
         }
         Ok(())
     }
@@ -147,6 +135,16 @@ impl ProxyHttp for Gateway {
         Ok(None)
     }
 
+    fn response_body_filter(
+        &self,
+        _session: &mut Session,
+        _body: &mut Option<Bytes>,
+        _end: bool,
+        ctx: &mut Box<Context>,
+    ) -> pingora::Result<Option<Duration>> {
+        time_left(ctx).map(|_| None)
+    }
+
     /// Another server may be tried: nothing of the request has been sent yet.
     fn fail_to_connect(
         &self,
@@ -155,11 +153,21 @@ impl ProxyHttp for Gateway {
         ctx: &mut Box<Context>,
         mut error: Box<Error>,
     ) -> Box<Error> {
-        error.set_retry(
-            ctx.pool
-                .as_ref()
-                .is_some_and(|pool| ctx.tries < pool.known()),
-        );
+        let again = after_no_connection(ctx);
+        error.set_retry(again);
+        error
+    }
+
+    fn error_while_proxy(
+        &self,
+        _peer: &HttpPeer,
+        session: &mut Session,
+        mut error: Box<Error>,
+        ctx: &mut Box<Context>,
+        reused: bool,
+    ) -> Box<Error> {
+        let again = self.after_failure(session, ctx, &error, reused);
+        error.set_retry(again);
         error
     }
 

@@ -1,17 +1,16 @@
-//! Headers on the way through: what is deleted before anything is judged, what the upstream is told, and
-//! what it may not tell the client.
+//! Headers of requests: what is deleted before anything is judged, and what the upstream is told.
 
 use http::HeaderName;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts as ReqParts;
-use http::response::Parts as RespParts;
-use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::http::RequestHeader;
 
 use crate::base::secret::Secret;
-use crate::crypto::cookie::{self, CookieNames, Left};
-use crate::policy::header::Reserved;
+use crate::crypto::cookie::{self, Left};
+use crate::policy::header::{Reserved, fold};
 
 use super::client::Client;
+use super::settings::Upstream;
 use super::tunnel;
 
 /// The request id, towards both sides.
@@ -27,6 +26,7 @@ pub const WAY: usize = 4;
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 
 const TRAILERS: &str = "trailers";
@@ -137,18 +137,6 @@ pub fn understand_trailers(headers: &mut HeaderMap) {
     headers.insert(header::TE, HeaderValue::from_static(TRAILERS));
 }
 
-/// Deletes from the trailers of an answer what is ours to say and nobody else's.
-pub fn strip_trailers(trailers: &mut HeaderMap, reserved: &Reserved) {
-    let ours: Vec<_> = trailers
-        .keys()
-        .filter(|name| reserved.contains(name.as_str()) || **name == header::SET_COOKIE)
-        .cloned()
-        .collect();
-    for name in ours {
-        trailers.remove(name);
-    }
-}
-
 fn asks(headers: &HeaderMap) -> Asks {
     Asks {
         tunnel: tunnel::is_named(headers),
@@ -204,28 +192,6 @@ pub fn take(request: &mut RequestHeader) -> ReqParts {
     std::mem::replace(request, blank).into()
 }
 
-/// Changes a service's answer as plain parts, its own reason phrase kept. Pingora keeps the spelling of names in
-/// a second map, in answers, too, and grows, copies and searches both: names are told in their usual spelling.
-///
-/// # Errors
-/// When the reason phrase is none.
-pub fn change_answer(
-    response: &mut ResponseHeader,
-    change: impl FnOnce(&mut RespParts),
-) -> pingora::Result<()> {
-    let usual = response.status.canonical_reason();
-    let own = response.get_reason_phrase();
-    let own = own.filter(|own| usual != Some(own)).map(str::to_owned);
-    let blank = ResponseHeader::from(http::Response::new(()).into_parts().0);
-    let mut parts = std::mem::replace(response, blank).into();
-    change(&mut parts);
-    *response = ResponseHeader::from(parts);
-    match own {
-        Some(phrase) => response.set_reason_phrase(Some(&phrase)),
-        None => Ok(()),
-    }
-}
-
 fn leave_cookies(request: &mut RequestHeader, left: Left) {
     let line = match left {
         Left::All => return,
@@ -255,30 +221,33 @@ pub fn tell_way(
     }
 }
 
-/// Deletes cookies of our name from an upstream's answer: sessions are ours to set.
-pub fn strip_answer(headers: &mut HeaderMap) {
-    let ours = |value: &HeaderValue| {
-        // `=name=value` is a cookie without a name to some browsers, which then send `name=value`.
-        let start = value
-            .as_bytes()
-            .iter()
-            .position(|byte| !b"= 	".contains(byte));
-        let named = value
-            .as_bytes()
-            .get(start.unwrap_or(0)..)
-            .unwrap_or_default();
-        let name = named.split(|&byte| byte == b'=').next().unwrap_or_default();
-        std::str::from_utf8(name.trim_ascii()).is_ok_and(CookieNames::is_ours)
-    };
-    let all = headers.get_all(header::SET_COOKIE);
-    if !all.iter().any(ours) {
-        return;
+/// Tells a service what the file adds for it: the prefix that was cut off, and headers of the operator's choice,
+/// in place of whatever the client sent under that name, in any spelling.
+///
+/// # Errors
+/// When a prefix is no header value.
+pub fn tell_more(
+    headers: &mut HeaderMap,
+    upstream: &Upstream,
+) -> Result<(), header::InvalidHeaderValue> {
+    if let Some(prefix) = &upstream.rewrite.strip {
+        let prefix = HeaderValue::from_str(prefix.as_str())?;
+        headers.insert(FORWARDED_PREFIX, prefix);
     }
-    let kept: Vec<HeaderValue> = all.iter().filter(|value| !ours(value)).cloned().collect();
-    headers.remove(header::SET_COOKIE);
-    for value in kept {
-        headers.append(header::SET_COOKIE, value);
+    for (name, value) in &upstream.headers.request {
+        let theirs: Vec<_> = headers
+            .keys()
+            .filter(|theirs| fold(theirs.as_str()) == fold(name.as_str()))
+            .cloned()
+            .collect();
+        for name in theirs {
+            headers.remove(name);
+        }
+        if let Some(value) = value {
+            headers.insert(name.clone(), value.clone());
+        }
     }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -332,19 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn h_08_trailers_carry_nothing_of_ours() {
-        let mut trailers = HeaderMap::new();
-        for name in [
-            "grpc-status",
-            "x-auth-user",
-            "x_auth_user",
-            "set-cookie",
-            "x-forwarded-for",
-        ] {
-            trailers.insert(name, HeaderValue::from_static("0"));
-        }
-        strip_trailers(&mut trailers, &Reserved::new([]));
-        assert_eq!(trailers.keys().collect::<Vec<_>>(), ["grpc-status"]);
+    fn trailers_are_understood_by_who_says_so() {
         let says = |lines: &[(&'static str, &str)]| {
             strip(&mut request(lines), &Reserved::new([]), Left::All)
                 .asks
@@ -380,25 +337,5 @@ mod tests {
         for lines in looked_at {
             assert!(!is_plain(lines), "{lines:?}");
         }
-    }
-
-    #[test]
-    fn an_upstream_does_not_set_our_cookie() {
-        let mut answer = HeaderMap::new();
-        for cookie in [
-            "a=1",
-            "__Host-portcullis=x; Path=/",
-            " portcullis =y",
-            "=portcullis=x",
-            " == __Host-portcullis=x",
-            "portcullis2=z",
-        ] {
-            answer.append("set-cookie", HeaderValue::from_static(cookie));
-        }
-        strip_answer(&mut answer);
-        assert_eq!(
-            answer.get_all("set-cookie").iter().collect::<Vec<_>>(),
-            ["a=1", "portcullis2=z"]
-        );
     }
 }

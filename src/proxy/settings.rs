@@ -6,7 +6,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use super::upstream::settings::{
+    ClientCertificate, Eject, Headers, HealthCheck, Maintenance, Retry, Trust,
+};
 pub use crate::policy::readings::Readings;
+pub use crate::policy::rewrite::Rewrite;
 
 /// Where the gateway listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,8 +68,30 @@ pub struct Upstream {
     pub name: Arc<str>,
     /// Where it lives.
     pub to: Destination,
-    /// How long it may take to connect, and to send the next bytes of an answer.
-    pub timeout: Duration,
+    /// Which of its servers a request goes to.
+    pub balance: Balance,
+    /// How long it may take.
+    pub timeouts: Timeouts,
+    /// How long an idle connection to it is kept; none: as long as the service keeps it.
+    pub keep_alive: Option<Duration>,
+    /// How often the names of its servers are looked up again.
+    pub resolve: Duration,
+    /// How its servers are checked, if they are.
+    pub health: Option<HealthCheck>,
+    /// When a server is left alone for what became of requests to it, if ever.
+    pub eject: Option<Eject>,
+    /// How often a request that failed is sent again, if ever.
+    pub retry: Option<Retry>,
+    /// How its servers prove who they are.
+    pub trust: Trust,
+    /// The host that it is told.
+    pub host: HostSent,
+    /// What paths it is sent.
+    pub rewrite: Rewrite,
+    /// Headers on the way to it and back.
+    pub headers: Headers,
+    /// What is shown while none of its servers is healthy.
+    pub maintenance: Option<Maintenance>,
     /// Paths with two readings that it understands.
     pub paths: Readings,
 }
@@ -73,7 +99,7 @@ pub struct Upstream {
 /// Where an upstream lives.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Destination {
-    /// Servers, taken in turn. Never empty.
+    /// Servers, of which each request goes to one. Never empty.
     Servers(Vec<Server>),
     /// The built-in page that shows what a service would receive.
     Echo,
@@ -82,12 +108,24 @@ pub enum Destination {
 /// One server of an upstream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
-    /// Host name or address as it was written.
-    pub host: String,
-    /// Port.
-    pub port: u16,
+    /// Where to connect to.
+    pub place: Place,
     /// How to speak to it.
     pub scheme: Scheme,
+}
+
+/// Where a server listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A port of a host.
+    Network {
+        /// Host name or address as it was written; IPv6 in brackets.
+        host: String,
+        /// Port.
+        port: u16,
+    },
+    /// A unix socket, by its absolute path.
+    Socket(PathBuf),
 }
 
 /// How to speak to a server.
@@ -99,6 +137,78 @@ pub enum Scheme {
     Https,
     /// HTTP/2 in the clear.
     H2c,
+}
+
+/// Which server a request goes to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Balance {
+    /// Each in turn.
+    #[default]
+    RoundRobin,
+    /// The one with the fewest requests under way.
+    LeastConnections,
+    /// Always the same one for a user; for somebody unknown, for a client address.
+    ByUser,
+    /// Always the same one for a client address.
+    ByAddress,
+}
+
+/// How long an upstream may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// To take a connection, its TLS handshake included.
+    pub connect: Duration,
+    /// To send the next bytes of an answer.
+    pub read: Duration,
+    /// To take the next bytes of a request.
+    pub write: Duration,
+    /// For everything, from the permit to the last byte of the answer.
+    pub total: Option<Duration>,
+}
+
+/// The host that an upstream is told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HostSent {
+    /// The one the client asked for.
+    #[default]
+    Keep,
+    /// The server's own, as `to:` has it.
+    Upstream,
+}
+
+impl Server {
+    /// Host and port as a `Host` header has them. A unix socket has no host of its own.
+    #[must_use]
+    pub fn authority(&self) -> String {
+        match (&self.place, self.scheme) {
+            (Place::Socket(_), _) => "localhost".to_owned(),
+            (Place::Network { host, port: 443 }, Scheme::Https)
+            | (Place::Network { host, port: 80 }, Scheme::Http | Scheme::H2c) => host.clone(),
+            (Place::Network { host, port }, _) => format!("{host}:{port}"),
+        }
+    }
+
+    /// The host without the brackets of an IPv6 address; none for a unix socket.
+    #[must_use]
+    pub fn host(&self) -> Option<&str> {
+        match &self.place {
+            Place::Network { host, .. } => Some(host.trim_matches(['[', ']'])),
+            Place::Socket(_) => None,
+        }
+    }
+}
+
+impl Timeouts {
+    /// The same for each step, and none for the whole.
+    #[must_use]
+    pub const fn each(step: Duration) -> Self {
+        Self {
+            connect: step,
+            read: step,
+            write: step,
+            total: None,
+        }
+    }
 }
 
 /// All upstreams by name.

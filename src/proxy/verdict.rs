@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType};
+use tokio::time::Instant;
 
 use crate::base::id::PublicId;
 use crate::base::identity::Method;
@@ -19,6 +20,7 @@ use super::gateway::Gateway;
 use super::headers;
 use super::request::cut_when;
 use super::running::Running;
+use super::upstream::Pool;
 
 impl Gateway {
     pub(super) async fn two_readings(
@@ -178,7 +180,18 @@ impl Gateway {
         let pool = pool.ok_or_else(|| {
             Error::explain(ErrorType::InternalError, "the rule's upstream is not there")
         })?;
+        if !pool.settings.rewrite.is_none() {
+            ctx.sent = rewritten(ctx, &pool);
+            if ctx.sent.is_none() {
+                return Box::pin(self.no_such_path(session, ctx)).await;
+            }
+        }
         let echo = pool.is_echo();
+        ctx.deadline = pool
+            .settings
+            .timeouts
+            .total
+            .map(|total| Instant::now() + total);
         ctx.pool = Some(pool);
         ctx.grant(permit);
         if echo {
@@ -194,15 +207,24 @@ impl Gateway {
         finish_request(&mut request, ctx)?;
         // Between the client and us only; a service never sees it.
         request.remove_header(&http::header::CONNECTION);
-        let target = ctx
-            .target
-            .as_ref()
-            .map(|target| target.origin_form())
-            .unwrap_or_default();
+        let judged = || ctx.target.as_ref().map(|target| target.origin_form());
+        let target = ctx.sent.as_deref().map(ToOwned::to_owned).or_else(judged);
+        let target = target.unwrap_or_default();
         let answer = match bridge::show(&request, &target, &self.0.echo).await {
             Ok(answer) => answer,
             Err(fault) => Answer::refusal(fault.status(), "ECHO", &fault.to_string(), false),
         };
+        self.answer(session, ctx, answer).await
+    }
+
+    /// The path does not lie below what is to be cut off. `check` refuses rules that lead here.
+    async fn no_such_path(
+        &self,
+        session: &mut Session,
+        ctx: &mut Context,
+    ) -> pingora::Result<bool> {
+        ctx.outcome.reason = "strip";
+        let answer = Answer::refusal(404, "NOT_FOUND", "There is nothing here.", false);
         self.answer(session, ctx, answer).await
     }
 
@@ -272,4 +294,14 @@ impl Gateway {
     fn decision_id(&self) -> String {
         PublicId::generate(&self.0.random).to_string()
     }
+}
+
+/// What an upstream with other paths is sent in place of the judged target.
+fn rewritten(ctx: &Context, pool: &Pool) -> Option<Box<str>> {
+    let target = ctx.target.as_ref()?;
+    let settings = &pool.settings;
+    let path = settings
+        .rewrite
+        .apply(target.path(), settings.paths.fold_case)?;
+    Some(target.with_path(path).origin_form().into())
 }

@@ -58,6 +58,8 @@ pub struct Meters {
     pub outbox_messages: IntGaugeVec,
     /// Attempts to send a message, by kind and result.
     pub outbox_sent: IntCounterVec,
+    /// Requests that failed at an upstream and could have been sent again, by what became of that.
+    pub upstream_retries: IntCounterVec,
 }
 
 /// Metrics could not be registered: two of one name, which is a mistake in this file.
@@ -161,19 +163,39 @@ impl Metrics {
                 "Attempts to send a mail or webhook, by how they ended.",
                 &["kind", "result"],
             )?,
+            upstream_retries: counters(
+                "upstream_retries_total",
+                "Requests that failed and could be sent again: sent, or over_budget.",
+                &["upstream", "result"],
+            )?,
             registry,
         };
         meters.register()?;
         Ok(Self(Arc::new(meters)))
     }
 
-    /// Everything in the text exposition format.
+    /// Everything in the text exposition format, with the servers of upstreams as they are just now: upstream,
+    /// address, and whether requests go there. Of a server that is gone nothing is left to show.
     ///
     /// # Errors
     /// When a metric cannot be encoded.
-    pub fn render(&self) -> Result<Vec<u8>, MetricsFault> {
+    pub fn render<'a>(
+        &self,
+        servers: impl IntoIterator<Item = (&'a str, &'a str, bool)>,
+    ) -> Result<Vec<u8>, MetricsFault> {
+        let healthy = Opts::new(
+            "portcullis_upstream_healthy",
+            "Whether requests go to a server, by upstream and address.",
+        );
+        let healthy = IntGaugeVec::new(healthy, &["upstream", "address"])?;
+        for (upstream, address, well) in servers {
+            let labels = [upstream, address];
+            healthy.with_label_values(&labels).set(i64::from(well));
+        }
+        let mut families = self.registry.gather();
+        families.extend(prometheus::core::Collector::collect(&healthy));
         let mut text = Vec::new();
-        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
+        TextEncoder::new().encode(&families, &mut text)?;
         Ok(text)
     }
 
@@ -203,7 +225,7 @@ impl Meters {
         let build = counters("build_info", "The version that runs.", &["version"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).inc();
         let process = prometheus::process_collector::ProcessCollector::for_self();
-        let all: [Box<dyn prometheus::core::Collector>; 22] = [
+        let all: [Box<dyn prometheus::core::Collector>; 23] = [
             Box::new(self.requests.clone()),
             Box::new(self.request_duration.clone()),
             Box::new(self.gate_duration.clone()),
@@ -224,6 +246,7 @@ impl Meters {
             Box::new(self.tunnels_ended.clone()),
             Box::new(self.outbox_messages.clone()),
             Box::new(self.outbox_sent.clone()),
+            Box::new(self.upstream_retries.clone()),
             Box::new(build),
             Box::new(process),
         ];
@@ -262,7 +285,8 @@ mod tests {
             .requests
             .with_label_values(&["GET /", "allow", "200"])
             .inc();
-        let text = String::from_utf8(metrics.render().unwrap()).unwrap();
+        let text =
+            String::from_utf8(metrics.render([("web", "10.0.0.1:80", false)]).unwrap()).unwrap();
         assert!(
             text.contains(
                 r#"portcullis_requests_total{rule="GET /",status="200",verdict="allow"} 1"#

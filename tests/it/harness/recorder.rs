@@ -174,7 +174,11 @@ pub struct Recorder {
 impl Recorder {
     /// Starts one that answers 200 with `seen METHOD TARGET` (see [`Recorder::answer`]).
     pub fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::on(TcpListener::bind("127.0.0.1:0").unwrap())
+    }
+
+    /// The same, on a socket of the caller's.
+    pub fn on(listener: TcpListener) -> Self {
         let address = listener.local_addr().unwrap();
         let state = Arc::new(State::default());
         let shared = Arc::clone(&state);

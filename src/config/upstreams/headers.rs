@@ -1,0 +1,113 @@
+//! `headers:` of an upstream: what is set or removed on the way to it and back, and what nobody may set so.
+
+use std::collections::HashMap;
+
+use http::{HeaderName, HeaderValue};
+
+use crate::config::raw::{At, Entry, Object};
+use crate::config::reading::printable;
+use crate::config::secrets;
+use crate::config::tree::Value;
+use crate::gate::settings::IdentityHeaders;
+use crate::policy::header::{Reserved, fold};
+use crate::proxy::settings::Headers;
+
+/// What holds for one connection or frames a message (RFC 9110 section 7.6.1, RFC 9112 section 6), beside the
+/// family `proxy-`.
+const FOR_ONE_HOP: [&str; 9] = [
+    "connection",
+    "content-length",
+    "expect",
+    "http2-settings",
+    "keep-alive",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// The other direction's names, and those that the gateway answers for.
+const NOT_IN_REQUESTS: [&str; 2] = ["host", "cookie"];
+const NOT_IN_ANSWERS: [&str; 2] = ["set-cookie", "content-encoding"];
+
+/// Headers on the way to an upstream and back.
+pub fn headers(upstream: &Object<'_>, identity: &IdentityHeaders) -> Headers {
+    let Some(object) = upstream.section("headers", "headers") else {
+        return Headers::default();
+    };
+    let own = identity.headers.iter().map(|(name, _)| name);
+    let own = own.chain(&identity.assertion).map(HeaderName::as_str);
+    let reserved = Reserved::new(own);
+    let all = |key, refused: &[&str]| {
+        let entries = object.get(key).and_then(|at| at.entries());
+        let mut taken = HashMap::new();
+        let one = |entry: &Entry<'_>| header(entry, &reserved, refused, &mut taken);
+        entries.unwrap_or_default().iter().filter_map(one).collect()
+    };
+    Headers {
+        request: all("request", &NOT_IN_REQUESTS),
+        response: all("response", &NOT_IN_ANSWERS),
+    }
+}
+
+fn header(
+    entry: &Entry<'_>,
+    reserved: &Reserved,
+    refused: &[&str],
+    taken: &mut HashMap<String, String>,
+) -> Option<(HeaderName, Option<HeaderValue>)> {
+    let at = &entry.at;
+    let Ok(name) = entry.name.parse::<HeaderName>() else {
+        return at.refuse_around(
+            format!("not a header name: '{}'", printable(entry.name)),
+            None,
+        );
+    };
+    let folded = fold(entry.name);
+    if FOR_ONE_HOP.contains(&&*folded) || folded.starts_with("proxy-") {
+        return at.refuse_around(format!("{name} holds for one connection only"), None);
+    }
+    if reserved.contains(name.as_str()) {
+        let hint = "choose a name of letters, digits and '-' that the gateway does not speak for";
+        return at.refuse_around(format!("{name} is the gateway's to set"), Some(hint));
+    }
+    if refused.contains(&&*folded) {
+        return at.refuse_around(format!("{name} cannot be set here"), None);
+    }
+    if let Some(other) = taken.insert(folded.into_owned(), entry.name.to_owned()) {
+        return at.refuse_around(
+            format!("{name} and {other} are one header to a service"),
+            None,
+        );
+    }
+    Some((name, value(at)?))
+}
+
+/// Text, a reference to a secret, or `false` for no such header.
+#[expect(
+    clippy::option_option,
+    reason = "nothing was meant, or nothing was read"
+)]
+fn value(at: &At<'_>) -> Option<Option<HeaderValue>> {
+    if *at.value() == Value::Bool(false) {
+        return Some(None);
+    }
+    let text = at.text()?;
+    let secret = text.starts_with("env:") || text.starts_with("file:");
+    let value = if secret {
+        HeaderValue::from_str(secrets::text(at)?.expose())
+    } else {
+        HeaderValue::from_str(text)
+    };
+    match value {
+        Ok(mut value) if !value.is_empty() => {
+            value.set_sensitive(secret);
+            Some(Some(value))
+        }
+        _ if secret => at.refuse_around("not the value of a header", None),
+        _ => at.refuse_with(
+            "not the value of a header",
+            "write false for no such header",
+        ),
+    }
+}

@@ -1,0 +1,89 @@
+//! `to:`: the servers of an upstream.
+
+use std::os::unix::net::SocketAddr;
+use std::path::PathBuf;
+
+use crate::base::net::Host;
+use crate::config::raw::At;
+use crate::proxy::settings::{Destination, Place, Scheme, Server};
+
+/// The page that shows what a service receives.
+const ECHO: &str = "builtin:echo";
+
+const NOTATION: &str = "write it like http://web:8080, https://web.internal, h2c://api:9000, \
+                        unix:/run/app.sock or builtin:echo";
+
+/// The servers of an upstream, or the built-in page.
+pub fn destination(at: &At<'_>) -> Option<Destination> {
+    let items = at.list_or_one()?;
+    if let [only] = items.as_slice()
+        && only.text()? == ECHO
+    {
+        return Some(Destination::Echo);
+    }
+    if items.is_empty() {
+        return at.refuse_with("an upstream needs a server", NOTATION);
+    }
+    let servers: Vec<_> = items.iter().map(server).collect();
+    servers
+        .into_iter()
+        .collect::<Option<_>>()
+        .map(Destination::Servers)
+}
+
+fn server(at: &At<'_>) -> Option<Server> {
+    let text = at.text()?;
+    if text == ECHO {
+        return at.refuse("builtin:echo stands alone, not in a list");
+    }
+    if let Some((scheme, path)) = socket_path(text) {
+        return socket(at, scheme, path);
+    }
+    let (scheme, rest) = match text.split_once("://") {
+        Some(("http", rest)) => (Scheme::Http, rest),
+        Some(("https", rest)) => (Scheme::Https, rest),
+        Some(("h2c", rest)) => (Scheme::H2c, rest),
+        _ => return at.refuse_with("not an upstream", NOTATION),
+    };
+    let authority = rest.strip_suffix('/').unwrap_or(rest);
+    if authority.contains(['/', '?', '#']) {
+        return at.refuse_with(
+            "has a path",
+            "name the server alone; paths are forwarded as they are",
+        );
+    }
+    if authority.contains('@') {
+        return at.refuse_with(
+            "has a username or password",
+            "services are told who asks by the identity headers",
+        );
+    }
+    let Ok((_, port)) = Host::parse_authority(authority) else {
+        return at.refuse_with("not a host", NOTATION);
+    };
+    let host = port
+        .and_then(|_| authority.rsplit_once(':'))
+        .map_or(authority, |(host, _)| host);
+    let port = port.unwrap_or(if scheme == Scheme::Https { 443 } else { 80 });
+    let place = Place::Network {
+        host: host.to_owned(),
+        port,
+    };
+    Some(Server { place, scheme })
+}
+
+fn socket_path(text: &str) -> Option<(Scheme, &str)> {
+    let plain = text.strip_prefix("unix:").map(|path| (Scheme::Http, path));
+    plain.or_else(|| Some((Scheme::H2c, text.strip_prefix("h2c+unix:")?)))
+}
+
+fn socket(at: &At<'_>, scheme: Scheme, path: &str) -> Option<Server> {
+    if !path.starts_with('/') || path.starts_with("//") {
+        return at.refuse_with("not the absolute path of a socket", "unix:/run/app.sock");
+    }
+    if let Err(error) = SocketAddr::from_pathname(path) {
+        return at.refuse_with("not the path of a socket", error.to_string());
+    }
+    let place = Place::Socket(PathBuf::from(path));
+    Some(Server { place, scheme })
+}

@@ -1,0 +1,105 @@
+//! `tls:` of an upstream: whom it is believed by, and who we are.
+
+use std::sync::Arc;
+
+use crate::base::net::Host;
+use crate::base::secret::Secret;
+use crate::config::raw::{At, Object};
+use crate::config::secrets;
+use crate::proxy::settings::{ClientCertificate, Destination, Scheme, Trust};
+use crate::proxy::upstream::trust::{is_authority, readable};
+
+/// How the servers of an upstream prove who they are.
+pub fn trust(upstream: &Object<'_>, to: Option<&Destination>) -> Trust {
+    let Some(object) = upstream.section("tls", "upstream_tls") else {
+        return Trust::default();
+    };
+    let speaks_tls = |to: &Destination| match to {
+        Destination::Servers(servers) => {
+            servers.iter().any(|server| server.scheme == Scheme::Https)
+        }
+        Destination::Echo => false,
+    };
+    if to.is_some_and(|to| !speaks_tls(to)) {
+        object
+            .at()
+            .refuse_with::<()>("no server of this upstream speaks TLS", "to: https://…");
+    }
+    let accept_any = object.get("insecure_accept_any_certificate");
+    let accept_any = accept_any.is_some_and(|at| accepts_any(&at));
+    Trust {
+        authorities: object.get("ca").and_then(|at| authorities(&at)),
+        server_name: object.get("server_name").and_then(|at| server_name(&at)),
+        client: client(&object),
+        accept_any,
+    }
+}
+
+fn accepts_any(at: &At<'_>) -> bool {
+    let insecure = at.boolean() == Some(true);
+    if insecure {
+        at.warn(
+            "the servers of this upstream are not verified: whoever answers is sent identities",
+            "name the authority that signed their certificates: tls: { ca: ca.pem }",
+        );
+    }
+    insecure
+}
+
+fn server_name(at: &At<'_>) -> Option<String> {
+    let text = at.text()?;
+    match text.parse::<Host>() {
+        Ok(_) => Some(text.trim_matches(['[', ']']).to_owned()),
+        Err(error) => at.refuse(error.to_string()),
+    }
+}
+
+fn authorities(at: &At<'_>) -> Option<Vec<Vec<u8>>> {
+    let (_, pem) = secrets::file(at)?;
+    let found = certificates(at, &pem)?;
+    if found.iter().all(|der| is_authority(der)) {
+        Some(found)
+    } else {
+        at.refuse("holds a certificate that cannot be an authority")
+    }
+}
+
+fn certificates(at: &At<'_>, pem: &Secret<Vec<u8>>) -> Option<Vec<Vec<u8>>> {
+    let found: Result<Vec<_>, _> = rustls_pemfile::certs(&mut pem.expose().as_slice())
+        .map(|der| der.map(|der| der.to_vec()))
+        .collect();
+    match found {
+        Ok(found) if found.is_empty() => at.refuse("holds no PEM certificate"),
+        Ok(found) if found.iter().all(|der| readable(der)) => Some(found),
+        _ => at.refuse("holds a certificate that cannot be read"),
+    }
+}
+
+/// Both of certificate and key, or none.
+fn client(object: &Object<'_>) -> Option<ClientCertificate> {
+    let (certificate, key) = match (object.get("certificate"), object.get("key")) {
+        (None, None) => return None,
+        (Some(certificate), Some(key)) => (certificate, key),
+        _ => {
+            return object
+                .at()
+                .refuse("a client certificate and its key go together");
+        }
+    };
+    let chain = secrets::file(&certificate).and_then(|(_, pem)| certificates(&certificate, &pem));
+    let (path, key_pem) = secrets::file(&key)?;
+    let Ok(Some(private)) = rustls_pemfile::private_key(&mut key_pem.expose().as_slice()) else {
+        return key.refuse("holds no PEM private key");
+    };
+    secrets::warn_if_public(&key, &path);
+    let chain = chain?;
+    let der = Secret::new(private.secret_der().to_vec());
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let shown = chain.iter().map(|der| der.clone().into()).collect();
+    match rustls::sign::CertifiedKey::from_der(shown, private, &provider) {
+        Ok(_) => Some(ClientCertificate { chain, key: der }),
+        Err(error) => object
+            .at()
+            .refuse_with("certificate and key do not go together", error.to_string()),
+    }
+}

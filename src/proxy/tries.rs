@@ -1,0 +1,114 @@
+//! The tries of one request: which server each goes to, and whether there is another one after a failure.
+//!
+//! Fails closed: without a permit for this very upstream there is no first try. Nothing is sent twice that a service
+//! may have acted upon: what is not idempotent, or of which some body was passed on, is sent once.
+
+use pingora::proxy::Session;
+use pingora::upstreams::peer::HttpPeer;
+use pingora::{Error, ErrorSource, ErrorType, RetryType};
+
+use super::context::Context;
+use super::forward::time_left;
+use super::gateway::Gateway;
+use super::upstream::Nobody;
+
+impl Gateway {
+    /// The server for the next try.
+    pub(super) async fn next_peer(&self, ctx: &mut Context) -> pingora::Result<Box<HttpPeer>> {
+        let fault = |what: &'static str| Error::explain(ErrorType::InternalError, what);
+        let permit = ctx.permit().ok_or_else(|| fault("no permit"))?;
+        let pool = ctx
+            .pool
+            .as_ref()
+            .filter(|pool| pool.name == *permit.upstream());
+        let pool = pool.ok_or_else(|| fault("the permit is for another upstream"))?;
+        if let (0, Some(retry)) = (ctx.tries, &pool.settings.retry) {
+            pool.budget.earn(retry);
+        }
+        let left = time_left(ctx)?;
+        let next = pool.next(ctx.ask(left)).await;
+        ctx.tries += 1;
+        // A try sends the body from its beginning.
+        ctx.body_left = ctx.body_limit;
+        let (peer, serving) = next.map_err(|nobody| match nobody {
+            Nobody::Known => {
+                Error::explain(ErrorType::ConnectNoRoute, "no server is known").into_up()
+            }
+            Nobody::Healthy => Error::new(ErrorType::HTTPStatus(503)).into_up(),
+        })?;
+        ctx.serving = serving;
+        Ok(peer)
+    }
+
+    /// Whether there is another try after one whose connection was there.
+    pub(super) fn after_failure(
+        &self,
+        session: &Session,
+        ctx: &mut Context,
+        error: &Error,
+        reused: bool,
+    ) -> bool {
+        let answered = session.response_written().is_some();
+        let harmless = session.req_header().method.is_idempotent() && !ctx.body_begun && !answered;
+        // A kept connection that the service has closed meanwhile says nothing about the service; nor does a
+        // stream that it has refused unseen.
+        let unseen = match error.retry {
+            RetryType::Decided(unseen) => unseen,
+            RetryType::ReusedOnly => reused,
+        };
+        if unseen {
+            return harmless;
+        }
+        if *error.esource() != ErrorSource::Upstream || answered {
+            return false;
+        }
+        blame(ctx);
+        harmless && self.may_try_again(ctx)
+    }
+
+    fn may_try_again(&self, ctx: &mut Context) -> bool {
+        let Some((pool, retry)) = ctx
+            .pool
+            .as_ref()
+            .and_then(|pool| Some((pool, pool.settings.retry.as_ref()?)))
+        else {
+            return false;
+        };
+        if ctx.retried >= retry.times || time_left(ctx).is_err() {
+            return false;
+        }
+        let granted = pool.budget.spend();
+        let result = if granted { "sent" } else { "over_budget" };
+        self.0
+            .metrics
+            .upstream_retries
+            .with_label_values(&[&*pool.name, result])
+            .inc();
+        ctx.retried += u32::from(granted);
+        granted
+    }
+}
+
+/// Whether there is another try after one that came to no connection. Nothing of the request has been sent, so that
+/// any request may go to another server; every one of them is tried once.
+pub fn after_no_connection(ctx: &mut Context) -> bool {
+    blame(ctx);
+    ctx.pool
+        .as_ref()
+        .is_some_and(|pool| ctx.tries < pool.known().saturating_add(tries_again(ctx)))
+}
+
+/// How many of the tries were not the first of a server.
+fn tries_again(ctx: &Context) -> usize {
+    usize::try_from(ctx.retried).unwrap_or(usize::MAX)
+}
+
+/// Notes that the server of this try failed, and leaves it.
+fn blame(ctx: &mut Context) {
+    if let Some(serving) = ctx.serving.take() {
+        if let Some(pool) = &ctx.pool {
+            pool.failed(serving.member());
+        }
+        ctx.tried.push(serving.member().clone());
+    }
+}

@@ -1,0 +1,58 @@
+//! What is done for upstreams in the background: their names are looked up again, and their servers asked whether
+//! they are well.
+//!
+//! Every pool has a keeper of its own, which ends when a reload replaces the pool.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio_util::task::AbortOnDropHandle;
+
+use super::pool::Pool;
+
+/// The keepers of all pools in force.
+#[derive(Debug, Default)]
+pub struct Keepers(BTreeMap<Arc<str>, Keeper>);
+
+#[derive(Debug)]
+struct Keeper {
+    pool: Arc<Pool>,
+    _task: AbortOnDropHandle<()>,
+}
+
+impl Keepers {
+    /// Keeps these pools from now on and no others. Within a runtime, whose tasks they become.
+    pub fn follow(&mut self, pools: &BTreeMap<Arc<str>, Arc<Pool>>) {
+        self.0.retain(|name, keeper| {
+            pools
+                .get(name)
+                .is_some_and(|pool| Arc::ptr_eq(pool, &keeper.pool))
+        });
+        for (name, pool) in pools {
+            self.0.entry(Arc::clone(name)).or_insert_with(|| Keeper {
+                pool: Arc::clone(pool),
+                _task: AbortOnDropHandle::new(tokio::spawn(keep(Arc::clone(pool)))),
+            });
+        }
+    }
+}
+
+async fn keep(pool: Arc<Pool>) {
+    tokio::join!(look_up(&pool), check(&pool));
+}
+
+/// Asks at once and then again and again.
+async fn check(pool: &Pool) {
+    while let Some(check) = &pool.settings.health {
+        pool.check().await;
+        tokio::time::sleep(check.interval).await;
+    }
+}
+
+/// Looks the names up again and again; the first look was taken when the pool was made.
+async fn look_up(pool: &Pool) {
+    while pool.has_names() {
+        tokio::time::sleep(pool.settings.resolve).await;
+        pool.refresh().await;
+    }
+}

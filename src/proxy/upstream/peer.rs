@@ -1,0 +1,96 @@
+//! How a server is connected to, as Pingora wants it said.
+//!
+//! Connections are shared by requests to one upstream only: the group key keeps an address that has gone over to
+//! another upstream, or is trusted by other certificates since a reload, from being spoken to over a connection
+//! that was opened for somebody else.
+
+use std::time::Duration;
+
+use pingora::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy, PeerOptions};
+
+use crate::proxy::settings::{Scheme, Timeouts, Upstream};
+
+use super::balance::key;
+use super::member::Member;
+use super::trust::Material;
+
+/// What the connections of one upstream have in common.
+#[derive(Debug)]
+pub struct Manner {
+    timeouts: Timeouts,
+    keep_alive: Option<Duration>,
+    group: u64,
+    material: Material,
+    server_name: Option<String>,
+    accept_any: bool,
+}
+
+impl Manner {
+    /// The manner of an upstream.
+    #[must_use]
+    pub fn of(upstream: &Upstream) -> Self {
+        Self {
+            timeouts: upstream.timeouts,
+            keep_alive: upstream.keep_alive,
+            group: group(upstream),
+            material: Material::of(&upstream.trust),
+            server_name: upstream.trust.server_name.clone(),
+            accept_any: upstream.trust.accept_any,
+        }
+    }
+
+    /// How a member is connected to. `plain` says that the request holds nothing that is meant for one hop only;
+    /// `left` is what remains of the time for everything, if that is limited.
+    #[must_use]
+    pub fn peer(&self, member: &Member, plain: bool, left: Option<Duration>) -> Box<HttpPeer> {
+        let scheme = member.server.scheme;
+        let tls = scheme == Scheme::Https;
+        let name = self.server_name.as_deref().or(member.server.host());
+        let name = name.filter(|_| tls).unwrap_or_default();
+        let mut peer = Box::new(HttpPeer {
+            _address: member.address.clone(),
+            scheme: pingora::upstreams::peer::Scheme::from_tls_bool(tls),
+            sni: name.to_owned(),
+            proxy: None,
+            client_cert_key: self.material.client.clone(),
+            group_key: self.group,
+            options: PeerOptions::new(),
+        });
+        let options = &mut peer.options;
+        let within = |step: Duration| Some(left.map_or(step, |left| step.min(left)));
+        options.connection_timeout = within(self.timeouts.connect);
+        options.total_connection_timeout = options.connection_timeout;
+        options.read_timeout = within(self.timeouts.read);
+        options.write_timeout = within(self.timeouts.write);
+        options.idle_timeout = self.keep_alive;
+        options.ca.clone_from(&self.material.authorities);
+        options.verify_cert = !self.accept_any;
+        // Tunnels are judged by rules of their own; until a request may ask for one, none is opened.
+        options.http_upstream_request_policy = if plain && scheme == Scheme::Http {
+            // Nothing to look for: the request was searched when it was admitted.
+            HttpUpstreamRequestPolicy::preserve()
+        } else {
+            HttpUpstreamRequestPolicy::deny_upgrades()
+        };
+        match scheme {
+            Scheme::Http => options.set_http_version(1, 1),
+            Scheme::Https => options.set_http_version(2, 1),
+            Scheme::H2c => options.set_http_version(2, 2),
+        }
+        peer
+    }
+}
+
+/// What must be alike for a connection to be shared: whose it is, and whom it trusts.
+fn group(upstream: &Upstream) -> u64 {
+    let trust = &upstream.trust;
+    let client = trust
+        .client
+        .as_ref()
+        .map(|client| (&client.chain, client.key.expose()));
+    key((
+        &upstream.name,
+        (&trust.authorities, &trust.server_name),
+        (client, trust.accept_any),
+    ))
+}

@@ -1,0 +1,276 @@
+//! The servers of one upstream, ready to be sent to.
+
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use futures_util::FutureExt;
+use futures_util::future::join_all;
+use pingora::protocols::l4::socket::SocketAddr;
+use pingora::upstreams::peer::HttpPeer;
+use tokio::time::Instant;
+
+use crate::base::id::PublicId;
+use crate::proxy::settings::{Balance, Destination, HealthCheck, HostSent, Server, Upstream};
+
+use super::balance::{Choice, choose, key};
+use super::member::Member;
+use super::names;
+use super::peer::Manner;
+use super::probe;
+use super::retry::Budget;
+
+pub use super::member::Serving;
+
+/// An upstream, ready to be sent to.
+#[derive(Debug)]
+pub struct Pool {
+    /// Its name in the file.
+    pub name: Arc<str>,
+    /// What the file says of it.
+    pub settings: Upstream,
+    manner: Manner,
+    /// Empty for the built-in page.
+    servers: Vec<Arc<Server>>,
+    members: ArcSwap<Vec<Arc<Member>>>,
+    turn: AtomicUsize,
+    /// What requests that failed are sent again from.
+    pub budget: Budget,
+}
+
+/// What choosing a server needs to know of a try.
+#[derive(Clone, Copy, Debug)]
+pub struct Ask<'a> {
+    /// Whether the request holds nothing that is meant for one hop only.
+    pub plain: bool,
+    /// Who asks.
+    pub user: Option<&'a PublicId>,
+    /// Where from.
+    pub address: Option<IpAddr>,
+    /// Who was tried before.
+    pub tried: &'a [Arc<Member>],
+    /// What is left of the time for everything, if that is limited.
+    pub left: Option<Duration>,
+}
+
+/// Why there is no server for a try.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Nobody {
+    /// No name could be looked up.
+    Known,
+    /// Checks say that none is well.
+    Healthy,
+}
+
+/// A server for one try. The member is told only where something depends on which one it is.
+pub type Next = (Box<HttpPeer>, Option<Serving>);
+
+impl Pool {
+    /// The servers in the file. What was known of servers under `before` stays known.
+    #[must_use]
+    pub fn new(upstream: &Upstream, before: Option<&Self>) -> Self {
+        let servers = match &upstream.to {
+            Destination::Echo => Vec::new(),
+            Destination::Servers(servers) => servers.iter().cloned().map(Arc::new).collect(),
+        };
+        let known = before.map(|before| before.members.load_full());
+        let stay = known.into_iter().flat_map(|members| members.to_vec());
+        let stay = stay.filter(|member| servers.contains(&member.server));
+        Self {
+            name: Arc::clone(&upstream.name),
+            settings: upstream.clone(),
+            manner: Manner::of(upstream),
+            members: ArcSwap::from_pointee(stay.collect()),
+            servers,
+            turn: AtomicUsize::new(0),
+            budget: Budget::full(),
+        }
+    }
+
+    /// Whether it is the built-in echo page.
+    #[must_use]
+    pub const fn is_echo(&self) -> bool {
+        self.servers.is_empty()
+    }
+
+    /// How many addresses are known, which is how often a connection is worth trying.
+    #[must_use]
+    pub fn known(&self) -> usize {
+        self.members.load().len()
+    }
+
+    /// Every server under every address that it has just now.
+    #[must_use]
+    pub fn members(&self) -> Arc<Vec<Arc<Member>>> {
+        self.members.load_full()
+    }
+
+    /// Whether its servers have names, whose addresses may change.
+    #[must_use]
+    pub fn has_names(&self) -> bool {
+        names::any(&self.servers)
+    }
+
+    /// Looks the servers' names up.
+    pub async fn refresh(&self) {
+        let looked = self.servers.iter().map(|server| async move {
+            let found: io::Result<Vec<SocketAddr>> = names::addresses(server).await;
+            (server, found)
+        });
+        let found = join_all(looked).await;
+        let before = self.members.load_full();
+        let after = names::merge(&before, found);
+        let same = before.len() == after.len()
+            && before.iter().zip(&after).all(|(a, b)| Arc::ptr_eq(a, b));
+        if !same {
+            let addresses: Vec<_> = after.iter().map(|member| &*member.label).collect();
+            tracing::info!(
+                upstream = &*self.name,
+                ?addresses,
+                "an upstream has other addresses"
+            );
+            self.members.store(Arc::new(after));
+        }
+    }
+
+    /// The server for the next try.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub async fn next(&self, ask: Ask<'_>) -> Result<Next, Nobody> {
+        match self.choose(ask) {
+            Err(Nobody::Known) => {
+                // As when the gateway started before its service's name existed.
+                Box::pin(self.refresh()).await;
+                self.choose(ask)
+            }
+            next => next,
+        }
+    }
+
+    /// Where there is only one, nobody has to take turns.
+    fn choose(&self, ask: Ask<'_>) -> Result<Next, Nobody> {
+        let members = self.members.load();
+        match members.as_slice() {
+            [] => Err(Nobody::Known),
+            [only] if !self.tells_apart() => {
+                Ok((self.manner.peer(only, ask.plain, ask.left), None))
+            }
+            members => {
+                let member = self.among(members, ask).ok_or(Nobody::Healthy)?;
+                let peer = self.manner.peer(member, ask.plain, ask.left);
+                Ok((peer, Some(Serving::by(member))))
+            }
+        }
+    }
+
+    /// Whether something depends on which server it is, even if there is one only.
+    fn tells_apart(&self) -> bool {
+        self.settings.host == HostSent::Upstream || self.settings.health.is_some()
+    }
+
+    /// One that is up, if possible one that is not left alone, if possible one that was not tried yet.
+    fn among<'a>(&self, members: &'a [Arc<Member>], ask: Ask<'_>) -> Option<&'a Arc<Member>> {
+        let (choice, turn) = (self.choice(ask), self.turn(ask));
+        let among = |fit: &dyn Fn(&Member) -> bool| choose(members, choice, turn, fit);
+        let up = |member: &Member| self.is_up(member);
+        let in_use = |member: &Member| !member.health.is_out(Instant::now);
+        let fresh = |member: &Member| {
+            ask.tried
+                .iter()
+                .all(|tried| !std::ptr::eq(tried.as_ref(), member))
+        };
+        among(&|member| up(member) && in_use(member) && fresh(member))
+            .or_else(|| among(&|member| up(member) && fresh(member)))
+            .or_else(|| among(&up))
+    }
+
+    /// Whether checks, if there are any, say nothing against a member.
+    #[must_use]
+    pub fn is_up(&self, member: &Member) -> bool {
+        self.settings.health.is_none() || member.health.is_up()
+    }
+
+    /// Asks every member whether it is well.
+    pub async fn check(&self) {
+        if let Some(check) = &self.settings.health {
+            let members = self.members();
+            join_all(members.iter().map(|member| self.check_one(member, check))).await;
+        }
+    }
+
+    async fn check_one(&self, member: &Member, check: &HealthCheck) {
+        let asked = probe::ask(member, &self.manner, check).await;
+        let (upstream, address) = (&*self.name, &*member.label);
+        match (member.health.checked(asked.is_ok(), check), asked) {
+            (Some(true), _) => tracing::info!(upstream, address, "a server is healthy again"),
+            (Some(false), Err(why)) => {
+                tracing::warn!(upstream, address, %why, "a server is unhealthy, and sent nothing");
+            }
+            _ => {}
+        }
+    }
+
+    /// A request to a member failed, for which the member is to blame.
+    pub fn failed(&self, member: &Member) {
+        let Some(eject) = self.settings.eject.filter(|_| self.known() > 1) else {
+            return;
+        };
+        if member.health.failed(&eject, Instant::now()) {
+            tracing::warn!(
+                upstream = &*self.name,
+                address = &*member.label,
+                "requests to a server fail; it is left alone for a while"
+            );
+        }
+    }
+
+    /// A member answered.
+    pub fn served(&self, member: &Member) {
+        let back = self
+            .settings
+            .eject
+            .is_some_and(|eject| member.health.served(&eject));
+        if back {
+            tracing::info!(
+                upstream = &*self.name,
+                address = &*member.label,
+                "a server that was left alone answers again"
+            );
+        }
+    }
+
+    /// Every address, and whether requests go there just now.
+    #[must_use]
+    pub fn shown(&self) -> Vec<(Box<str>, bool)> {
+        let healthy = |member: &Member| self.is_up(member) && !member.health.is_out(Instant::now);
+        let shown = |member: &Arc<Member>| (member.label.clone(), healthy(member));
+        self.members.load().iter().map(shown).collect()
+    }
+
+    /// A request takes one turn, however many tries it needs.
+    fn turn(&self, ask: Ask<'_>) -> usize {
+        if ask.tried.is_empty() {
+            self.turn.fetch_add(1, Ordering::Relaxed)
+        } else {
+            self.turn.load(Ordering::Relaxed)
+        }
+    }
+
+    fn choice(&self, ask: Ask<'_>) -> Choice {
+        match (self.settings.balance, ask.user) {
+            (Balance::RoundRobin, _) => Choice::Turn,
+            (Balance::LeastConnections, _) => Choice::Least,
+            (Balance::ByUser, Some(user)) => Choice::Key(key(user)),
+            (Balance::ByUser, None) | (Balance::ByAddress, _) => Choice::Key(key(ask.address)),
+        }
+    }
+}
+
+/// Looks every pool up once, at once.
+pub async fn refresh_all(pools: impl Iterator<Item = &Pool>) {
+    join_all(pools.map(|pool| pool.refresh().boxed())).await;
+}

@@ -1,0 +1,214 @@
+//! P-27, H-17 and what upstreams are told beyond the request: paths with another front, headers of the file's
+//! choice, and what no service may say for us.
+
+use crate::harness::{Gateway, Recorder, Reply, Setup, Trial};
+
+fn rewriting() -> Gateway {
+    let recorder = Recorder::start();
+    let url = recorder.url();
+    Setup::before(recorder)
+        .upstream(
+            "api",
+            &format!("{{ to: \"{url}\", strip: /api, add: /v1 }}"),
+        )
+        .upstream("pub", &format!("{{ to: \"{url}\", strip: /public }}"))
+        .upstream("web", &format!("{{ to: \"{url}\", add: /site }}"))
+        .rules(
+            "
+  - { path: /api/**, to: api, allow: anyone }
+  - { path: /public/**, to: pub, allow: anyone }
+  - { path: /admin/**, allow: { role: admin } }
+  - { path: /**, allow: signed_in }
+",
+        )
+        .start()
+}
+
+#[test]
+fn p_27_a_service_is_sent_other_paths_than_were_judged_and_only_canonical_ones() {
+    let gateway = rewriting();
+    let mut trial = Trial::new(&gateway, "P-27");
+    for (target, sent, prefix) in [
+        ("/api/x?q=/api/../y", "/v1/x?q=/api/../y", Some("/api")),
+        ("/api", "/v1", Some("/api")),
+        ("/api/", "/v1/", Some("/api")),
+        ("/%61pi/./x//y/../z", "/v1/x/z", Some("/api")),
+        ("/public", "/", Some("/public")),
+        ("/public/public/x", "/public/x", Some("/public")),
+        ("/public/admin/x", "/admin/x", Some("/public")),
+    ] {
+        let seen = trial.allowed(trial.get(target, "X-Forwarded-Prefix: /evil\r\n"));
+        assert_eq!(seen.target(), sent, "{target}");
+        assert_eq!(
+            seen.value("x-forwarded-prefix").as_deref(),
+            prefix,
+            "{target}"
+        );
+    }
+    // What is judged is what came: nothing that is cut off afterwards opens another rule.
+    for target in [
+        "/public/../admin/x",
+        "/public/%2e%2e/admin/x",
+        "/public/./../admin/x",
+        "//public//..//admin/x",
+        "/api/../admin/x",
+    ] {
+        trial.denied(trial.get(target, ""), "");
+        trial.denied(trial.get(target, &gateway.as_user("alice")), "alice");
+        let (seen, _) = trial.served(&trial.get(target, &gateway.as_user("root")));
+        assert_eq!(seen.target(), "/site/admin/x", "{target}");
+        assert_eq!(seen.value("x-forwarded-prefix"), None);
+    }
+    for target in [
+        "/public/..%2fadmin",
+        "/public/%2e%2e%2fadmin",
+        "/public/..;/admin",
+        "/public/%5c..",
+        "/public/%252e%252e/x",
+    ] {
+        let answer = trial.refused(trial.get(target, "")).answer.unwrap();
+        assert_eq!(answer.status, 400, "{target}");
+    }
+    let mut h2 = gateway.h2();
+    assert_eq!(h2.get("/api/over-h2?x", &[]).status(), Some(200));
+    assert_eq!(gateway.recorder().wait_for("/v1/over-h2?x", 1).len(), 1);
+}
+
+#[test]
+fn p_27_a_rule_that_leads_where_nothing_can_be_cut_off_is_a_fault() {
+    let folder = Setup::new()
+        .upstream("web", "{ to: \"http://127.0.0.1:1\", strip: /app }")
+        .folder();
+    let said = folder.cli(&["check"], "");
+    assert_eq!(said.code, Some(1));
+    for path in ["/public/**", "/admin/**"] {
+        assert!(said.all().contains("strips /app"), "{path}: {}", said.all());
+    }
+    assert_eq!(
+        said.all().matches("strips /app").count(),
+        2,
+        "{}",
+        said.all()
+    );
+}
+
+#[test]
+fn explain_tells_the_path_that_is_sent() {
+    let gateway = rewriting();
+    let said = gateway.cli(&["explain", "GET", "/api/x"], "").fine();
+    assert!(
+        said.out.contains("forwarded to api as /v1/x"),
+        "{}",
+        said.out
+    );
+    let json = gateway
+        .cli(&["explain", "GET", "/api/x", "--json"], "")
+        .fine();
+    let json: serde_json::Value = serde_json::from_str(&json.out).unwrap();
+    assert_eq!(
+        (&json["target"], &json["sent"]),
+        (&"/api/x".into(), &"/v1/x".into())
+    );
+}
+
+#[test]
+fn h_01_headers_of_the_file_replace_the_clients_in_every_spelling() {
+    let recorder = Recorder::start();
+    recorder.answer(|_| {
+        Reply::raw(
+            "HTTP/1.1 200 OK\r\nServer: secret/1.0\r\nX-Powered-By: things\r\nX-Frame-Options: ALLOWALL\r\n\
+             Content-Length: 2\r\n\r\nok",
+        )
+    });
+    let url = recorder.url();
+    let headers = "{ request: { X-Team-Key: \"file:team.key\", X-Mode: strict, X-Debug: false }, \
+                   response: { Server: false, X-Powered-By: false, X-Frame-Options: DENY } }";
+    let gateway = Setup::before(recorder)
+        .upstream("web", &format!("{{ to: \"{url}\", headers: {headers} }}"))
+        .asset("team.key", "s3cret-of-the-team\n")
+        .start();
+    let mut trial = Trial::new(&gateway, "headers");
+    let theirs = "X-Team-Key: mine\r\nx-team-key: mine\r\nX--Team--Key: mine\r\nX_Team_Key: mine\r\n\
+                  X-Team_Key: mine\r\nX.Team.Key: mine\r\nX-MODE: lax\r\nx-debug: 1\r\nX--Debug: 1\r\nX-Other: kept\r\n";
+    for method in ["GET", "POST"] {
+        let lines = if method == "POST" {
+            format!("Content-Length: 0\r\n{theirs}")
+        } else {
+            theirs.into()
+        };
+        let request = trial.head(
+            method,
+            "/app/x",
+            &format!("{lines}{}", gateway.as_user("alice")),
+        );
+        let (seen, answer) = trial.served(&request);
+        let like = |part: &str| -> Vec<String> {
+            let folded = |name: &str| {
+                name.to_lowercase()
+                    .replace(['_', '.'], "-")
+                    .replace("--", "-")
+            };
+            let fields = seen.fields().into_iter();
+            fields
+                .filter(|(name, _)| folded(name) == part)
+                .map(|(_, value)| String::from_utf8(value).unwrap())
+                .collect()
+        };
+        assert_eq!(like("x-team-key"), ["s3cret-of-the-team"]);
+        assert_eq!(like("x-mode"), ["strict"]);
+        assert_eq!(like("x-debug"), [""; 0]);
+        assert_eq!(like("x-other"), ["kept"]);
+        assert_eq!(like("x-auth-user"), ["alice"]);
+        assert_eq!(answer.values("server"), [""; 0]);
+        assert_eq!(answer.values("x-powered-by"), [""; 0]);
+        assert_eq!(answer.values("x-frame-options"), ["DENY"]);
+    }
+    assert!(!gateway.log().contains("s3cret"), "{}", gateway.log());
+}
+
+#[test]
+fn h_17_a_service_does_not_speak_for_the_gateway() {
+    let recorder = Recorder::start();
+    recorder.answer(|request| {
+        let clear = match request.path().as_str() {
+            "/public/cache" => "\"cache\"",
+            "/public/all" => "\"*\"",
+            _ => "\"cache\", \"Cookies\"",
+        };
+        Reply::raw(format!(
+            "HTTP/1.1 200 OK\r\nSet-Cookie: __Host-portcullis=evil; Path=/; Secure\r\nset-cookie: portcullis=evil\r\n\
+             Set-Cookie: portcullis-flow=evil\r\nSet-Cookie: theirs=1\r\nX-Auth-User: root\r\nX-AUTH-Anything: x\r\n\
+             X-Auth-Decision: fake\r\nX-Request-Id: fake\r\nX-Portcullis-Version: 9\r\nStrict-Transport-Security: max-age=0\r\n\
+             Alt-Svc: h3=\":9\"\r\nClear-Site-Data: {clear}\r\nX-Own: kept\r\nContent-Length: 2\r\n\r\nok"
+        ))
+    });
+    let gateway = Setup::before(recorder).start();
+    let mut trial = Trial::new(&gateway, "H-17");
+    for (path, clears) in [
+        ("/public/x", false),
+        ("/public/all", false),
+        ("/public/cache", true),
+    ] {
+        let (_, answer) = trial.served(&trial.get(path, ""));
+        assert_eq!(answer.values("set-cookie"), ["theirs=1"]);
+        for gone in [
+            "x-auth-user",
+            "x-auth-anything",
+            "x-auth-decision",
+            "x-portcullis-version",
+            "strict-transport-security",
+            "alt-svc",
+        ] {
+            assert_eq!(answer.values(gone), [""; 0], "{gone}");
+        }
+        let ids = answer.values("x-request-id");
+        assert!(ids.len() == 1 && ids[0] != "fake", "{ids:?}");
+        assert_eq!(answer.values("x-own"), ["kept"]);
+        assert_eq!(
+            answer.values("clear-site-data").len(),
+            usize::from(clears),
+            "{path}"
+        );
+        assert_eq!(answer.text(), "ok");
+    }
+}
