@@ -31,6 +31,7 @@ impl Gateway {
             side = error.esource().as_str(),
             status,
             upstream = ctx.pool.as_ref().map(|pool| &*pool.name),
+            server = ctx.tried.last().map(|member| &*member.label),
             "a request failed"
         );
         if let (Some(status), None) = (status, session.response_written()) {

@@ -85,6 +85,28 @@ fn audience(assertion: &str) -> String {
     claims["aud"].as_str().unwrap().to_owned()
 }
 
+/// Every request carries the assertion of the upstream it was for, and no connection was used for two.
+fn one_upstream_for_each_connection(recorder: &Recorder) {
+    let mut connections: BTreeMap<u64, BTreeSet<String>> = BTreeMap::new();
+    for seen in recorder.requests() {
+        let meant = audience(&seen.value("x-auth-assertion").unwrap());
+        assert_eq!(
+            seen.path(),
+            format!("/{meant}/x"),
+            "an assertion of another upstream"
+        );
+        connections
+            .entry(seen.connection)
+            .or_default()
+            .insert(meant);
+    }
+    assert!(
+        connections.values().all(|meant| meant.len() == 1),
+        "one connection spoke for two upstreams: {connections:?}"
+    );
+    assert!(connections.len() >= 2);
+}
+
 #[test]
 fn g_18_a_changed_address_is_taken_up_and_the_old_one_left() {
     let (old, new, port) = neighbours();
@@ -148,24 +170,36 @@ fn g_18_an_address_that_goes_over_to_another_upstream_gets_that_one_s_identity_o
         both();
     }
     for recorder in [&first, &second] {
-        let mut connections: BTreeMap<u64, BTreeSet<String>> = BTreeMap::new();
-        for seen in recorder.requests() {
-            let meant = audience(&seen.value("x-auth-assertion").unwrap());
-            assert_eq!(
-                seen.path(),
-                format!("/{meant}/x"),
-                "an assertion of another upstream"
-            );
-            connections
-                .entry(seen.connection)
-                .or_default()
-                .insert(meant);
+        one_upstream_for_each_connection(recorder);
+    }
+}
+
+#[test]
+fn g_18_servers_that_change_places_in_the_file_do_so_whole() {
+    let (first, second, _) = neighbours();
+    let setup = |a: &Recorder, b: &Recorder| {
+        Setup::before(first.clone())
+            .upstream("a", &format!("{{ to: \"{}\" }}", a.url()))
+            .upstream("b", &format!("{{ to: \"{}\" }}", b.url()))
+            .rules("  - { path: /a/**, to: a, allow: signed_in }\n  - { path: /b/**, to: b, allow: signed_in }")
+    };
+    let gateway = setup(&first, &second).start();
+    for round in 0..6 {
+        let (a, b) = if round % 2 == 0 {
+            (&first, &second)
+        } else {
+            (&second, &first)
+        };
+        assert!(gateway.reload_with(&setup(a, b)));
+        for _ in 0..3 {
+            let before = (a.count(), b.count());
+            assert_eq!((ask(&gateway, "/a/x"), ask(&gateway, "/b/x")), (200, 200));
+            assert_eq!((a.count(), b.count()), (before.0 + 1, before.1 + 1));
+            assert_eq!(a.last().unwrap().path(), "/a/x");
         }
-        assert!(
-            connections.values().all(|meant| meant.len() == 1),
-            "one connection spoke for two upstreams: {connections:?}"
-        );
-        assert!(connections.len() >= 2);
+    }
+    for recorder in [&first, &second] {
+        one_upstream_for_each_connection(recorder);
     }
 }
 

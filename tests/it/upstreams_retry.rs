@@ -147,6 +147,32 @@ fn g_18_the_next_try_goes_to_another_server_and_with_the_same_identity() {
 }
 
 #[test]
+fn g_18_a_server_that_comes_and_goes_costs_no_request_that_may_be_repeated() {
+    let flapping = Recorder::start();
+    let count = Mutex::new(0);
+    flapping.answer(move |_| {
+        let mut count = count.lock().unwrap();
+        *count += 1;
+        let well = *count / 3 % 2 == 0;
+        Reply::raw(if well { LAST } else { "" }).close()
+    });
+    let steady = Recorder::start();
+    let to = format!("[\"{}\", \"{}\"]", flapping.url(), steady.url());
+    let eject = "eject: { after: 2, for: 50ms }";
+    let gateway = Setup::before(steady.clone())
+        .upstream(
+            "web",
+            &format!("{{ to: {to}, retry: {{ times: 1, budget: 100% }}, {eject} }}"),
+        )
+        .start();
+    for _ in 0..100 {
+        let answer = gateway.ask("GET /public/x HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+    assert!(flapping.count() > 3 && steady.count() > 50);
+}
+
+#[test]
 fn g_18_in_an_outage_a_service_is_not_asked_twice_as_often() {
     let recorder = failing(usize::MAX, Reply::raw("").close());
     let gateway = before(&recorder, "retry: { times: 3, budget: 20% }");

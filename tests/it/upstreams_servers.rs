@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use crate::harness::relay::Relay;
 use crate::harness::{Gateway, Raw, Recorder, Reply, Setup, Trial, eventually};
 
 fn get(target: &str, lines: &str) -> String {
@@ -282,6 +283,29 @@ fn g_18_a_limit_for_the_whole_request() {
         got.starts_with("HTTP/1.1 200") && !got.ends_with(&".".repeat(1000)),
         "{got}"
     );
+}
+
+#[test]
+fn g_18_a_connection_that_goes_dead_without_a_word() {
+    let recorder = Recorder::start();
+    let relay = Relay::to(recorder.address().port());
+    let to = format!("http://127.0.0.1:{}", relay.port());
+    let gateway = Setup::before(recorder)
+        .upstream("web", &format!("{{ to: \"{to}\", timeout: 400ms }}"))
+        .start();
+    assert_eq!(gateway.ask(get("/public/x", "")).status, 200);
+    relay.silence();
+    for _ in 0..2 {
+        let begun = Instant::now();
+        assert_eq!(gateway.ask(get("/public/x", "")).status, 504);
+        assert!(
+            begun.elapsed() < Duration::from_secs(5),
+            "{:?}",
+            begun.elapsed()
+        );
+    }
+    relay.mend();
+    assert_eq!(gateway.ask(get("/public/x", "")).status, 200);
 }
 
 #[test]

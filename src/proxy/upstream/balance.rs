@@ -2,7 +2,7 @@
 //!
 //! What belongs together by user or address is placed by rendezvous hashing: every server is given a score for
 //! the key, and the highest wins. When a server goes, only its own keys move, each to its next best; nothing is
-//! built, and nothing kept.
+//! built, and nothing kept. Gateways of one version agree on the scores; another compiler may bring others.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
