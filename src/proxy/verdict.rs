@@ -11,6 +11,7 @@ use crate::base::identity::Method;
 use crate::gate::judge::Judged;
 use crate::policy::decide::{Decision, Permit, Verdict};
 use crate::policy::rule::Rule;
+use crate::policy::target::Target;
 
 use super::answer::{Answer, is_navigation};
 use super::bridge;
@@ -207,7 +208,7 @@ impl Gateway {
         finish_request(&mut request, ctx)?;
         // Between the client and us only; a service never sees it.
         request.remove_header(&http::header::CONNECTION);
-        let judged = || ctx.target.as_ref().map(|target| target.origin_form());
+        let judged = || ctx.target.as_ref().map(Target::origin_form);
         let target = ctx.sent.as_deref().map(ToOwned::to_owned).or_else(judged);
         let target = target.unwrap_or_default();
         let answer = match bridge::show(&request, &target, &self.0.echo).await {
