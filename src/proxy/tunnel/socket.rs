@@ -6,6 +6,10 @@
 //! `proxy_handle_upstream`; seen with one handshake in twenty on a busy machine). So the answer is held back until the
 //! end of the request is in the queue, and then for one more look.
 //!
+//! And while Pingora writes to a service, it does not read from it. A service that sends back what it gets, and reads no
+//! more until that is taken, would wait for us as we wait for it; so what it sends meanwhile is taken in here, up to a
+//! bound.
+//!
 //! Such a connection serves one handshake and is not kept for another request: Pingora tells kept connections apart by
 //! their descriptor, and knows none of this one.
 
@@ -18,6 +22,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::BytesMut;
 use pingora::connectors::l4::Connect;
 use pingora::protocols::l4::socket::SocketAddr;
 use pingora::protocols::l4::stream::Stream;
@@ -26,6 +31,7 @@ use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
+use tokio_util::io::poll_read_buf;
 
 /// Whether a service's bytes may be read. Clones share it.
 #[derive(Clone, Debug, Default)]
@@ -51,7 +57,12 @@ impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin> Socket for T {}
 struct Latched {
     socket: Box<dyn Socket>,
     latch: Latch,
+    /// What came while something was being written.
+    inbox: BytesMut,
 }
+
+/// Most of what is taken in while a write waits.
+const MOST: usize = 1 << 20;
 
 /// Connects to where Pingora would, and puts a latch before it.
 #[derive(Debug)]
@@ -127,8 +138,24 @@ impl Connect for Connector {
         let latched = Latched {
             socket,
             latch: self.0.clone(),
+            inbox: BytesMut::new(),
         };
         Ok(VirtualSocketStream::new(Box::new(latched)).into())
+    }
+}
+
+impl Latched {
+    /// Takes in what the service sends while it does not read. Its end and its errors are met again when it is read.
+    fn relieve(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        while self.inbox.len() < MOST {
+            self.inbox.reserve(16 * 1024);
+            let socket = Pin::new(&mut self.socket);
+            match poll_read_buf(socket, cx, &mut self.inbox)? {
+                Poll::Ready(count) if count > 0 => {}
+                _ => break,
+            }
+        }
+        Ok(())
     }
 }
 
@@ -141,7 +168,13 @@ impl AsyncRead for Latched {
         if self.latch.poll_open(cx).is_pending() {
             return Poll::Pending;
         }
-        Pin::new(&mut self.socket).poll_read(cx, buffer)
+        if self.inbox.is_empty() {
+            self.inbox = BytesMut::new();
+            return Pin::new(&mut self.socket).poll_read(cx, buffer);
+        }
+        let length = self.inbox.len().min(buffer.remaining());
+        buffer.put_slice(&self.inbox.split_to(length));
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -151,7 +184,11 @@ impl AsyncWrite for Latched {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.socket).poll_write(cx, bytes)
+        let written = Pin::new(&mut self.socket).poll_write(cx, bytes);
+        if written.is_pending() {
+            self.relieve(cx)?;
+        }
+        written
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -191,6 +228,7 @@ mod tests {
         let mut socket = Latched {
             socket: Box::new(near),
             latch: latch.clone(),
+            inbox: BytesMut::new(),
         };
         far.write_all(b"hello").await.unwrap();
         let mut buffer = [0; 5];
@@ -220,6 +258,7 @@ mod tests {
         let mut socket = Latched {
             socket: Box::new(near),
             latch: latch.clone(),
+            inbox: BytesMut::new(),
         };
         far.write_all(b"agree").await.unwrap();
         let reading = tokio::spawn(async move { socket.read_u8().await });
@@ -227,5 +266,28 @@ mod tests {
         assert!(!reading.is_finished());
         latch.lift();
         assert_eq!(reading.await.unwrap().unwrap(), b'a');
+    }
+
+    #[tokio::test]
+    async fn w_06_two_that_write_do_not_wait_for_each_other() {
+        let (mut far, near) = duplex(16);
+        let mut socket = Latched {
+            socket: Box::new(near),
+            latch: Latch::default(),
+            inbox: BytesMut::new(),
+        };
+        let service = tokio::spawn(async move {
+            far.write_all(&[b's'; 500]).await.unwrap();
+            let mut buffer = [0; 300];
+            far.read_exact(&mut buffer).await.unwrap();
+            assert_eq!(buffer, [b'c'; 300]);
+            far
+        });
+        socket.write_all(&[b'c'; 300]).await.unwrap();
+        let mut buffer = [0; 500];
+        socket.read_exact(&mut buffer).await.unwrap();
+        assert_eq!(buffer, [b's'; 500]);
+        drop(service.await.unwrap());
+        assert_eq!(socket.read(&mut buffer).await.unwrap(), 0);
     }
 }
