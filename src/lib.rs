@@ -26,7 +26,7 @@
 //! | 6 | [`config`] | `gateway.yaml`: as written, as meant, every fault at once |
 //! | 5 | [`proxy`], [`web`] | the Pingora shell; our own pages and API |
 //! | 4 | [`gate`] | the engine: one judgement for everybody who asks |
-//! | 3 | [`identity`] | who are you: login, sessions, the account check |
+//! | 3 | [`identity`], [`acme`] | who are you: login, sessions, the account check; certificates from an authority |
 //! | 2 | [`store`] | everything that is kept |
 //! | 1 | [`policy`], [`crypto`], [`telemetry`], [`outbound`] | pure decisions; pure cryptography; what operators see; the one HTTP client |
 //! | 0 | [`base`] | words of the domain: time, randomness, secrets, names, hosts |
@@ -38,6 +38,7 @@
 //! it · *upstream*: a service behind the gateway · *snapshot*: everything a reload replaces · *volatile*:
 //! what is kept with an expiry.
 
+pub mod acme;
 pub mod app;
 pub mod base;
 pub mod cli;

@@ -14,7 +14,7 @@ const FLOORS: [&[&str]; 9] = [
     &["base"],
     &["policy", "crypto", "telemetry", "outbound"],
     &["store"],
-    &["identity"],
+    &["identity", "acme"],
     &["gate"],
     &["proxy", "web"],
     &["config"],

@@ -1,5 +1,6 @@
 //! Assembly: from a [`Config`](crate::config::Config) to a gateway that runs, and from one to the next.
 
+pub mod acme;
 pub mod banner;
 pub mod hand_over;
 pub mod keys;

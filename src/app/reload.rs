@@ -11,11 +11,13 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{Duration, timeout};
 
+use crate::acme::worker::Worker;
 use crate::base::time::Clock;
 use crate::config::policy_test;
 use crate::config::{Config, KeySource};
 use crate::crypto::jwt::SigningKey;
 use crate::proxy::running::Running;
+use crate::proxy::tls::{Files, TlsFault};
 use crate::proxy::upstream::keeper::Keepers;
 use crate::store::Store;
 use crate::telemetry::metrics::Metrics;
@@ -39,6 +41,10 @@ pub struct Reload {
     pub brand: Arc<ArcSwap<Brand>>,
     /// Signs assertions.
     pub signing: Arc<SigningKey>,
+    /// Certificates in files.
+    pub files: Arc<Files>,
+    /// Certificates from an authority.
+    pub acme: Worker,
     /// Whose settings follow the file.
     pub post: Post,
     /// Where roles are mirrored.
@@ -91,7 +97,7 @@ enum ReloadFault {
     #[error("a change of {0} needs a restart")]
     Restart(&'static str),
     #[error(transparent)]
-    Tls(#[from] crate::proxy::tls::TlsFault),
+    Tls(#[from] TlsFault),
     #[error(transparent)]
     Mail(#[from] crate::identity::mail::MailFault),
     #[error(transparent)]
@@ -148,7 +154,10 @@ impl Reload {
                 failed.failures.join("; ")
             )));
         }
-        let next = running::build(&config, &self.signing, Some(&self.running.load_full())).await?;
+        let certificates = self
+            .files
+            .read(&config.tls.certificates, self.clock.now())?;
+        let next = running::build(&config, &self.signing, Some(&self.running.load_full())).await;
         let post = NewPost::of(&config)?;
         roles::mirror(&self.store, &config.roles, self.clock.now()).await?;
         for warning in &config.warnings {
@@ -162,6 +171,8 @@ impl Reload {
         self.people.configure(&config);
         self.post.install(post);
         self.brand.store(Arc::new(config.brand.clone()));
+        self.files.install(certificates);
+        self.acme.configure(config.tls.acme.clone());
         self.keepers.follow(&next.pools);
         self.running.store(Arc::new(next));
         // Roles may have changed; whoever is cached with the old ones is looked at again.
@@ -190,7 +201,6 @@ fn needs_restart(old: &Config, new: &Config) -> Option<&'static str> {
         ),
         ("key", !same_key),
         ("threads", old.threads != new.threads),
-        ("tls", old.tls != new.tls),
         ("log", old.log != new.log),
         (
             "login.password",

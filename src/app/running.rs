@@ -9,21 +9,12 @@ use crate::gate::snapshot::Snapshot;
 use crate::policy::header::Reserved;
 use crate::proxy::running::Running;
 use crate::proxy::settings::Upstream;
-use crate::proxy::tls::{Identity, TlsFault};
 use crate::proxy::upstream::Pool;
 use crate::proxy::upstream::pool::refresh_all;
 
 /// Builds the whole state; nothing is in force yet. What is known of upstreams under `before` stays known, and
 /// one of which the file says the same as before stays as it is.
-///
-/// # Errors
-/// When the certificate cannot be used.
-pub async fn build(
-    config: &Config,
-    key: &Arc<SigningKey>,
-    before: Option<&Running>,
-) -> Result<Running, TlsFault> {
-    let certificate = config.tls.as_ref().map(Identity::load).transpose()?;
+pub async fn build(config: &Config, key: &Arc<SigningKey>, before: Option<&Running>) -> Running {
     let issuer = config.sites.main().origin.clone();
     let injector = Injector::new(config.headers.clone(), issuer, Arc::clone(key));
     let names: Vec<String> = injector.names().map(ToString::to_string).collect();
@@ -52,11 +43,11 @@ pub async fn build(
         snapshot: Arc::new(snapshot),
         pools,
         limits: config.limits,
-        certificate,
         name: config.snapshot_name.clone(),
+        hsts: config.hsts.clone(),
     };
     refresh_all(running.pools.values().map(AsRef::as_ref)).await;
-    Ok(running)
+    running
 }
 
 fn pool(upstream: &Upstream, before: Option<&Arc<Pool>>) -> Arc<Pool> {

@@ -14,12 +14,14 @@ use pingora::server::configuration::ServerConf;
 use pingora::server::{RunArgs, Server};
 use tower::util::BoxCloneSyncService;
 
+use crate::acme::worker::Worker;
 use crate::base::id::PublicId;
 use crate::base::random::Random;
 use crate::base::secret::Secret;
 use crate::base::site::{Site, Sites};
 use crate::base::time::Clock;
 use crate::config::{Bootstrap, Config};
+use crate::crypto::keyring::Keyring;
 use crate::crypto::password::Password;
 use crate::gate::judge::Gate;
 use crate::proxy::admin::Admin;
@@ -28,7 +30,7 @@ use crate::proxy::gateway::Gateway;
 use crate::proxy::listener::{House, Listener, bind};
 use crate::proxy::request::Requests;
 use crate::proxy::shell::Shell;
-use crate::proxy::tls::acceptor;
+use crate::proxy::tls::{Files, acceptor};
 use crate::proxy::upstream::keeper::Keepers;
 use crate::store::Store;
 use crate::store::users::{NewUser, UserError};
@@ -41,7 +43,7 @@ use super::people::People;
 use super::post::Post;
 use super::reload::{Reload, Triggers};
 use super::shutdown::Signals;
-use super::{keys, roles, running, tasks};
+use super::{acme, keys, roles, running, tasks};
 
 /// Runs the gateway until it is told to stop.
 ///
@@ -79,6 +81,12 @@ pub fn serve(mut config: Config, path: &Path, watch: bool) -> anyhow::Result<()>
         parts.store.clone(),
         parts.people.sessions.clone(),
     ));
+    background.spawn(tasks::watch_certificates(
+        Arc::clone(&parts.files),
+        parts.clock.clone(),
+        parts.metrics.clone(),
+    ));
+    background.spawn(parts.acme.clone().run());
     let senders = parts.post.start(&background, &parts.clock, &parts.metrics);
     let drain = parts.drain.clone();
     let triggers = {
@@ -112,6 +120,9 @@ struct Assembled {
     people: People,
     running: Arc<ArcSwap<crate::proxy::running::Running>>,
     signing: Arc<crate::crypto::jwt::SigningKey>,
+    keyring: Arc<Keyring>,
+    files: Arc<Files>,
+    acme: Worker,
     post: Post,
     brand: Arc<ArcSwap<crate::web::brand::Brand>>,
     web: Web,
@@ -188,6 +199,10 @@ async fn assemble(config: &Config) -> anyhow::Result<Assembled> {
     let post = Post::new(config, &store, &key, &random)?;
     let first = first_user(&store, config, &clock, &random).await?;
     let people = People::assemble(config, (&store, &key), &post, (&clock, &random)).await?;
+    let keyring = Arc::new(Keyring::default());
+    let files = Arc::new(Files::new(Arc::clone(&keyring)));
+    files.install(files.read(&config.tls.certificates, now)?);
+    let acme = acme::worker(config, (&store, &key), &keyring, &metrics).await?;
     let brand = Arc::new(ArcSwap::from_pointee(config.brand.clone()));
     let web = Web::new(Parts {
         logins: people.logins.clone(),
@@ -201,7 +216,7 @@ async fn assemble(config: &Config) -> anyhow::Result<Assembled> {
         metrics: metrics.clone(),
         brand: Arc::clone(&brand),
     });
-    let running = running::build(config, &signing, None).await?;
+    let running = running::build(config, &signing, None).await;
     let running = Arc::new(ArcSwap::from_pointee(running));
     let drain = Drain::default();
     metrics.loaded(now);
@@ -210,6 +225,9 @@ async fn assemble(config: &Config) -> anyhow::Result<Assembled> {
         people,
         running,
         signing,
+        keyring,
+        files,
+        acme,
         post,
         brand,
         web,
@@ -295,7 +313,7 @@ fn server(config: &Config, parts: &Assembled, sockets: Sockets) -> Server {
         ));
     }
     if let Some(socket) = sockets.https {
-        let acceptor = Some(acceptor(Arc::clone(&parts.running)));
+        let acceptor = Some(acceptor(Arc::clone(&parts.keyring)));
         server.add_service(Listener::new(
             "https",
             socket,
@@ -332,6 +350,7 @@ impl Assembled {
         let echo = echo::router(Arc::clone(&self.brand), &config.prefix);
         Shell {
             running: Arc::clone(&self.running),
+            keyring: Arc::clone(&self.keyring),
             gate: Gate::new(self.people.sessions.clone(), self.people.tokens.clone()),
             pages: BoxCloneSyncService::new(pages),
             echo: BoxCloneSyncService::new(echo),
@@ -362,6 +381,8 @@ impl Assembled {
             keepers: Keepers::default(),
             brand: self.brand,
             signing: self.signing,
+            files: self.files,
+            acme: self.acme,
             post: self.post,
             store: self.store,
             people: self.people,

@@ -1,16 +1,20 @@
-//! What goes on in the background: sweeping what has expired, noticing other processes' writes. What is done
-//! for upstreams is in `proxy::upstream::keeper`.
+//! What goes on in the background: sweeping what has expired, noticing other processes' writes, taking over
+//! renewed certificates. What is done for upstreams is in `proxy::upstream::keeper`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::time::Clock;
 use crate::identity::session::Sessions;
+use crate::proxy::tls::Files;
 use crate::store::Store;
+use crate::telemetry::metrics::Metrics;
 
 const SWEEP_EVERY: Duration = Duration::from_mins(1);
 /// Tunnels end within a second of their session.
 const EXPIRE_EVERY: Duration = Duration::from_millis(250);
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+const LOOK_AT_FILES_EVERY: Duration = Duration::from_secs(1);
 /// Rows swept at once: small enough that nobody waits for it.
 const BATCH: u32 = 500;
 
@@ -49,6 +53,32 @@ pub async fn end_expired(sessions: Sessions) {
         if let Err(fault) = sessions.end_expired().await {
             tracing::warn!(%fault, "could not look at the sessions whose time is over");
             tokio::time::sleep(RETRY_AFTER).await;
+        }
+    }
+}
+
+/// Takes over certificates whose files have changed. By looking, which costs two system calls a file and works
+/// where a watch does not: across links that are swapped, and on file systems of other machines.
+pub async fn watch_certificates(files: Arc<Files>, clock: Clock, metrics: Metrics) {
+    loop {
+        tokio::time::sleep(LOOK_AT_FILES_EVERY).await;
+        let (files, now) = (Arc::clone(&files), clock.now());
+        // A file system may take its time.
+        let Ok(news) = tokio::task::spawn_blocking(move || files.look(now)).await else {
+            continue;
+        };
+        for change in news {
+            let result = match change {
+                Ok(path) => {
+                    tracing::info!(file = %path.display(), "a renewed certificate is in force");
+                    "ok"
+                }
+                Err(fault) => {
+                    tracing::error!("certificate not renewed, the old one stays: {fault}");
+                    "failed"
+                }
+            };
+            metrics.certificates.with_label_values(&[result]).inc();
         }
     }
 }

@@ -8,7 +8,7 @@ use super::reading::Reading;
 use super::report::{Fault, Report};
 use super::rules::{self, Scope};
 use super::{
-    Config, brand, hooks, identities, limits, listen, login, mail, roles, tree, upstreams,
+    Config, brand, hooks, identities, limits, listen, login, mail, roles, tls, tree, upstreams,
 };
 
 /// Reads a whole file.
@@ -45,8 +45,10 @@ pub fn config(
 
 fn file(root: &At<'_>) -> Option<Config> {
     let file = root.object("file")?;
-    let (listen, tls) = listen::listen(&file);
+    let listen = listen::listen(&file);
     let sites = listen::sites(&file, &listen);
+    let tls = tls::tls(&file, sites.as_ref().map(|(sites, _)| sites), &listen);
+    let hsts = tls::hsts(&file, sites.as_ref().map(|(sites, _)| sites));
     let (prefix, roles) = (listen::prefix(&file), roles::roles(&file));
     let headers = identities::headers(&file);
     let (upstreams, names) = upstreams::upstreams(&file, &headers);
@@ -78,6 +80,7 @@ fn file(root: &At<'_>) -> Option<Config> {
         key: key?,
         listen,
         tls,
+        hsts,
         trusted_proxies,
         store: store?,
         upstreams,

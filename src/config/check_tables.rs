@@ -28,13 +28,6 @@ pub(super) const WHERE: &[(&str, &str)] = &[
         "listen: { http: \":9901\" }",
         "3 listen: http and admin are the same address",
     ),
-    (
-        "tls: { acme: a@b, certificate: c, key: k }",
-        "3 tls: not supported yet: 'acme'
-             3 tls.certificate: cannot read /nonexistent/c: no such file or directory
-             3 tls.key: cannot read /nonexistent/k: no such file or directory
-             ?3 tls: no https listener uses this certificate",
-    ),
     ("prefix: /", "3 prefix: not a prefix: '/'"),
     ("prefix: auth", "3 prefix: not a prefix: 'auth'"),
     ("prefix: /../x", "3 prefix: not a prefix: '/../x'"),

@@ -8,6 +8,8 @@ use proptest::prelude::*;
 use super::super::schema;
 use super::*;
 
+#[path = "check_tables_tls.rs"]
+mod listener_tables;
 #[path = "check_tables.rs"]
 mod tables;
 
@@ -68,6 +70,11 @@ fn the_base_is_fine() {
 #[test]
 fn where_the_gateway_is() {
     check_table(tables::WHERE);
+}
+
+#[test]
+fn what_the_https_listener_shows() {
+    check_table(listener_tables::TLS);
 }
 
 #[test]

@@ -8,7 +8,6 @@ pub const MESSAGE: &str = "not supported yet";
 pub fn keys(shape: &str) -> &'static [&'static str] {
     match shape {
         "file" => &["clients", "checks", "issuers", "cookie_domain"],
-        "tls" => &["acme"],
         "login" => &["ldap", "webhook", "order", "totp", "passkey", "providers"],
         "tokens" => &["claims"],
         "identity" => &["preset"],

@@ -1,14 +1,13 @@
-//! Where the gateway is: `site:`, `listen:`, `tls:`, `prefix:`, `trusted_proxies:`, `store:`, `volatile:`.
+//! Where the gateway is: `site:`, `listen:`, `prefix:`, `trusted_proxies:`, `store:`, `volatile:`.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::Arc;
 
 use ipnet::IpNet;
 
 use crate::base::net::{Host, Networks};
 use crate::base::secret::Secret;
 use crate::base::site::{Site, Sites};
-use crate::proxy::settings::{Certificate, Listen};
+use crate::proxy::settings::Listen;
 use crate::store::{self, DbUrl, DbUrlError, VolatileKind};
 
 use super::raw::{At, Object};
@@ -20,33 +19,28 @@ const ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9901)
 const STORE: &str = "sqlite:data/portcullis.db";
 const PREFIX: &str = "/auth";
 
-/// Where to listen, and the certificate that https needs.
-pub fn listen(file: &Object<'_>) -> (Listen, Option<Certificate>) {
-    let tls = file.section("tls", "tls");
-    let certificate = tls.as_ref().and_then(certificate);
+/// Where to listen.
+pub fn listen(file: &Object<'_>) -> Listen {
+    let tls = file.get("tls");
     let listen = file.section("listen", "listen");
     let https = listen.as_ref().and_then(|listen| listen.get("https"));
-    match (https, &tls) {
+    match (https, tls) {
         (Some(at), None) => {
             let hint = "tls: { certificate: cert.pem, key: key.pem }";
             at.refuse_with::<()>("https needs a certificate", hint);
         }
         (None, Some(tls)) => {
             let hint = "listen: { https: \":443\" }";
-            tls.at()
-                .warn("no https listener uses this certificate", hint);
+            tls.warn_around("no https listener uses this certificate", hint);
         }
         _ => {}
     }
     let Some(object) = listen else {
-        return (
-            Listen {
-                http: Some(HTTP),
-                https: None,
-                admin: ADMIN,
-            },
-            certificate,
-        );
+        return Listen {
+            http: Some(HTTP),
+            https: None,
+            admin: ADMIN,
+        };
     };
     let address = |key| object.get(key).and_then(|at| address(&at));
     let listen = Listen {
@@ -62,7 +56,7 @@ pub fn listen(file: &Object<'_>) -> (Listen, Option<Certificate>) {
     }
     refuse_shared(&object, &listen);
     guard_admin(&object, listen.admin);
-    (listen, certificate)
+    listen
 }
 
 fn address(at: &At<'_>) -> Option<SocketAddr> {
@@ -121,33 +115,6 @@ fn guard_admin(object: &Object<'_>, admin: SocketAddr) {
             "see that a firewall guards it",
         ),
         (true, _) => {}
-    }
-}
-
-fn certificate(tls: &Object<'_>) -> Option<Certificate> {
-    let chain = tls
-        .require("certificate")
-        .and_then(|at| Some((secrets::file(&at)?, at)));
-    let key = tls
-        .require("key")
-        .and_then(|at| Some((secrets::file(&at)?, at)));
-    let (((chain, chain_pem), chain_at), ((key, key_pem), key_at)) = chain.zip(key)?;
-    let certificates: Result<Vec<_>, _> =
-        rustls_pemfile::certs(&mut chain_pem.expose().as_slice()).collect();
-    let certificates = match certificates {
-        Ok(found) if !found.is_empty() => found,
-        _ => return chain_at.refuse("holds no PEM certificate"),
-    };
-    let Ok(Some(private)) = rustls_pemfile::private_key(&mut key_pem.expose().as_slice()) else {
-        return key_at.refuse("holds no PEM private key");
-    };
-    secrets::warn_if_public(&key_at, &key);
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    match rustls::sign::CertifiedKey::from_der(certificates, private, &provider) {
-        Ok(_) => Some(Certificate { chain, key }),
-        Err(error) => tls
-            .at()
-            .refuse_with("certificate and key do not go together", error.to_string()),
     }
 }
 

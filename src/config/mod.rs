@@ -32,6 +32,7 @@ pub mod report;
 pub mod schema;
 pub mod tree;
 
+mod acme;
 pub mod ask;
 mod brand;
 mod conditions;
@@ -48,6 +49,7 @@ mod rules;
 mod secrets;
 mod selectors;
 mod streams;
+mod tls;
 mod upstreams;
 mod values;
 
@@ -69,8 +71,10 @@ pub struct Config {
     pub key: KeySource,
     /// Where to listen.
     pub listen: Listen,
-    /// The certificate of the https listener; always there when `listen.https` is.
-    pub tls: Option<Certificate>,
+    /// What the https listener shows.
+    pub tls: Tls,
+    /// `Strict-Transport-Security` of every answer of an https site.
+    pub hsts: Option<http::HeaderValue>,
     /// Who may set `X-Forwarded-*`.
     pub trusted_proxies: Networks,
     /// Where everything is kept.
@@ -105,6 +109,15 @@ pub struct Config {
     pub tests: Vec<PolicyTest>,
     /// What is allowed but probably not meant.
     pub warnings: Vec<Fault>,
+}
+
+/// What the https listener shows; never empty when there is one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tls {
+    /// Certificates in files, the first of them shown where no other is asked for.
+    pub certificates: Vec<Certificate>,
+    /// Certificates that an authority issues.
+    pub acme: Option<crate::acme::Settings>,
 }
 
 /// Where the gateway key comes from.

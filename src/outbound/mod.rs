@@ -30,6 +30,8 @@ pub struct Outbound {
     public: Arc<OnceLock<reqwest::Client>>,
     /// Connects to private ones, too.
     private: Arc<OnceLock<reqwest::Client>>,
+    /// The only certificates to trust, in DER; none for those of this machine.
+    roots: Option<Arc<[Box<[u8]>]>>,
     limits: Limits,
 }
 
@@ -106,7 +108,17 @@ impl Outbound {
         Self {
             public: Arc::default(),
             private: Arc::default(),
+            roots: None,
             limits,
+        }
+    }
+
+    /// A client with these limits that trusts these certificates (DER) and no others.
+    #[must_use]
+    pub fn trusting(limits: Limits, roots: impl IntoIterator<Item = Box<[u8]>>) -> Self {
+        Self {
+            roots: Some(roots.into_iter().collect()),
+            ..Self::new(limits)
         }
     }
 
@@ -132,7 +144,7 @@ impl Outbound {
         match cell.get() {
             Some(made) => Ok(made),
             None => {
-                let made = client(reach)?;
+                let made = client(reach, self.roots.as_deref())?;
                 Ok(cell.get_or_init(|| made))
             }
         }
@@ -199,8 +211,8 @@ fn broken(error: &reqwest::Error) -> OutboundFault {
     clippy::disallowed_methods,
     reason = "the one place that builds an HTTP client"
 )]
-fn client(reach: Reach) -> Result<reqwest::Client, OutboundFault> {
-    let builder = reqwest::Client::builder()
+fn client(reach: Reach, roots: Option<&[Box<[u8]>]>) -> Result<reqwest::Client, OutboundFault> {
+    let mut builder = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
         .referer(false)
@@ -208,6 +220,13 @@ fn client(reach: Reach) -> Result<reqwest::Client, OutboundFault> {
         .dns_resolver(Arc::new(Guarded(reach)))
         .pool_max_idle_per_host(2)
         .pool_idle_timeout(Duration::from_secs(30));
+    if let Some(roots) = roots {
+        let roots: Result<Vec<_>, _> = roots
+            .iter()
+            .map(|root| reqwest::Certificate::from_der(root))
+            .collect();
+        builder = builder.tls_certs_only(roots.map_err(OutboundFault::Client)?);
+    }
     builder.build().map_err(OutboundFault::Client)
 }
 

@@ -1,15 +1,21 @@
 //! Admission: from a parsed request to one canonical target, or a refusal.
 
+use http::Method;
 use pingora::http::RequestHeader;
 
 use crate::base::net::Host;
 use crate::base::site::Site;
+use crate::crypto::keyring::Keyring;
 use crate::policy::target::{Target, TargetFault};
 
 use super::client::Client;
 use super::connection::ConnState;
 use super::running::Running;
+use super::tls::Shown;
 use super::wire::head::HeadFault;
+
+/// Where authorities look.
+const CHALLENGES: &[u8] = b"/.well-known/acme-challenge/";
 
 /// A request that has one reading and belongs to a site of ours.
 #[derive(Debug)]
@@ -35,6 +41,9 @@ pub enum Refused {
     /// `OPTIONS *`: about the server as a whole, and answered by it.
     #[error("no content")]
     ServerOptions,
+    /// An authority that looks for the answer to a challenge: not refused, and not judged either.
+    #[error("an authority looks for an answer")]
+    Challenge(Box<str>),
     /// A site that is `https`, asked in the clear: where to go instead, if it is safe to send someone there.
     #[error("this site is served over https only")]
     Insecure(Option<String>),
@@ -51,6 +60,7 @@ impl Refused {
             Self::Target(_) => 400,
             Self::Misdirected => 421,
             Self::ServerOptions => 204,
+            Self::Challenge(_) => 200,
             Self::Insecure(Some(_)) => 308,
             Self::Insecure(None) => 403,
         }
@@ -70,6 +80,7 @@ impl Refused {
             Self::Target(_) => "path",
             Self::Misdirected => "misdirected",
             Self::ServerOptions => "server_options",
+            Self::Challenge(_) => "acme",
             Self::Insecure(_) => "insecure",
         }
     }
@@ -84,6 +95,7 @@ pub fn admit(
     connection: &ConnState,
     client: &Client,
     running: &Running,
+    keyring: &Keyring,
 ) -> Result<Admitted, Refused> {
     if let Some(fault) = connection.refusal() {
         return Err(fault.into());
@@ -106,6 +118,9 @@ pub fn admit(
         Some(host) => host,
         None => effective_host(request)?,
     };
+    if let Some(answer) = challenge(request, client, keyring) {
+        return Err(Refused::Challenge(answer));
+    }
     let site = running
         .snapshot
         .site_of(&host)
@@ -124,6 +139,17 @@ pub fn admit(
         target,
         https_site: site.https,
     })
+}
+
+/// What an authority finds that looks for an answer in the clear (RFC 8555 section 8.3): by the exact path of a
+/// token that is waited for, and nothing below, beside or behind it. Whatever else is asked there is judged.
+fn challenge(request: &RequestHeader, client: &Client, keyring: &Keyring) -> Option<Box<str>> {
+    let token = request.raw_path().strip_prefix(CHALLENGES)?;
+    let reads = matches!(request.method, Method::GET | Method::HEAD);
+    if client.https || !reads {
+        return None;
+    }
+    keyring.http_answer(std::str::from_utf8(token).ok()?)
 }
 
 /// The one host of a request: `:authority` in HTTP/2, `Host` in HTTP/1. Both, when they agree.
@@ -150,16 +176,24 @@ fn effective_host(request: &RequestHeader) -> Result<Host, HeadFault> {
     }
 }
 
-/// On one TLS connection only hosts are served that its certificate is for, or that it was opened for.
+/// On one TLS connection only hosts are served that it was opened for, or that the certificate it was opened
+/// with is for. Proxies in front that name nobody in their handshakes speak for many.
 fn certificate_fits(connection: &ConnState, host: &Host, running: &Running) -> bool {
-    let Some(asked) = &connection.server_name else {
+    if !connection.tls {
         return true;
+    }
+    let Shown { name, identity, .. } = &connection.shown;
+    let asked = match name {
+        Some(name) => name.parse::<Host>().is_ok_and(|name| name == *host),
+        None => running
+            .snapshot
+            .trusted_proxies
+            .contains(connection.peer.ip()),
     };
-    asked.parse::<Host>().is_ok_and(|asked| asked == *host)
-        || running
-            .certificate
+    asked
+        || identity
             .as_ref()
-            .is_some_and(|certificate| certificate.covers(host.as_str()))
+            .is_some_and(|identity| identity.covers(host.as_str()))
 }
 
 /// Only what is safe to repeat is sent elsewhere; anything else has already told its secrets in the clear.

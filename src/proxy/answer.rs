@@ -46,6 +46,17 @@ impl Answer {
         }
     }
 
+    /// Plain text, for programs.
+    #[must_use]
+    pub fn text(status: u16, text: &str) -> Self {
+        Self {
+            body: Bytes::copy_from_slice(text.as_bytes()),
+            ..Self::empty(status)
+        }
+        .with(header::CONTENT_TYPE, "application/octet-stream")
+        .with(header::X_CONTENT_TYPE_OPTIONS, "nosniff")
+    }
+
     /// A refusal: a page for somebody who looks at it, JSON for everything else. Says nothing about the
     /// inside.
     #[must_use]
@@ -124,6 +135,17 @@ impl Answer {
     #[must_use]
     pub fn and(mut self, lines: Vec<(HeaderName, HeaderValue)>) -> Self {
         self.headers.extend(lines);
+        self
+    }
+
+    /// With this `Strict-Transport-Security` in place of its own, if any is wanted.
+    #[must_use]
+    pub fn with_hsts(mut self, value: Option<&HeaderValue>) -> Self {
+        if let Some(value) = value {
+            let name = header::STRICT_TRANSPORT_SECURITY;
+            self.headers.retain(|(other, _)| *other != name);
+            self.headers.push((name, value.clone()));
+        }
         self
     }
 

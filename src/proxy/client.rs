@@ -86,6 +86,7 @@ fn last<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proxy::tls::Shown;
 
     #[test]
     fn h_10_only_trusted_proxies_are_believed() {
@@ -119,7 +120,7 @@ mod tests {
             let connection = ConnState::new(
                 std::net::SocketAddr::new(peer.parse().unwrap(), 1),
                 false,
-                None,
+                Shown::default(),
             );
             let client = Client::of(&connection, &headers, &trusted);
             assert_eq!(

@@ -39,6 +39,8 @@ pub struct Context {
     pub snapshot_name: Option<HeaderValue>,
     /// Which pages of other origins may see the answer, and the origin that asked.
     pub cors: Option<(Arc<Cors>, Option<HeaderValue>)>,
+    /// `Strict-Transport-Security` of the answer, whoever gives it.
+    pub hsts: Option<HeaderValue>,
     /// Who sent it.
     pub client: Option<Client>,
     /// What it asks for.
@@ -102,6 +104,7 @@ impl Context {
             id_header: None,
             snapshot_name: None,
             cors: None,
+            hsts: None,
             client: None,
             target: None,
             session: None,

@@ -49,6 +49,7 @@ impl Gateway {
             };
             session.set_keepalive(None);
             let sent = Answer::refusal(status, code, detail, navigation)
+                .with_hsts(ctx.hsts.as_ref())
                 .send(session, ctx)
                 .await;
             if let Err(error) = sent {

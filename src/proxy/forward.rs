@@ -158,6 +158,10 @@ pub fn finish_answer(
             let private = HeaderValue::from_static("private");
             answer.headers.insert(header::CACHE_CONTROL, private);
         }
+        if let Some(hsts) = &ctx.hsts {
+            let name = header::STRICT_TRANSPORT_SECURITY;
+            answer.headers.insert(name, hsts.clone());
+        }
         if let Some(name) = &ctx.snapshot_name {
             answer.headers.insert(headers::SNAPSHOT, name.clone());
         }

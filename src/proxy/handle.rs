@@ -33,7 +33,10 @@ impl Gateway {
         ctx: &Context,
         answer: Answer,
     ) -> pingora::Result<bool> {
-        answer.send(session, ctx).await?;
+        answer
+            .with_hsts(ctx.hsts.as_ref())
+            .send(session, ctx)
+            .await?;
         Ok(true)
     }
 
@@ -86,12 +89,28 @@ impl Gateway {
             &session.req_header().headers,
             &running.snapshot.trusted_proxies,
         );
-        let admitted = admit(session.req_header(), &connection, &client, &running);
+        let admitted = admit(
+            session.req_header(),
+            &connection,
+            &client,
+            &running,
+            &self.0.keyring,
+        );
+        let over_https = client.https;
         ctx.client = Some(client);
         let Admitted { target, https_site } = match admitted {
             Ok(admitted) => admitted,
+            Err(Refused::Challenge(answer)) => {
+                ctx.outcome.verdict = "own";
+                ctx.outcome.reason = "acme";
+                return Box::pin(self.answer(session, ctx, Answer::text(200, &answer))).await;
+            }
             Err(refused) => return Box::pin(self.refuse(session, ctx, &refused)).await,
         };
+        if https_site && over_https {
+            // Over plain http it means nothing (RFC 6797 section 7.2).
+            ctx.hsts.clone_from(&running.hsts);
+        }
         let owner = running.snapshot.owner(target.path().as_str());
         ctx.target = Some(target);
         let names = CookieNames::of(https_site);

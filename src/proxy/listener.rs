@@ -26,7 +26,7 @@ use super::connection::{ConnState, Guard};
 use super::drain::Drain;
 use super::request::Connections;
 use super::running::Running;
-use super::tls::with_server_name;
+use super::tls::{Shown, with_shown};
 
 /// How many connections wait at most behind a port that is to be closed: more than Rust's listeners let wait.
 const BACKLOG: usize = 4096;
@@ -212,18 +212,20 @@ impl<C: Connections> Shared<C> {
             tracing::debug!(%error, "TCP_NODELAY");
         }
         let Some(acceptor) = &self.acceptor else {
-            let state = ConnState::new(peer, false, None);
+            let state = ConnState::new(peer, false, Shown::default());
             return Some(Box::new(Guard::new(Box::new(l4), state, limits)));
         };
         // Boxed, or every connection would carry the room of a handshake for as long as it lives.
-        let (handshake, name) = with_server_name(Box::pin(timeout(
+        let (handshake, shown) = with_shown(Box::pin(timeout(
             limits.head_timeout,
             acceptor.tls_handshake(l4),
         )))
         .await;
         match handshake {
+            // The authority has seen the answer in the handshake; nothing is said on this connection.
+            Ok(Ok(_)) if shown.challenge => None,
             Ok(Ok(tls)) => {
-                let state = ConnState::new(peer, true, name);
+                let state = ConnState::new(peer, true, shown);
                 Some(Box::new(Guard::new(Box::new(tls), state, limits)))
             }
             Ok(Err(error)) => {

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use http::HeaderValue;
+
 use crate::gate::snapshot::Snapshot;
 
 use super::settings::Limits;
-use super::tls::Identity;
 use super::upstream::Pool;
 
 /// The state that a request holds from its first byte to its last.
@@ -18,8 +19,8 @@ pub struct Running {
     pub pools: BTreeMap<Arc<str>, Arc<Pool>>,
     /// What clients may ask for.
     pub limits: Limits,
-    /// The certificate that is served, if any.
-    pub certificate: Option<Arc<Identity>>,
     /// What answers call this state, if they are to say which one they were judged by.
     pub name: Option<http::HeaderValue>,
+    /// `Strict-Transport-Security` of every answer of an https site.
+    pub hsts: Option<HeaderValue>,
 }

@@ -6,6 +6,7 @@ use arc_swap::ArcSwap;
 
 use crate::base::random::Random;
 use crate::base::time::Clock;
+use crate::crypto::keyring::Keyring;
 use crate::gate::judge::Gate;
 use crate::telemetry::metrics::Metrics;
 
@@ -17,6 +18,8 @@ use super::running::Running;
 pub struct Shell {
     /// What is in force; replaced whole by a reload.
     pub running: Arc<ArcSwap<Running>>,
+    /// What authorities find that look whether a name is ours.
+    pub keyring: Arc<Keyring>,
     /// The engine.
     pub gate: Gate,
     /// Our own pages and API.

@@ -56,4 +56,17 @@ impl Keys {
         let row = row.ok_or_else(|| DbError::Corrupt("a key that was kept is not there".into()))?;
         row.get("sealed")
     }
+
+    /// Forgets a key that is of no more use, unless another has taken its place.
+    ///
+    /// # Errors
+    /// What the database said.
+    pub async fn forget(&self, name: &str, sealed: &[u8]) -> Result<(), DbError> {
+        const FORGET: Statement = Statement::write(
+            "key.forget",
+            "DELETE FROM sealed_keys WHERE name = $1 AND sealed = $2",
+        );
+        let values = [name.into(), sealed.to_vec().into()];
+        self.db.execute(FORGET.with(values)).await.map(drop)
+    }
 }

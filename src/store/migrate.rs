@@ -73,6 +73,11 @@ const SCRIPTS: &[Script] = &[
         name: "password_version",
         sql: include_str!("migrations/0005_password_version.sql"),
     },
+    Script {
+        version: 6,
+        name: "acme",
+        sql: include_str!("migrations/0006_acme.sql"),
+    },
 ];
 
 struct Applied {

@@ -6,6 +6,7 @@
 //!
 //! Nothing here hashes a password, knows what a session is, or decides anything.
 
+pub mod acme;
 pub mod db;
 pub mod error;
 pub mod keys;
@@ -31,6 +32,7 @@ use crate::base::name::{Permission, RoleName};
 use crate::base::random::Random;
 use crate::base::time::Timestamp;
 
+use self::acme::Acme;
 pub use self::db::{Db, Observer};
 pub use self::error::DbError;
 use self::keys::Keys;
@@ -74,6 +76,8 @@ pub struct Store {
     pub keys: Keys,
     /// Mails and webhooks that wait to be sent, sealed.
     pub outbox: Outbox,
+    /// Certificates that an authority issues, sealed.
+    pub acme: Acme,
     /// Whatever has an expiry.
     pub volatile: Arc<dyn Volatile>,
 }
@@ -122,6 +126,7 @@ impl Store {
             roles: Roles::new(db.clone()),
             keys: Keys::new(db.clone()),
             outbox: Outbox::new(db.clone()),
+            acme: Acme::new(db.clone()),
             db,
             volatile,
         })

@@ -42,6 +42,10 @@ pub struct Meters {
     pub password_queue: IntGauge,
     /// Reloads by result.
     pub config_reloads: IntCounterVec,
+    /// Certificates that changed in their files, by result.
+    pub certificates: IntCounterVec,
+    /// Orders for certificates, by result.
+    pub acme_orders: IntCounterVec,
     /// When the configuration in force was loaded.
     pub config_last_success: Gauge,
     /// Time spent in the store, by operation.
@@ -130,6 +134,16 @@ impl Metrics {
                 "Passwords waiting to be hashed.",
             )?,
             config_reloads: counters("config_reloads_total", "Reloads by result.", &["result"])?,
+            certificates: counters(
+                "certificate_changes_total",
+                "Certificates that changed in their files, by whether they were taken over.",
+                &["result"],
+            )?,
+            acme_orders: counters(
+                "acme_orders_total",
+                "Orders for certificates, by how they ended.",
+                &["result"],
+            )?,
             config_last_success: Gauge::new(
                 "portcullis_config_last_reload_success_timestamp_seconds",
                 "When the configuration in force was loaded.",
@@ -225,7 +239,7 @@ impl Meters {
         let build = counters("build_info", "The version that runs.", &["version"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).inc();
         let process = prometheus::process_collector::ProcessCollector::for_self();
-        let all: [Box<dyn prometheus::core::Collector>; 23] = [
+        let all: [Box<dyn prometheus::core::Collector>; 25] = [
             Box::new(self.requests.clone()),
             Box::new(self.request_duration.clone()),
             Box::new(self.gate_duration.clone()),
@@ -238,6 +252,8 @@ impl Meters {
             Box::new(self.sessions_active.clone()),
             Box::new(self.password_queue.clone()),
             Box::new(self.config_reloads.clone()),
+            Box::new(self.certificates.clone()),
+            Box::new(self.acme_orders.clone()),
             Box::new(self.config_last_success.clone()),
             Box::new(self.store_duration.clone()),
             Box::new(self.connections.clone()),

@@ -13,6 +13,7 @@ use http::HeaderValue;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::base::net::Host;
+use crate::proxy::tls::Shown;
 use crate::proxy::wire::head::HeadFault;
 
 /// What the filters may know of the connection that a request came on.
@@ -24,8 +25,8 @@ pub struct ConnState {
     pub peer_header: HeaderValue,
     /// Whether the socket speaks TLS.
     pub tls: bool,
-    /// The name the client asked for in the TLS handshake.
-    pub server_name: Option<Box<str>>,
+    /// What the TLS handshake was about.
+    pub shown: Shown,
     refusal: Mutex<Option<HeadFault>>,
     /// The host of the head that was let through last, until it is asked for.
     host: Mutex<Option<Host>>,
@@ -55,7 +56,7 @@ struct Cut {
 impl ConnState {
     /// A connection from `peer`.
     #[must_use]
-    pub fn new(peer: SocketAddr, tls: bool, server_name: Option<Box<str>>) -> Arc<Self> {
+    pub fn new(peer: SocketAddr, tls: bool, shown: Shown) -> Arc<Self> {
         let text = peer.ip().to_canonical().to_string();
         Arc::new(Self {
             peer,
@@ -63,7 +64,7 @@ impl ConnState {
             peer_header: HeaderValue::from_str(&text)
                 .unwrap_or(HeaderValue::from_static("unknown")),
             tls,
-            server_name,
+            shown,
             refusal: Mutex::default(),
             host: Mutex::default(),
             next: AtomicBool::new(false),
@@ -209,7 +210,7 @@ mod tests {
     use std::future::poll_fn;
 
     fn state() -> Arc<ConnState> {
-        ConnState::new(([127, 0, 0, 1], 1).into(), false, None)
+        ConnState::new(([127, 0, 0, 1], 1).into(), false, Shown::default())
     }
 
     #[tokio::test]

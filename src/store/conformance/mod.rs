@@ -2,6 +2,7 @@
 //!
 //! A further implementation is one function that opens it and one line in the list that names it.
 
+mod acme;
 mod counters;
 mod db;
 mod grants;

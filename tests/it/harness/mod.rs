@@ -9,12 +9,14 @@
     reason = "the harness is shared by modules that each use a part of it"
 )]
 
+pub mod authority;
 pub mod dice;
 pub mod gateway;
 pub mod h2;
 mod hpack;
 mod message;
 pub mod metrics;
+pub mod pebble;
 pub mod postgres;
 pub mod process;
 pub mod raw;

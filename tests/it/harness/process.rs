@@ -81,7 +81,17 @@ pub struct Process {
 impl Process {
     /// Starts the binary in `folder`; `environment` is added to ours.
     pub fn start(folder: &Path, arguments: &[&str], environment: &[(String, String)]) -> Self {
-        let mut child = Command::new(binary())
+        Self::of(&binary(), folder, arguments, environment)
+    }
+
+    /// The same with another program.
+    pub fn of(
+        program: &Path,
+        folder: &Path,
+        arguments: &[&str],
+        environment: &[(String, String)],
+    ) -> Self {
+        let mut child = Command::new(program)
             .args(arguments)
             .envs(environment.iter().cloned())
             .current_dir(folder)
@@ -89,7 +99,9 @@ impl Process {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .unwrap();
+            .unwrap_or_else(|error| {
+                panic!("{}: {error}; tests/run installs it", program.display())
+            });
         let out = collect(child.stdout.take().unwrap());
         let err = collect(child.stderr.take().unwrap());
         let pid = child.id();

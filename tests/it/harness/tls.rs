@@ -28,6 +28,33 @@ impl Identity {
             key: made.signing_key.serialize_pem(),
         }
     }
+
+    /// For these host names, valid in these years only, from the first day of one to that of the other.
+    pub fn of_years(names: &[&str], from: i32, until: i32) -> Self {
+        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+        let mut params = rcgen::CertificateParams::new(names).unwrap();
+        params.not_before = rcgen::date_time_ymd(from, 1, 1);
+        params.not_after = rcgen::date_time_ymd(until, 1, 1);
+        let key = rcgen::KeyPair::generate().unwrap();
+        Self {
+            certificate: params.self_signed(&key).unwrap().pem(),
+            key: key.serialize_pem(),
+        }
+    }
+
+    /// The certificate as it is shown.
+    pub fn der(&self) -> Vec<u8> {
+        let der = CertificateDer::from_pem_slice(self.certificate.as_bytes()).unwrap();
+        der.to_vec()
+    }
+}
+
+/// The certificate that a connection was made with.
+pub fn shown(wire: &Wire) -> Vec<u8> {
+    match wire {
+        Wire::Plain(_) => panic!("no TLS"),
+        Wire::Tls(stream) => stream.conn.peer_certificates().unwrap()[0].to_vec(),
+    }
 }
 
 /// Shakes hands with `address`, asking for `name` and offering `alpn`; fails the test when that fails.

@@ -1,0 +1,71 @@
+//! The account at an authority: made once, and kept sealed for every node.
+
+use instant_acme::{Account, AccountCredentials, NewAccount};
+use sha2::{Digest, Sha256};
+
+use crate::base::secret::Secret;
+use crate::store::DbError;
+
+use super::Settings;
+use super::client::Client;
+use super::order::OrderFault;
+use super::worker::Parts;
+
+impl Parts {
+    /// The account at the authority, made where there is none yet.
+    pub(super) async fn account(
+        &self,
+        settings: &Settings,
+        client: &Client,
+    ) -> Result<Account, OrderFault> {
+        let name = account_name(settings);
+        let _alone = self.account.lock().await;
+        let sealed = match self.store.keys.get(&name).await? {
+            Some(sealed) => sealed,
+            None => {
+                let made = self.register(settings, client).await?;
+                let sealed = self.key.seal(&name, made.expose(), &self.random)?;
+                self.store
+                    .keys
+                    .keep(&name, sealed, self.clock.now())
+                    .await?
+            }
+        };
+        let opened = self.key.open(&name, &sealed)?;
+        let credentials: AccountCredentials = serde_json::from_slice(opened.expose())?;
+        let builder = Account::builder_with_http(Box::new(client.clone()));
+        Ok(builder.from_credentials(credentials).await?)
+    }
+
+    async fn register(
+        &self,
+        settings: &Settings,
+        client: &Client,
+    ) -> Result<Secret<Vec<u8>>, OrderFault> {
+        let contact = format!("mailto:{}", settings.email);
+        let wanted = NewAccount {
+            contact: &[&contact],
+            terms_of_service_agreed: true,
+            only_return_existing: false,
+        };
+        let builder = Account::builder_with_http(Box::new(client.clone()));
+        let directory = settings.directory.to_string();
+        let (_, credentials) = builder.create(&wanted, directory, None).await?;
+        Ok(Secret::new(serde_json::to_vec(&credentials)?))
+    }
+
+    /// An authority that has lost the account gets a new one next time.
+    pub(super) async fn forget_account(&self, settings: &Settings) -> Result<(), DbError> {
+        let name = account_name(settings);
+        match self.store.keys.get(&name).await? {
+            Some(sealed) => self.store.keys.forget(&name, &sealed).await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// Another address or authority is another account.
+fn account_name(settings: &Settings) -> String {
+    let whose = format!("{}\n{}", settings.directory, settings.email);
+    format!("acme/account/{}", hex::encode(Sha256::digest(whose)))
+}

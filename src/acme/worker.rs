@@ -1,0 +1,344 @@
+//! Gets certificates in the background, and renews them: for each name one order at a time, on one node of several.
+//!
+//! A node that dies with an order under way loses it to the next when the lease is over. What any node was issued,
+//! and what an authority is to find, every node reads from the store when it hears that something was written.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use serde::{Deserialize, Serialize};
+use tokio::sync::{Mutex, Notify};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use crate::base::random::Random;
+use crate::base::secret::Secret;
+use crate::base::time::{Clock, Timestamp};
+use crate::crypto::certificate::Identity;
+use crate::crypto::key::GatewayKey;
+use crate::crypto::keyring::{Keyring, Pending};
+use crate::store::acme::{Answer, Ticket, Wanted};
+use crate::store::{DbError, Store};
+use crate::telemetry::metrics::Metrics;
+
+use super::answers;
+use super::client::Client;
+use super::desk::Desk;
+use super::order::{Issued, OrderFault};
+use super::{Settings, schedule};
+
+/// How long an order may take.
+const DEADLINE: Duration = Duration::from_mins(3);
+
+/// How long a node has an order to itself.
+pub(super) const LEASE: Duration = Duration::from_mins(4);
+
+/// How many orders are under way at once: a name that comes to nothing must not hold up all others.
+const AT_ONCE: usize = 4;
+
+/// The longest that nobody looks whether something is due, whatever is known of it.
+const LOOK_EVERY: Duration = Duration::from_mins(1);
+
+/// The shortest.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
+
+/// How long a node that has failed leaves the next order to others: it may be the only one that cannot reach the
+/// authority, and must not be the first every time.
+const YIELD: Duration = Duration::from_secs(5);
+
+/// Gets certificates. Clones share everything.
+#[derive(Clone)]
+pub struct Worker(Arc<Parts>);
+
+/// The parts, handed over by `app`.
+pub struct Parts {
+    /// Where certificates, answers and the account are.
+    pub store: Store,
+    /// Seals them.
+    pub key: GatewayKey,
+    /// Where they are shown from.
+    pub keyring: Arc<Keyring>,
+    /// The time.
+    pub clock: Clock,
+    /// The dice.
+    pub random: Random,
+    /// Where orders are counted.
+    pub metrics: Metrics,
+    /// Whether other nodes have the same store.
+    pub shared: bool,
+    /// What is asked for; `None` while nothing is.
+    pub settings: ArcSwapOption<Settings>,
+    /// Rings when that has changed.
+    pub changed: Notify,
+    /// Held while an account is made: one is enough.
+    pub account: Mutex<()>,
+    /// What was read last.
+    pub seen: std::sync::Mutex<Seen>,
+}
+
+/// What was read last, so that what has not changed is neither opened again nor complained of again.
+#[derive(Debug, Default)]
+pub struct Seen {
+    opened: BTreeMap<String, (Vec<u8>, Option<Arc<Identity>>)>,
+    answers: Vec<Answer>,
+    /// The names for which the last order of this node came to nothing.
+    failed: BTreeSet<String>,
+}
+
+/// What is kept of a certificate, before it is sealed.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    chain: String,
+    key: String,
+}
+
+impl Worker {
+    /// Over these parts.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+
+    /// Puts other settings in force.
+    pub fn configure(&self, settings: Option<Settings>) {
+        let settings = settings.map(Arc::new);
+        if *self.0.settings.load() != settings {
+            self.0.settings.store(settings);
+            self.0.changed.notify_one();
+        }
+    }
+
+    /// Reads what was issued before, so that it is served from the first handshake on.
+    ///
+    /// # Errors
+    /// When the store does not answer, or what it holds does not open with this gateway key.
+    pub async fn load(&self) -> Result<(), OrderFault> {
+        self.0.refresh().await.map(drop)
+    }
+
+    /// Orders what is due until the end of the process.
+    pub async fn run(self) {
+        let mut under_way = JoinSet::new();
+        let mut changes = self.0.store.db.changes();
+        loop {
+            let pause = match self.begin(&mut under_way).await {
+                Ok(pause) => pause,
+                Err(fault) => {
+                    tracing::warn!(%fault, "could not look for certificates that are due");
+                    LOOK_EVERY
+                }
+            };
+            tokio::select! {
+                () = self.0.changed.notified() => {}
+                Ok(()) = changes.changed() => {}
+                Some(ended) = under_way.join_next() => {
+                    if let Err(error) = ended {
+                        tracing::error!(%error, "ordering a certificate failed in an unforeseen way");
+                    }
+                }
+                () = sleep(pause) => {}
+            }
+        }
+    }
+
+    /// Takes what is due and there is room for. Says how long nothing else will be.
+    async fn begin(&self, under_way: &mut JoinSet<()>) -> Result<Duration, OrderFault> {
+        let wanted = self.0.refresh().await?;
+        let Some(settings) = self.0.settings.load_full() else {
+            return Ok(LOOK_EVERY);
+        };
+        let now = self.0.clock.now();
+        let mut pause = LOOK_EVERY;
+        for one in &wanted {
+            let due = self.0.due(one);
+            if due > now {
+                pause = pause.min(due.since(now));
+            } else if under_way.len() < AT_ONCE
+                && let Some(ticket) = self.0.take(&settings, &one.name, now).await?
+            {
+                let (worker, settings) = (self.clone(), Arc::clone(&settings));
+                under_way.spawn(async move { worker.0.attend(&settings, ticket).await });
+            }
+        }
+        Ok(pause.max(LOOK_AGAIN))
+    }
+}
+
+impl Parts {
+    /// Reads everything that concerns this node and puts it in force. Gives what is wanted.
+    async fn refresh(&self) -> Result<Vec<Wanted>, OrderFault> {
+        let Some(settings) = self.settings.load_full() else {
+            *lock(&self.seen) = Seen::default();
+            self.keyring.set_issued(Vec::new());
+            self.keyring.set_pending(Pending::default());
+            return Ok(Vec::new());
+        };
+        let now = self.clock.now();
+        let directory = settings.directory.as_str();
+        let all = self.store.acme.all(directory).await?;
+        let known = |name: &&String| all.iter().any(|one| one.name == **name);
+        let missing: Vec<_> = settings
+            .names
+            .iter()
+            .filter(|name| !known(name))
+            .cloned()
+            .collect();
+        self.store.acme.want(directory, &missing, now).await?;
+        let mut all = if missing.is_empty() {
+            all
+        } else {
+            self.store.acme.all(directory).await?
+        };
+        all.retain(|one| settings.names.contains(&one.name));
+        self.show(&settings, &all);
+        self.answer(now).await?;
+        Ok(all)
+    }
+
+    /// Puts in force what was issued. Where nothing was yet by the authority that is asked now, what was shown
+    /// before goes on being shown.
+    fn show(&self, settings: &Settings, all: &[Wanted]) {
+        let mut seen = lock(&self.seen);
+        let seen = &mut *seen;
+        let opened = &mut seen.opened;
+        opened.retain(|name, _| settings.names.contains(name));
+        for one in all {
+            let Some(sealed) = &one.sealed else { continue };
+            if opened
+                .get(&one.name)
+                .is_none_or(|(known, _)| known != sealed)
+            {
+                seen.failed.remove(&one.name);
+                let identity = self.open(settings, &one.name, sealed);
+                opened.insert(one.name.clone(), (sealed.clone(), identity));
+            }
+        }
+        let shown = opened.values().filter_map(|(_, identity)| identity.clone());
+        self.keyring.set_issued(shown.collect());
+    }
+
+    /// When a certificate is for this node to order.
+    fn due(&self, one: &Wanted) -> Timestamp {
+        if self.shared && lock(&self.seen).failed.contains(&one.name) {
+            one.due_at.plus(YIELD)
+        } else {
+            one.due_at
+        }
+    }
+
+    pub(super) async fn answer(&self, now: Timestamp) -> Result<(), OrderFault> {
+        let answers = self.store.acme.answers(now).await?;
+        let mut seen = lock(&self.seen);
+        if seen.answers != answers {
+            self.keyring.set_pending(answers::pending(&answers)?);
+            seen.answers = answers;
+        }
+        Ok(())
+    }
+
+    /// A certificate that does not open is not shown, and not the others' business.
+    fn open(&self, settings: &Settings, name: &str, sealed: &[u8]) -> Option<Arc<Identity>> {
+        let opened = self.key.open(&context(settings, name), sealed);
+        let kept = opened.map_err(|fault| fault.to_string()).and_then(|bytes| {
+            let kept: Kept =
+                serde_json::from_slice(bytes.expose()).map_err(|error| error.to_string())?;
+            let key = Secret::new(kept.key);
+            Identity::from_pem(kept.chain.as_bytes(), key.expose().as_bytes())
+                .map_err(|fault| fault.to_string())
+        });
+        kept.inspect_err(|fault| {
+            tracing::error!(name, "a stored certificate cannot be used: {fault}");
+        })
+        .ok()
+    }
+
+    async fn take(
+        &self,
+        settings: &Settings,
+        name: &str,
+        now: Timestamp,
+    ) -> Result<Option<Ticket>, DbError> {
+        let directory = settings.directory.as_str();
+        self.store.acme.take(directory, name, LEASE, now).await
+    }
+
+    /// One order, from its beginning to what is noted of it.
+    async fn attend(&self, settings: &Settings, ticket: Ticket) {
+        let client = Client::new(settings, self.clock.clone());
+        let desk = Desk::new(self);
+        let order = desk.order(settings, &client, &ticket);
+        let outcome = timeout(DEADLINE, order).await;
+        desk.clear().await;
+        let outcome = outcome.unwrap_or(Err(OrderFault::TooSlow(DEADLINE)));
+        let noted = match outcome {
+            Ok(issued) => self.keep(settings, &ticket, &issued).await,
+            Err(fault) => self.put_off(settings, &client, &ticket, &fault).await,
+        };
+        if let Err(fault) = noted {
+            tracing::warn!(%fault, name = ticket.name, "could not note what came of an order");
+        }
+    }
+
+    async fn keep(
+        &self,
+        settings: &Settings,
+        ticket: &Ticket,
+        issued: &Issued,
+    ) -> Result<(), OrderFault> {
+        let kept = Secret::new(serde_json::to_vec(&Kept {
+            chain: issued.chain.clone(),
+            key: issued.key.expose().clone(),
+        })?);
+        let context = context(settings, &ticket.name);
+        let sealed = self.key.seal(&context, kept.expose(), &self.random)?;
+        let (identity, now) = (&issued.identity, self.clock.now());
+        let due = schedule::renewal(identity.from(), identity.until(), now, settings.pause);
+        let ours = self.store.acme.issued(ticket, sealed, due).await?;
+        self.count("issued");
+        tracing::info!(name = ticket.name, until = %identity.until(), renewal = %due, ours, "a certificate was issued");
+        self.refresh().await.map(drop)
+    }
+
+    async fn put_off(
+        &self,
+        settings: &Settings,
+        client: &Client,
+        ticket: &Ticket,
+        fault: &OrderFault,
+    ) -> Result<(), OrderFault> {
+        let dice = u16::from_le_bytes(self.random.quick());
+        let failures = ticket.failures.saturating_add(1);
+        let asked = client.asked_to_wait();
+        let now = self.clock.now();
+        let due = schedule::retry(failures, asked, now, settings.pause, dice);
+        lock(&self.seen).failed.insert(ticket.name.clone());
+        self.store.acme.failed(ticket, due).await?;
+        self.count("failed");
+        let said = printable(&fault.to_string());
+        tracing::error!(name = ticket.name, failures, next = %due, "no certificate was issued: {said}");
+        Ok(())
+    }
+
+    fn count(&self, result: &str) {
+        self.metrics.acme_orders.with_label_values(&[result]).inc();
+    }
+}
+
+pub(super) fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// What a certificate is sealed for: it opens for its own name and authority only.
+fn context(settings: &Settings, name: &str) -> String {
+    format!("acme/certificate/{}/{name}", settings.directory)
+}
+
+/// What an authority said, fit for a line of the log.
+fn printable(text: &str) -> String {
+    let fit = |c: char| if c.is_control() { ' ' } else { c };
+    text.chars().map(fit).take(500).collect()
+}

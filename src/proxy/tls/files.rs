@@ -1,0 +1,168 @@
+//! Certificates that operators keep in PEM files: read at the start and at a reload, looked at again while the
+//! gateway runs, and swapped when what is new is sound. What is not leaves the old one in force, and is told once.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::base::time::Timestamp;
+use crate::crypto::certificate::{CertificateFault, Identity};
+use crate::crypto::keyring::Keyring;
+use crate::proxy::settings::Certificate;
+
+/// The files, and the keyring that they fill.
+#[derive(Debug)]
+pub struct Files {
+    keyring: Arc<Keyring>,
+    kept: Mutex<Vec<Kept>>,
+}
+
+/// A certificate that was read, and what its files looked like then.
+#[derive(Debug)]
+pub struct Kept {
+    files: Certificate,
+    identity: Arc<Identity>,
+    /// Of the files as they were last read, for better or worse.
+    read: Stamp,
+    /// Of the files as they were last looked at: what is still being written is left alone.
+    seen: Stamp,
+}
+
+/// A certificate could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsFault {
+    /// A file could not be read.
+    #[error("{0}: {1}")]
+    File(PathBuf, io::Error),
+    /// What is in the files is no certificate and its key.
+    #[error("{0}: {1}")]
+    Unusable(PathBuf, CertificateFault),
+    /// It would take the place of another, and nobody would accept it.
+    #[error("{0}: expired on {1}")]
+    Expired(PathBuf, Timestamp),
+}
+
+/// How two files look from outside; follows links, so that a link to another file is a change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Stamp([Option<[i128; 4]>; 2]);
+
+impl Files {
+    /// No files yet.
+    #[must_use]
+    pub fn new(keyring: Arc<Keyring>) -> Self {
+        Self {
+            keyring,
+            kept: Mutex::default(),
+        }
+    }
+
+    /// Reads the files of a configuration; nothing is in force yet.
+    ///
+    /// # Errors
+    /// When a certificate cannot be used, or one that has expired would take the place of what is in force.
+    /// What was in force already, and expired in the meantime, stands in nobody's way, and neither does one that
+    /// the gateway starts with.
+    pub fn read(&self, files: &[Certificate], now: Timestamp) -> Result<Vec<Kept>, TlsFault> {
+        let before = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let read = |files: &Certificate| {
+            let kept = Kept::read(files)?;
+            let known = |one: &Kept| one.identity.is_same(&kept.identity);
+            if before.is_empty() || before.iter().any(known) {
+                return Ok(kept);
+            }
+            unexpired(&kept.identity, files, now)?;
+            Ok(kept)
+        };
+        files.iter().map(read).collect()
+    }
+
+    /// Puts what was read in force.
+    pub fn install(&self, kept: Vec<Kept>) {
+        let mut own = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        *own = kept;
+        self.show(&own);
+    }
+
+    /// Looks at the files and puts what has changed in force, one result for each change. A change counts once
+    /// two looks in a row have found the files alike.
+    pub fn look(&self, now: Timestamp) -> Vec<Result<PathBuf, TlsFault>> {
+        let mut own = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let news: Vec<_> = own.iter_mut().filter_map(|kept| kept.look(now)).collect();
+        if news.iter().any(Result::is_ok) {
+            self.show(&own);
+        }
+        news
+    }
+
+    fn show(&self, kept: &[Kept]) {
+        let all = kept.iter().map(|kept| Arc::clone(&kept.identity));
+        self.keyring.set_files(all.collect());
+    }
+}
+
+impl Kept {
+    fn read(files: &Certificate) -> Result<Self, TlsFault> {
+        // Before the files are: what is written meanwhile is then a change.
+        let stamp = Stamp::of(files);
+        Ok(Self {
+            files: files.clone(),
+            identity: load(files)?,
+            read: stamp.clone(),
+            seen: stamp,
+        })
+    }
+
+    fn look(&mut self, now: Timestamp) -> Option<Result<PathBuf, TlsFault>> {
+        let stamp = Stamp::of(&self.files);
+        let settled = stamp == self.seen;
+        self.seen = stamp.clone();
+        if !settled || stamp == self.read {
+            return None;
+        }
+        self.read = stamp;
+        Some(self.swap(now))
+    }
+
+    fn swap(&mut self, now: Timestamp) -> Result<PathBuf, TlsFault> {
+        let identity = load(&self.files)?;
+        unexpired(&identity, &self.files, now)?;
+        self.identity = identity;
+        Ok(self.files.chain.clone())
+    }
+}
+
+impl Stamp {
+    fn of(files: &Certificate) -> Self {
+        let look = |path: &Path| {
+            let found = fs::metadata(path).ok()?;
+            let changed =
+                i128::from(found.mtime()) * 1_000_000_000 + i128::from(found.mtime_nsec());
+            let touched =
+                i128::from(found.ctime()) * 1_000_000_000 + i128::from(found.ctime_nsec());
+            Some([changed, touched, found.size().into(), found.ino().into()])
+        };
+        Self([look(&files.chain), look(&files.key)])
+    }
+}
+
+fn load(files: &Certificate) -> Result<Arc<Identity>, TlsFault> {
+    let read = |path: &PathBuf| fs::read(path).map_err(|error| TlsFault::File(path.clone(), error));
+    let (chain, key) = (read(&files.chain)?, read(&files.key)?);
+    Identity::from_pem(&chain, &key).map_err(|fault| {
+        let path = match fault {
+            CertificateFault::NoCertificate | CertificateFault::Unreadable(_) => &files.chain,
+            CertificateFault::NoKey | CertificateFault::Unusable(_) => &files.key,
+        };
+        TlsFault::Unusable(path.clone(), fault)
+    })
+}
+
+fn unexpired(identity: &Identity, files: &Certificate, now: Timestamp) -> Result<(), TlsFault> {
+    if identity.is_expired(now) {
+        Err(TlsFault::Expired(files.chain.clone(), identity.until()))
+    } else {
+        Ok(())
+    }
+}

@@ -1,0 +1,486 @@
+//! Certificates in files: chosen by name, swapped while requests go on, and kept when what is new is no good. And
+//! what TLS itself must not do.
+
+use std::fs;
+
+use crate::harness::tls::{self, Identity};
+use crate::harness::{Gateway, Raw, Setup, eventually, marker};
+
+const CHANGES: &str = "portcullis_certificate_changes_total";
+
+/// What the gateway shows to somebody who asks for `name` and trusts `identity` alone; none when that is not it.
+fn shows(gateway: &Gateway, identity: &Identity, name: &str) -> bool {
+    let wire = tls::try_connect(gateway.https(), identity, name, &["http/1.1"]);
+    wire.is_ok_and(|wire| tls::shown(&wire) == identity.der())
+}
+
+fn counted(gateway: &Gateway, result: &str) -> f64 {
+    gateway.metrics().sum(CHANGES, &[("result", result)])
+}
+
+fn renew(gateway: &Gateway, identity: &Identity) {
+    gateway.write("tls.crt", &identity.certificate);
+    gateway.write("tls.key", &identity.key);
+}
+
+fn ask(raw: &mut Raw, host: &str) -> u16 {
+    let request = format!("GET /public/x HTTP/1.1\r\nHost: {host}\r\n\r\n");
+    raw.ask(request).status
+}
+
+#[test]
+fn g_07_a_renewed_certificate_is_served_without_a_reload() {
+    let gateway = Setup::new().tls(&["localhost"]).start();
+    let old = gateway.identity().clone();
+    let mut open = Raw::over(gateway.tls("localhost", &["http/1.1"]));
+    assert_eq!(ask(&mut open, "localhost"), 200);
+    let new = Identity::new(&["localhost"]);
+    renew(&gateway, &new);
+    eventually("the renewed certificate", || {
+        shows(&gateway, &new, "localhost").then_some(())
+    });
+    assert!(!shows(&gateway, &old, "localhost"));
+    assert_eq!(
+        ask(&mut open, "localhost"),
+        200,
+        "an open connection goes on"
+    );
+    assert!((counted(&gateway, "ok") - 1.0).abs() < 0.1);
+    // As those renew who keep each certificate in a folder of its own, and move a link.
+    let third = Identity::new(&["localhost"]);
+    for (name, text) in [("tls.crt", &third.certificate), ("tls.key", &third.key)] {
+        gateway.write(&format!("third-{name}"), text);
+        let link = gateway.path().join(format!("link-{name}"));
+        std::os::unix::fs::symlink(format!("third-{name}"), &link).unwrap();
+        fs::rename(link, gateway.path().join(name)).unwrap();
+    }
+    eventually("the certificate behind the link", || {
+        shows(&gateway, &third, "localhost").then_some(())
+    });
+    assert_eq!(
+        ask(&mut open, "localhost"),
+        200,
+        "an open connection goes on"
+    );
+}
+
+#[test]
+fn g_07_what_is_no_good_leaves_the_old_certificate_in_force() {
+    let gateway = Setup::new().tls(&["localhost"]).start();
+    let old = gateway.identity().clone();
+    let other = Identity::new(&["localhost"]);
+    let expired = Identity::of_years(&["localhost"], 2020, 2021);
+    let cut = &other.certificate[..other.certificate.len() / 2];
+    let faults = [
+        (
+            "a wrong key",
+            other.certificate.as_str(),
+            old.key.as_str(),
+            "go together",
+        ),
+        (
+            "an expired one",
+            &expired.certificate,
+            &expired.key,
+            "expired on 2021",
+        ),
+        ("half a file", cut, &other.key, "holds no PEM certificate"),
+        ("an empty file", "", &other.key, "holds no PEM certificate"),
+        (
+            "a key that is none",
+            &other.certificate,
+            "junk",
+            "holds no PEM private key",
+        ),
+    ];
+    for (number, (what, certificate, key, said)) in (1..).zip(faults) {
+        let log = gateway.log().len();
+        gateway.write("tls.crt", certificate);
+        gateway.write("tls.key", key);
+        eventually(what, || {
+            (counted(&gateway, "failed") >= f64::from(number)).then_some(())
+        });
+        assert!(shows(&gateway, &old, "localhost"), "{what}");
+        let log = &gateway.log()[log..];
+        assert!(log.contains(said) && log.contains("ERROR"), "{what}: {log}");
+        assert!(!gateway.reload(), "{what} was taken over by a reload");
+        assert!(shows(&gateway, &old, "localhost"), "{what} after a reload");
+    }
+    fs::remove_file(gateway.path().join("tls.key")).unwrap();
+    eventually("a missing key", || {
+        (counted(&gateway, "failed") > 5.5).then_some(())
+    });
+    assert!(shows(&gateway, &old, "localhost"));
+    renew(&gateway, &other);
+    eventually("what is sound at last", || {
+        shows(&gateway, &other, "localhost").then_some(())
+    });
+    // Each was told once, however often it was looked at.
+    assert!((counted(&gateway, "failed") - 6.0).abs() < 0.1);
+    assert_eq!(gateway.log().matches("certificate not renewed").count(), 6);
+    assert!(gateway.reload(), "{}", gateway.log());
+}
+
+#[test]
+fn g_07_a_certificate_that_expires_in_service_stops_no_reload() {
+    let setup = Setup::new().tls(&["localhost"]);
+    let expired = Identity::of_years(&["localhost"], 2020, 2021);
+    let folder = setup.folder();
+    folder.write("tls.crt", &expired.certificate);
+    folder.write("tls.key", &expired.key);
+    let check = folder.cli(&["check"], "").fine();
+    assert!(check.all().contains("expired on 2021"), "{}", check.all());
+    let recorder = setup.recorder().clone();
+    let gateway = Gateway::launch(folder, recorder, Some(expired.clone()), &[]).unwrap();
+    assert!(gateway.reload(), "{}", gateway.log());
+    let renewed = Identity::new(&["localhost"]);
+    renew(&gateway, &renewed);
+    assert!(gateway.reload(), "{}", gateway.log());
+    assert!(shows(&gateway, &renewed, "localhost"));
+    renew(&gateway, &expired);
+    assert!(!gateway.reload(), "the expired one came back");
+    assert!(shows(&gateway, &renewed, "localhost"));
+}
+
+/// Three certificates: one of two names, a wildcard, and one that the wildcard would cover.
+fn several() -> (Gateway, [Identity; 3]) {
+    let wide = Identity::new(&["*.wide.test"]);
+    let exact = Identity::new(&["a.wide.test"]);
+    let gateway = Setup::new()
+        .tls(&["one.test", "two.test"])
+        .asset("wide.crt", &wide.certificate)
+        .asset("wide.key", &wide.key)
+        .asset("exact.crt", &exact.certificate)
+        .asset("exact.key", &exact.key)
+        .set(
+            "tls",
+            "[{ certificate: tls.crt, key: tls.key }, { certificate: wide.crt, key: wide.key }, { certificate: exact.crt, key: exact.key }]",
+        )
+        .set(
+            "site",
+            "[\"https://one.test\", \"https://two.test\", \"https://a.wide.test\", \"https://b.wide.test\", \"https://bare.test\"]",
+        )
+        .start();
+    let first = gateway.identity().clone();
+    (gateway, [first, wide, exact])
+}
+
+#[test]
+fn the_name_chooses_the_certificate() {
+    let (gateway, [first, wide, exact]) = several();
+    let shown = |name: &str| {
+        let all = [("first", &first), ("wide", &wide), ("exact", &exact)];
+        let found = all.iter().find(|(_, one)| shows(&gateway, one, name));
+        found.map(|(what, _)| *what)
+    };
+    for (name, expected) in [
+        ("one.test", "first"),
+        ("two.test", "first"),
+        ("a.wide.test", "exact"),
+        ("b.wide.test", "wide"),
+    ] {
+        assert_eq!(shown(name), Some(expected), "{name}");
+    }
+    // A name that no certificate has is shown the first, which a client then refuses.
+    assert_eq!(shown("bare.test"), None);
+    assert!(presented(&gateway, &["-servername", "bare.test"], &first));
+    assert!(presented(&gateway, &["-noservername"], &first));
+    assert!(!presented(&gateway, &["-noservername"], &wide));
+}
+
+#[test]
+fn g_07_a_reload_adds_certificates_and_takes_them_away() {
+    let two = Identity::new(&["two.test"]);
+    let setup = Setup::new()
+        .tls(&["one.test"])
+        .asset("two.crt", &two.certificate)
+        .asset("two.key", &two.key);
+    let more = setup.clone().set(
+        "tls",
+        "[{ certificate: tls.crt, key: tls.key }, { certificate: two.crt, key: two.key }]",
+    );
+    let gateway = setup.clone().start();
+    let mut open = Raw::over(gateway.tls("one.test", &["http/1.1"]));
+    for (setup, shown) in [(&more, true), (&setup, false)] {
+        assert!(gateway.reload_with(setup), "{}", gateway.log());
+        assert_eq!(shows(&gateway, &two, "two.test"), shown);
+        assert!(shows(&gateway, gateway.identity(), "one.test"));
+        assert_eq!(ask(&mut open, "one.test"), 200);
+    }
+}
+
+/// Whether openssl is shown this certificate.
+fn presented(gateway: &Gateway, arguments: &[&str], identity: &Identity) -> bool {
+    let said = s_client(gateway, arguments, "Q\n");
+    let text = said.replace('\n', "");
+    text.contains(identity.certificate.replace('\n', "").trim())
+}
+
+/// What `openssl s_client` says to this input.
+fn s_client(gateway: &Gateway, arguments: &[&str], input: &str) -> String {
+    use std::io::Write;
+    use std::process::{Command, Stdio};
+    let address = gateway.https().to_string();
+    let mut child = Command::new("openssl")
+        .args(["s_client", "-connect", &address, "-showcerts"])
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("openssl");
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(input.as_bytes())
+        .unwrap();
+    let done = child.wait_with_output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    text(&done.stdout) + &text(&done.stderr)
+}
+
+#[test]
+fn p_22_a_host_that_the_connections_certificate_is_not_for() {
+    let (gateway, [first, wide, exact]) = several();
+    let status = |identity: &Identity, name: &str, host: &str| {
+        let mark = marker("P-22-several");
+        let twin = marker("P-22-twin");
+        let wire = tls::connect(gateway.https(), identity, name, &["http/1.1"]);
+        let mut raw = Raw::over(wire);
+        let line = |mark: &str, host: &str| {
+            format!("GET /public/x HTTP/1.1\r\nHost: {host}\r\nX-Marker: {mark}\r\n\r\n")
+        };
+        assert_eq!(raw.ask(line(&twin, name)).status, 200);
+        let status = raw.ask(line(&mark, host)).status;
+        let came = gateway.recorder().with(&mark).len();
+        assert_eq!(came, usize::from(status == 200), "{name} then {host}");
+        assert_eq!(gateway.recorder().with(&twin).len(), 1);
+        status
+    };
+    let cases = [
+        (&first, "one.test", "two.test", 200),
+        (&first, "one.test", "a.wide.test", 421),
+        (&first, "one.test", "b.wide.test", 421),
+        (&first, "one.test", "bare.test", 421),
+        // The connection was made with the wildcard, which covers the name that another certificate is for.
+        (&wide, "b.wide.test", "a.wide.test", 200),
+        (&wide, "b.wide.test", "one.test", 421),
+        // And this one with the other: the wildcard is in force, but was not shown.
+        (&exact, "a.wide.test", "b.wide.test", 421),
+        (&exact, "a.wide.test", "one.test", 421),
+    ];
+    for (identity, name, host, expected) in cases {
+        assert_eq!(status(identity, name, host), expected, "{name} then {host}");
+    }
+}
+
+#[test]
+fn p_22_a_client_that_names_nobody_is_held_to_the_first_certificate() {
+    let (gateway, _) = several();
+    let ask = |gateway: &Gateway, host: &str| {
+        let request =
+            format!("GET /public/x HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        let said = s_client(gateway, &["-noservername", "-quiet"], &request);
+        let at = said.find("HTTP/1.1 ").unwrap_or_else(|| panic!("{said}"));
+        said[at + 9..at + 12].to_owned()
+    };
+    assert_eq!(ask(&gateway, "one.test"), "200");
+    assert_eq!(ask(&gateway, "b.wide.test"), "421");
+    // A proxy in front does as it does, and speaks for every host.
+    let proxied = Setup::new()
+        .tls(&["one.test"])
+        .set("site", "[\"https://one.test\", \"https://two.test\"]")
+        .set("trusted_proxies", "[127.0.0.1]")
+        .start();
+    assert_eq!(ask(&proxied, "two.test"), "200");
+    assert_eq!(ask(&proxied, "three.test"), "421");
+}
+
+#[test]
+fn s_24_old_versions_and_renegotiation() {
+    let gateway = Setup::new().tls(&["localhost"]).start();
+    let version = |flag: &str| s_client(&gateway, &[flag, "-cipher", "ALL:@SECLEVEL=0"], "Q\n");
+    for flag in ["-tls1", "-tls1_1"] {
+        let said = version(flag);
+        assert!(said.contains("Cipher is (NONE)"), "{flag}: {said}");
+    }
+    assert!(version("-tls1_2").contains("New, TLSv1.2"), "TLS 1.2");
+    assert!(s_client(&gateway, &["-tls1_3"], "Q\n").contains("New, TLSv1.3"));
+    // A client that wants to begin anew in the middle loses its connection.
+    let again = |input: &str| s_client(&gateway, &["-tls1_2", "-legacy_renegotiation"], input);
+    assert!(!again("Q\n").contains(":error:"), "the twin");
+    let said = again("R\n");
+    assert!(
+        said.contains("RENEGOTIATING") && said.contains(":error:"),
+        "{said}"
+    );
+}
+
+#[test]
+fn s_24_no_early_data() {
+    let gateway = Setup::new().tls(&["localhost"]).start();
+    let mark = marker("S-24-early");
+    let folder = gateway.path().to_owned();
+    let ticket = folder.join("ticket.pem");
+    let ticket = ticket.to_str().unwrap();
+    let request = |mark: &str| {
+        format!(
+            "GET /public/x HTTP/1.1\r\nHost: localhost\r\nX-Marker: {mark}\r\nConnection: close\r\n\r\n"
+        )
+    };
+    let twin = marker("S-24-twin");
+    let said = s_client(
+        &gateway,
+        &[
+            "-tls1_3",
+            "-servername",
+            "localhost",
+            "-sess_out",
+            ticket,
+            "-ign_eof",
+        ],
+        &request(&twin),
+    );
+    assert!(said.contains("200 OK"), "{said}");
+    assert!(said.contains("Max Early Data: 0"), "{said}");
+    assert_eq!(gateway.recorder().wait_for(&twin, 1).len(), 1);
+    // The ticket says that none is taken, and a client that wants to send some keeps to it.
+    let early = folder.join("early.txt");
+    fs::write(&early, request(&mark)).unwrap();
+    let said = s_client(
+        &gateway,
+        &[
+            "-tls1_3",
+            "-servername",
+            "localhost",
+            "-sess_in",
+            ticket,
+            "-early_data",
+            early.to_str().unwrap(),
+        ],
+        "Q\n",
+    );
+    assert!(said.contains("Early data was not sent"), "{said}");
+    assert_eq!(
+        gateway.recorder().with(&mark).len(),
+        0,
+        "early data was taken for a request"
+    );
+}
+
+#[test]
+fn s_24_http2_on_the_port_in_the_clear_is_judged_like_any() {
+    let gateway = Setup::new().tls(&["localhost"]).start();
+    let mark = marker("S-24-h2c");
+    let outcome = gateway.h2().get("/public/x", &[("x-marker", &mark)]);
+    assert_eq!(outcome.status(), Some(308), "{outcome:?}");
+    assert_eq!(gateway.recorder().with(&mark).len(), 0);
+}
+
+/// The first record of a client.
+fn hello() -> Vec<u8> {
+    use std::sync::Arc;
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(rustls::RootCertStore::empty())
+        .with_no_client_auth();
+    let name = "localhost".try_into().unwrap();
+    let mut client = rustls::ClientConnection::new(Arc::new(config), name).unwrap();
+    let mut record = Vec::new();
+    client.write_tls(&mut record).unwrap();
+    record
+}
+
+#[test]
+fn b_06_a_hello_in_records_of_one_byte() {
+    let gateway = Setup::new().tls(&["localhost"]).start();
+    let record = hello();
+    let pieces: Vec<u8> = record[5..]
+        .iter()
+        .flat_map(|byte| [0x16, 3, 1, 0, 1, *byte])
+        .collect();
+    // As one record it is answered by a handshake record.
+    let answered = |bytes: &[u8]| {
+        use std::io::{Read, Write};
+        let mut socket = std::net::TcpStream::connect(gateway.https()).unwrap();
+        socket
+            .set_read_timeout(Some(crate::harness::PATIENCE))
+            .unwrap();
+        let mut first = [0];
+        socket
+            .write_all(bytes)
+            .and_then(|()| socket.read(&mut first))
+            .map(|_| first[0])
+    };
+    assert_eq!(answered(&record).ok(), Some(0x16), "the twin");
+    // In pieces it is answered alike, or refused; and nobody else is any the worse for it.
+    let said = answered(&pieces);
+    assert!(
+        !matches!(said, Err(ref error) if error.kind() == std::io::ErrorKind::WouldBlock),
+        "{said:?}"
+    );
+    assert!(matches!(said, Ok(0x16 | 0x15 | 0) | Err(_)), "{said:?}");
+    assert!(shows(&gateway, gateway.identity(), "localhost"));
+    eventually("every connection to end", || {
+        (gateway.metrics().sum("portcullis_connections", &[]) < 1.5).then_some(())
+    });
+}
+
+#[test]
+fn b_06_many_handshakes_at_once() {
+    const CLIENTS: usize = 16;
+    const EACH: usize = 50;
+    let gateway = Setup::new().tls(&["localhost"]).start();
+    let begun = gateway.metrics().sum("process_resident_memory_bytes", &[]);
+    std::thread::scope(|scope| {
+        for _ in 0..CLIENTS {
+            scope.spawn(|| {
+                for _ in 0..EACH {
+                    assert!(shows(&gateway, gateway.identity(), "localhost"));
+                }
+            });
+        }
+    });
+    eventually("every connection to end", || {
+        (gateway.metrics().sum("portcullis_connections", &[]) < 1.5).then_some(())
+    });
+    let grown = gateway.metrics().sum("process_resident_memory_bytes", &[]) - begun;
+    assert!(
+        grown < 64.0 * 1024.0 * 1024.0,
+        "{grown} bytes more than before"
+    );
+}
+
+#[test]
+fn x_01_transport_security_by_its_key() {
+    let told = |hsts: Option<&str>, host: &str, path: &str| {
+        let setup = Setup::new().tls(&["localhost"]);
+        let setup = match hsts {
+            Some(hsts) => setup.set("hsts", hsts),
+            None => setup,
+        };
+        let gateway = setup.start();
+        let mut raw = Raw::over(gateway.tls("localhost", &["http/1.1"]));
+        let answer = raw.ask(format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+        let clear = gateway.ask(format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+        assert_eq!(
+            clear.values("strict-transport-security"),
+            [""; 0],
+            "in the clear"
+        );
+        (answer.status, answer.values("strict-transport-security"))
+    };
+    let year = "max-age=31536000";
+    let none: [String; 0] = [];
+    assert_eq!(told(None, "localhost", "/public/x"), (200, none.to_vec()));
+    for (path, status) in [("/public/x", 200), ("/app/x", 401), ("/auth/login", 200)] {
+        let expected = (status, vec![year.to_owned()]);
+        assert_eq!(told(Some("365d"), "localhost", path), expected, "{path}");
+    }
+    let more = "{ max_age: 365d, subdomains: true, preload: true }";
+    let expected = vec![format!("{year}; includeSubDomains; preload")];
+    assert_eq!(told(Some(more), "localhost", "/public/x"), (200, expected));
+}
