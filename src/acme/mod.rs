@@ -1,8 +1,8 @@
 //! Certificates that an authority issues by ACME (RFC 8555), and the answers by which it finds that a name is ours.
 //!
-//! Apart from `identity`, beside which it stands: it asks an authority, not a person. [`order`] gets one
+//! Apart from `identity`, beside which it stands: it asks an authority, not a person. `order` gets one
 //! certificate, [`schedule`] says when the next is due, [`worker`] does both for every name, on one node of
-//! several; [`client`] is how the authority is asked, through the one guarded HTTP client. What is issued and what
+//! several; `client` is how the authority is asked, through the one guarded HTTP client. What is issued and what
 //! is to be found go into the [`Keyring`](crate::crypto::keyring::Keyring), of which alone handshakes and requests
 //! know. Keys never leave this process but sealed.
 
