@@ -12,7 +12,9 @@
 //!     3 gate::judge       the rule (policy::index), the identity (identity::session),
 //!                         the decision (policy::decide) ▶ Permit | SignIn | Forbid
 //!     4 proxy::answer     not a Permit ▶ 303 to the login page, or 401/403 JSON
-//!     5 proxy::upstream   needs the Permit; proxy::forward, headers and gate::inject say who asks
+//!     5 proxy::tries      needs the Permit, and takes a server from proxy::upstream; proxy::forward, headers
+//!                         and gate::inject say who asks
+//!     6 proxy::served     what the answer may not say; proxy::tunnel, where it opens a WebSocket
 //! ```
 //!
 //! # The floors
