@@ -143,7 +143,7 @@ fn whoever_is_imported_logs_in_and_has_a_hash_of_ours_then() {
 }
 
 #[test]
-fn one_bad_row_stops_all_unless_it_is_to_be_left_out() {
+fn ad_13_one_bad_row_stops_all_unless_it_is_to_be_left_out() {
     let folder = folder();
     let file = "username,email,password_hash,roles,shoe_size\n\
                 bob,bob@x.test,,user,42\n\
@@ -245,7 +245,7 @@ fn json_lines_and_superusers() {
 }
 
 #[test]
-fn twenty_thousand_are_imported_within_the_patience_of_a_test() {
+fn ad_13_twenty_thousand_are_imported_within_the_patience_of_a_test() {
     let folder = folder();
     let mut file = "username,email,password_hash,roles\n".to_owned();
     let hash = HASHES[0].2;
