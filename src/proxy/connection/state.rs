@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use futures_util::task::AtomicWaker;
 use http::HeaderValue;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
@@ -39,6 +40,10 @@ pub struct ConnState {
     fell_silent: AtomicBool,
     /// Set when both sides have agreed that HTTP ends here.
     tunnel: AtomicBool,
+    /// Whether a service has sent something through the tunnel that was taken in and not read yet.
+    backlog: AtomicBool,
+    /// Who waits until there is nothing of the kind.
+    eased: AtomicWaker,
 }
 
 /// The session that requests of this connection rest on. It is listened to for as long as the connection
@@ -72,6 +77,8 @@ impl ConnState {
             silence: AtomicU64::new(0),
             fell_silent: AtomicBool::new(false),
             tunnel: AtomicBool::new(false),
+            backlog: AtomicBool::new(false),
+            eased: AtomicWaker::new(),
         })
     }
 
@@ -145,6 +152,25 @@ impl ConnState {
     pub fn open_tunnel(&self, idle: Duration) {
         self.limit_silence(idle);
         self.tunnel.store(true, Ordering::Release);
+    }
+
+    /// Says whether something of the service waits to be read. While it does, nothing is read from the client:
+    /// otherwise both could fill what there is room for, and then wait for each other.
+    pub fn note_backlog(&self, waits: bool) {
+        let before = self.backlog.swap(waits, Ordering::AcqRel);
+        if before && !waits {
+            self.eased.wake();
+        }
+    }
+
+    /// Waits until nothing of the service waits to be read.
+    pub(super) fn poll_eased(&self, cx: &Context<'_>) -> Poll<()> {
+        self.eased.register(cx.waker());
+        if self.backlog.load(Ordering::Acquire) {
+            Poll::Pending
+        } else {
+            Poll::Ready(())
+        }
     }
 
     /// Whether both sides have agreed that HTTP ends here.

@@ -32,6 +32,10 @@ impl Guard {
             return Poll::Ready(Ok(()));
         }
         self.inbox = BytesMut::new();
+        if self.state.poll_eased(cx).is_pending() {
+            ready!(self.listen(cx))?;
+            return Poll::Pending;
+        }
         if inner(&mut self.inner)?.poll_read(cx, buffer)?.is_ready() {
             self.patience.moved();
             return Poll::Ready(Ok(()));

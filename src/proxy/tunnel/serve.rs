@@ -29,7 +29,7 @@ pub fn wait_for(session: &Session, peer: &mut HttpPeer, ctx: &mut Context) {
     {
         state.limit_silence(limit);
         tunnel.latch = Latch::default();
-        latch(peer, &tunnel.latch);
+        latch(peer, &tunnel.latch, state);
     }
 }
 

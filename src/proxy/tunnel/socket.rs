@@ -8,7 +8,7 @@
 //!
 //! And while Pingora writes to a service, it does not read from it. A service that sends back what it gets, and reads no
 //! more until that is taken, would wait for us as we wait for it; so what it sends meanwhile is taken in here, up to a
-//! bound.
+//! bound, and the client is not listened to until that has been passed on.
 //!
 //! Such a connection serves one handshake and is not kept for another request: Pingora tells kept connections apart by
 //! their descriptor, and knows none of this one.
@@ -32,6 +32,8 @@ use pingora::{Error, ErrorType};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_util::io::poll_read_buf;
+
+use crate::proxy::connection::ConnState;
 
 /// Whether a service's bytes may be read. Clones share it.
 #[derive(Clone, Debug, Default)]
@@ -57,25 +59,34 @@ impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin> Socket for T {}
 struct Latched {
     socket: Box<dyn Socket>,
     latch: Latch,
+    /// The connection at the other end of the tunnel.
+    client: Option<Arc<ConnState>>,
     /// What came while something was being written.
     inbox: BytesMut,
 }
 
-/// Most of what is taken in while a write waits.
+/// Most of what is taken in while a write waits, in bytes. The client is not read from until that has been read, so
+/// that only the few pieces which Pingora has taken from it already are written meanwhile.
 const MOST: usize = 1 << 20;
 
 /// Connects to where Pingora would, and puts a latch before it.
 #[derive(Debug)]
-struct Connector(Latch);
+struct Connector {
+    latch: Latch,
+    client: Arc<ConnState>,
+}
 
 /// No two handshakes share a connection.
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
 /// Makes a server be connected to through this latch, for one request alone.
-pub fn latch(peer: &mut HttpPeer, latch: &Latch) {
+pub fn latch(peer: &mut HttpPeer, latch: &Latch, client: &Arc<ConnState>) {
     peer.group_key = NEXT.fetch_add(1, Ordering::Relaxed);
     peer.options.idle_timeout = Some(Duration::ZERO);
-    peer.options.custom_l4 = Some(Arc::new(Connector(latch.clone())));
+    peer.options.custom_l4 = Some(Arc::new(Connector {
+        latch: latch.clone(),
+        client: Arc::clone(client),
+    }));
 }
 
 impl Latch {
@@ -137,7 +148,8 @@ impl Connect for Connector {
         };
         let latched = Latched {
             socket,
-            latch: self.0.clone(),
+            latch: self.latch.clone(),
+            client: Some(Arc::clone(&self.client)),
             inbox: BytesMut::new(),
         };
         Ok(VirtualSocketStream::new(Box::new(latched)).into())
@@ -155,7 +167,14 @@ impl Latched {
                 _ => break,
             }
         }
+        self.note_backlog();
         Ok(())
+    }
+
+    fn note_backlog(&self) {
+        if let Some(client) = &self.client {
+            client.note_backlog(!self.inbox.is_empty());
+        }
     }
 }
 
@@ -174,6 +193,7 @@ impl AsyncRead for Latched {
         }
         let length = self.inbox.len().min(buffer.remaining());
         buffer.put_slice(&self.inbox.split_to(length));
+        self.note_backlog();
         Poll::Ready(Ok(()))
     }
 }
@@ -228,6 +248,7 @@ mod tests {
         let mut socket = Latched {
             socket: Box::new(near),
             latch: latch.clone(),
+            client: None,
             inbox: BytesMut::new(),
         };
         far.write_all(b"hello").await.unwrap();
@@ -258,6 +279,7 @@ mod tests {
         let mut socket = Latched {
             socket: Box::new(near),
             latch: latch.clone(),
+            client: None,
             inbox: BytesMut::new(),
         };
         far.write_all(b"agree").await.unwrap();
@@ -274,6 +296,7 @@ mod tests {
         let mut socket = Latched {
             socket: Box::new(near),
             latch: Latch::default(),
+            client: None,
             inbox: BytesMut::new(),
         };
         let service = tokio::spawn(async move {
