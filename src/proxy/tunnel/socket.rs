@@ -81,6 +81,8 @@ static NEXT: AtomicU64 = AtomicU64::new(1);
 
 /// Makes a server be connected to through this latch, for one request alone.
 pub fn latch(peer: &mut HttpPeer, latch: &Latch, client: &Arc<ConnState>) {
+    // What an earlier handshake of this connection left behind holds up nobody.
+    client.note_backlog(false);
     peer.group_key = NEXT.fetch_add(1, Ordering::Relaxed);
     peer.options.idle_timeout = Some(Duration::ZERO);
     peer.options.custom_l4 = Some(Arc::new(Connector {
