@@ -1,6 +1,7 @@
 //! Reload: read, check, run the policy tests, build the new state whole, swap. On any fault the old state
 //! stays, and the fault is logged and counted.
 
+use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -231,14 +232,7 @@ fn watcher(path: &Path, changed: mpsc::Sender<()>) -> Option<notify::Recommended
         .unwrap_or(Path::new("."));
     let name = path.file_name().map(ToOwned::to_owned);
     let seen = move |event: notify::Result<notify::Event>| {
-        let ours = event.is_ok_and(|event| {
-            !event.kind.is_access()
-                && event
-                    .paths
-                    .iter()
-                    .any(|path| path.file_name() == name.as_deref())
-        });
-        if ours {
+        if event.is_ok_and(|event| concerns(&event, name.as_deref())) {
             // A full channel already holds the news.
             let _ = changed.try_send(());
         }
@@ -252,4 +246,53 @@ fn watcher(path: &Path, changed: mpsc::Sender<()>) -> Option<notify::Recommended
             |error| tracing::error!(%error, "the file cannot be watched; send SIGHUP instead"),
         )
         .ok()
+}
+
+/// Whether an event of the folder is a change of the file of this name.
+fn concerns(event: &notify::Event, name: Option<&OsStr>) -> bool {
+    let named = |path: &PathBuf| path.file_name() == name;
+    !event.kind.is_access() && event.paths.iter().any(named)
+}
+
+#[cfg(test)]
+mod tests {
+    use notify::Event;
+    use notify::event::{AccessKind, CreateKind, EventKind, ModifyKind, RemoveKind, RenameMode};
+
+    use super::*;
+
+    #[test]
+    fn files_beside_the_watched_one_are_nothing_to_it() {
+        let written = EventKind::Modify(ModifyKind::Any);
+        let renamed = EventKind::Modify(ModifyKind::Name(RenameMode::Both));
+        let cases: [(EventKind, &[&str], bool); 7] = [
+            (written, &["/etc/p/gateway.yaml"], true),
+            (renamed, &["/etc/p/new.yaml", "/etc/p/gateway.yaml"], true),
+            (
+                EventKind::Create(CreateKind::File),
+                &["/etc/p/gateway.yaml"],
+                true,
+            ),
+            (
+                EventKind::Remove(RemoveKind::File),
+                &["/etc/p/gateway.yaml"],
+                true,
+            ),
+            // Reading it is no change; it would reload for ever.
+            (
+                EventKind::Access(AccessKind::Any),
+                &["/etc/p/gateway.yaml"],
+                false,
+            ),
+            (written, &["/etc/p/notes.txt"], false),
+            (written, &["/etc/p/gateway.yaml.swp"], false),
+        ];
+        for (kind, paths, expected) in cases {
+            let event = paths
+                .iter()
+                .fold(Event::new(kind), |event, path| event.add_path(path.into()));
+            let seen = concerns(&event, Some(OsStr::new("gateway.yaml")));
+            assert_eq!(seen, expected, "{event:?}");
+        }
+    }
 }
