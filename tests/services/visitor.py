@@ -1,5 +1,6 @@
 """Clients as people use them, through the gateway: `visitor.py SCENARIO JSON`. Nothing is waited for by time."""
 
+import asyncio
 import hashlib
 import http.client
 import json
@@ -10,6 +11,10 @@ import urllib.parse
 from pathlib import Path
 
 PATIENCE = 20
+
+# The one thread in which every WebSocket lives.
+LOOP = asyncio.new_event_loop()
+threading.Thread(target=LOOP.run_forever, daemon=True).start()
 
 
 class Visitor:
@@ -49,14 +54,46 @@ class Visitor:
         assert answer.status == 200, text
 
     def socket(self, path, cookie=None, **more):
-        from websockets.sync.client import connect
+        return Talk(f"{'wss' if self.tls else 'ws'}://localhost:{self.port}{path}", self.context, cookie, more)
 
-        scheme = "wss" if self.tls else "ws"
+
+class Talk:
+    """A WebSocket, of the library's `asyncio` kind: the other reads and writes one TLS connection in two threads, which
+    CPython's `ssl` does not stand in every version; a request that was never sent came of it."""
+
+    def __init__(self, url, context, cookie, more):
+        from websockets.asyncio.client import connect
+
         headers = {"Cookie": cookie} if cookie else {}
-        return connect(
-            f"{scheme}://localhost:{self.port}{path}", ssl=self.context, additional_headers=headers,
-            open_timeout=PATIENCE, max_size=2**26, **more,
-        )
+        opening = connect(url, ssl=context, additional_headers=headers, open_timeout=PATIENCE, max_size=2**26, proxy=None, **more)
+        self.socket = self.wait(self.opened(opening))
+        self.subprotocol = self.socket.subprotocol
+
+    async def opened(self, opening):
+        return await opening
+
+    def wait(self, action):
+        future = asyncio.run_coroutine_threadsafe(action, LOOP)
+        return future.result(PATIENCE + 1)
+
+    def send(self, message):
+        self.wait(self.socket.send(message))
+
+    def recv(self):
+        return self.wait(asyncio.wait_for(self.socket.recv(), PATIENCE))
+
+    def ping(self):
+        """Sends a ping and waits for its answer."""
+
+        async def ping():
+            await asyncio.wait_for(await self.socket.ping(), PATIENCE)
+
+        self.wait(ping())
+
+    def close(self):
+        """The code that the other side closed with."""
+        self.wait(self.socket.close())
+        return self.socket.close_code
 
 
 def chat(visitor, arguments):
@@ -72,23 +109,22 @@ def chat(visitor, arguments):
     alice = visitor.socket("/chat", cookies["alice"], subprotocols=["chat"])
     root = visitor.socket("/chat", cookies["root"])
     assert alice.subprotocol == "chat"
-    assert alice.recv(PATIENCE) == "welcome alice" and root.recv(PATIENCE) == "welcome root"
+    assert alice.recv() == "welcome alice" and root.recv() == "welcome root"
     alice.send("good day")
-    assert alice.recv(PATIENCE) == root.recv(PATIENCE) == "alice: good day"
+    assert alice.recv() == root.recv() == "alice: good day"
     large = bytes(range(256)) * 2**14
     alice.send(large)
-    assert alice.recv(PATIENCE) == large
-    assert alice.ping().wait(PATIENCE)
+    assert alice.recv() == large
+    alice.ping()
     visitor.logout(Cookie=cookies["alice"])
     try:
-        alice.recv(PATIENCE)
+        alice.recv()
         raise AssertionError("not put out")
     except ConnectionClosed as closed:
         assert closed.rcvd is None, closed
     root.send("anybody?")
-    assert root.recv(PATIENCE) == "root: anybody?"
-    root.close()
-    assert root.close_code == 1000
+    assert root.recv() == "root: anybody?"
+    assert root.close() == 1000
 
 
 def app(visitor, arguments):
@@ -121,7 +157,7 @@ def app(visitor, arguments):
     assert text == f"{len(body)} {hashlib.sha256(body).hexdigest()}", text
     socket = visitor.socket("/app/socket", cookie)
     socket.send("hello")
-    assert socket.recv(PATIENCE) == "hello"
+    assert socket.recv() == "hello"
     socket.close()
     visitor.logout(Cookie=cookie)
     try:
