@@ -8,7 +8,7 @@ use crate::api::{Bench, CHIEF};
 
 const DRIVER: &str = include_str!("schema.py");
 
-/// What some versions of Python say when two threads compile at the same time (CPython's issue 106905). It happens
+/// What some versions of Python say when two threads compile at the same time (`CPython`'s issue 106905). It happens
 /// while the tool writes its requests, before they are sent, and says nothing about the gateway.
 const BROKEN_PYTHON: &str = "AST constructor recursion depth mismatch";
 
