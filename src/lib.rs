@@ -14,7 +14,8 @@
 //!     4 proxy::answer     not a Permit ▶ 303 to the login page, or 401/403 JSON
 //!     5 proxy::tries      needs the Permit, and takes a server from proxy::upstream; proxy::forward, headers
 //!                         and gate::inject say who asks
-//!     6 proxy::served     what the answer may not say; proxy::tunnel, where it opens a WebSocket
+//!     6 proxy::served     what the answer may not say; proxy::coding, where the rule compresses it; proxy::tunnel,
+//!                         where it opens a WebSocket
 //! ```
 //!
 //! # The floors

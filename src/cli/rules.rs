@@ -78,6 +78,7 @@ fn as_json(rule: &Rule, config: &Config) -> Value {
         "body": rule.body_limit.or(config.limits.body).filter(|&bytes| bytes != u64::MAX),
         "idle": rule.idle.map(|limit| humantime::format_duration(limit).to_string()),
         "origins": rule.origins.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "compress": rule.compress.iter().map(|coding| coding.as_str()).collect::<Vec<_>>(),
     })
 }
 
@@ -118,7 +119,7 @@ mod tests {
     #[test]
     fn programs_read_it() {
         let config = config(
-            "upstreams: { web: { to: http://web } }\nrules: [{ path: /a, to: web, methods: [GET], allow: { role: admin }, body: none }]\n",
+            "upstreams: { web: { to: http://web } }\nrules: [{ path: /a, to: web, methods: [GET], allow: { role: admin }, body: none, compress: true }]\n",
         );
         let rule = as_json(&config.rules[0], &config);
         assert_eq!(rule["methods"], json!(["GET", "HEAD"]));
@@ -126,5 +127,6 @@ mod tests {
             (&rule["allow"], &rule["body"], &rule["to"]),
             (&json!("role: admin"), &Value::Null, &json!("web"))
         );
+        assert_eq!(rule["compress"], json!(["zstd", "brotli", "gzip"]));
     }
 }

@@ -35,6 +35,7 @@ pub mod tree;
 mod acme;
 pub mod ask;
 mod brand;
+mod compress;
 mod conditions;
 mod cors;
 mod hooks;

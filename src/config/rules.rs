@@ -19,7 +19,7 @@ use super::raw::{At, Object};
 use super::roles::DEFAULT_ROLES;
 use super::selectors::{host, label, methods, name, pattern};
 use super::tree::Value;
-use super::{cors, later, streams, values};
+use super::{compress, cors, later, streams, values};
 
 /// What rules may refer to.
 pub struct Scope<'a> {
@@ -126,6 +126,7 @@ fn rule(at: &At<'_>, scope: &Scope<'_>, defaults: &Defaults) -> Option<Rule> {
             cors: cors.flatten().map(Arc::new),
             idle: streams::idle(&object),
             origins: streams::origins(&object),
+            compress: compress::compress(&object),
         })
     });
     rule.flatten()

@@ -182,6 +182,7 @@ pub(crate) mod tests {
             cors: None,
             idle: None,
             origins: Vec::new(),
+            compress: Vec::new(),
         }
     }
 

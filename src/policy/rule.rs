@@ -8,6 +8,7 @@ use crate::base::identity::Method;
 use crate::base::net::{Host, Networks};
 use crate::base::site::PageOrigin;
 
+use super::coding::Coding;
 use super::condition::Condition;
 use super::cors::Cors;
 use super::pattern::Pattern;
@@ -44,6 +45,8 @@ pub struct Rule {
     pub idle: Option<Duration>,
     /// Whose pages may open a WebSocket with a session's cookie, beside those of our own sites.
     pub origins: Vec<PageOrigin>,
+    /// How answers may be compressed, the coding that is used among equals first; not at all, where it is empty.
+    pub compress: Vec<Coding>,
 }
 
 /// Whether a rule decides.

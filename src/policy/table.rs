@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::coding::Coding;
 use super::rule::{Mode, Rule};
 use crate::base::identity::Method;
 use crate::base::net::Networks;
@@ -10,7 +11,7 @@ use crate::base::net::Networks;
 type Column = (&'static str, fn(&Rule) -> String);
 
 /// Columns that every table has, in this order but for those that no rule has anything to say in.
-const COLUMNS: [Column; 12] = [
+const COLUMNS: [Column; 13] = [
     ("Line", |rule| rule.line.to_string()),
     ("Name", |rule| {
         if is_named(rule) {
@@ -41,6 +42,7 @@ const COLUMNS: [Column; 12] = [
     ("Body", |rule| rule.body_limit.map(body).unwrap_or_default()),
     ("Idle", |rule| rule.idle.map(idle).unwrap_or_default()),
     ("Origins", |rule| listed(&rule.origins)),
+    ("Compress", |rule| codings(&rule.compress)),
     ("Allow", allow),
 ];
 
@@ -63,6 +65,11 @@ fn idle(limit: Duration) -> String {
 fn listed<T: ToString>(items: &[T]) -> String {
     let items: Vec<_> = items.iter().map(T::to_string).collect();
     items.join(", ")
+}
+
+fn codings(codings: &[Coding]) -> String {
+    let names: Vec<_> = codings.iter().map(|coding| coding.as_str()).collect();
+    names.join(", ")
 }
 
 fn allow(rule: &Rule) -> String {

@@ -17,6 +17,7 @@ use crate::telemetry::access::Access;
 use crate::telemetry::metrics::Metrics;
 
 use super::client::Client;
+use super::coding::Coder;
 use super::drain::Busy;
 use super::headers::Asks;
 use super::tunnel::{End, Tunnel};
@@ -75,6 +76,8 @@ pub struct Context {
     pub asks: Asks,
     /// The tunnel it may have.
     pub tunnel: Option<Box<Tunnel>>,
+    /// What compresses its answer.
+    pub coder: Option<Box<Coder>>,
     /// How often a connection to the upstream was tried.
     pub tries: usize,
     permit: Option<Permit>,
@@ -126,6 +129,7 @@ impl Context {
             plain: false,
             asks: Asks::default(),
             tunnel: None,
+            coder: None,
             tries: 0,
             permit: None,
         }

@@ -14,7 +14,9 @@ use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType};
 
 use crate::base::id::PublicId;
+use crate::policy::decide::Permit;
 
+use super::coding;
 use super::context::Context;
 use super::forward::{finish_answer, finish_request, time_left};
 use super::served::strip_trailers;
@@ -37,7 +39,7 @@ impl ProxyHttp for Gateway {
         Box::new(Context::new(self.0.metrics.clone()))
     }
 
-    /// No modules: nothing of ours is compressed or rewritten behind our back.
+    /// No modules: nothing is compressed or rewritten behind our back.
     fn init_downstream_modules(&self, _modules: &mut pingora::modules::http::HttpModules) {}
 
     async fn request_filter(
@@ -117,6 +119,10 @@ impl ProxyHttp for Gateway {
             pool.served(serving.member());
         }
         finish_answer(session, response, ctx)?;
+        let rule = ctx.permit().map(Permit::rule);
+        if let Some(rule) = rule.filter(|rule| !rule.compress.is_empty()) {
+            ctx.coder = coding::begin(&rule.compress, session.req_header(), response)?;
+        }
         if response.status == http::StatusCode::SWITCHING_PROTOCOLS {
             self.open_tunnel(session, ctx);
             // The time for everything is that of an answer; a tunnel has none.
@@ -129,20 +135,21 @@ impl ProxyHttp for Gateway {
         &self,
         _session: &mut Session,
         trailers: &mut HeaderMap,
-        _ctx: &mut Box<Context>,
+        ctx: &mut Box<Context>,
     ) -> pingora::Result<Option<Bytes>> {
         strip_trailers(trailers, &self.0.running.load().snapshot.reserved);
-        Ok(None)
+        coding::end(&mut ctx.coder)
     }
 
     fn response_body_filter(
         &self,
         _session: &mut Session,
-        _body: &mut Option<Bytes>,
-        _end: bool,
+        body: &mut Option<Bytes>,
+        end: bool,
         ctx: &mut Box<Context>,
     ) -> pingora::Result<Option<Duration>> {
-        time_left(ctx).map(|_| None)
+        time_left(ctx)?;
+        coding::code(&mut ctx.coder, body, end).map(|()| None)
     }
 
     /// Another server may be tried: nothing of the request has been sent yet.

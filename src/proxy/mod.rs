@@ -9,6 +9,7 @@ pub mod admit;
 pub mod answer;
 pub mod bridge;
 pub mod client;
+pub mod coding;
 pub mod connection;
 pub mod context;
 pub mod drain;

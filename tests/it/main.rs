@@ -24,6 +24,8 @@ mod api_races;
 mod api_rights;
 mod assertion;
 mod browser;
+mod coding;
+mod coding_streams;
 mod commands;
 mod commands_import;
 mod commands_store;
