@@ -1,5 +1,5 @@
 //! Real programs, unmodified, behind plain and TLS listeners, each logged in to and used by clients of other people's
-//! making: a WebSocket chat, a Node application with an SSE clock, a gRPC service. The programs are in
+//! making: a WebSocket chat, a Node application with an SSE clock, a gRPC service, an issue tracker. The programs are in
 //! `tests/services`. W-01, W-03, W-07, B-12, S-17 by ordinary means.
 
 use std::env;
@@ -195,6 +195,25 @@ fn w_07_h_08_a_grpc_service_behind_tls_of_its_own() {
         .tls(&["localhost"])
         .start();
     visit(&gateway, "grpc", true);
+}
+
+/// A program that believes a header of another name than ours, behind a prefix that it knows nothing of.
+#[test]
+fn h_01_an_issue_tracker_that_believes_a_header() {
+    let tracker = Service::start("tracker.py", None);
+    for tls in [false, true] {
+        let to = tracker.url("http");
+        let setup = Setup::new()
+            .rules("  - { path: /tracker/**, to: tracker, allow: signed_in, compress: true }")
+            .set("identity", "{ headers: { X-Remote-User: user.name } }")
+            .upstream("tracker", &format!("{{ to: \"{to}\", strip: /tracker }}"));
+        let setup = if tls {
+            setup.tls(&["localhost"])
+        } else {
+            setup
+        };
+        visit(&setup.start(), "tracker", tls);
+    }
 }
 
 #[test]

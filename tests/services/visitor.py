@@ -1,9 +1,11 @@
 """Clients as people use them, through the gateway: `visitor.py SCENARIO JSON`. Nothing is waited for by time."""
 
 import asyncio
+import gzip
 import hashlib
 import http.client
 import json
+import re
 import ssl
 import sys
 import threading
@@ -236,10 +238,62 @@ def grpc(visitor, arguments):
         assert refused.code() == grpc.StatusCode.UNAUTHENTICATED
 
 
+def tracker(visitor, arguments):
+    """The issue tracker: it greets who signed in, an issue is theirs, and nobody is somebody else by saying so."""
+    cookies = {name: visitor.login(name, word) for name, word in arguments["people"].items()}
+
+    def page(name, path="/tracker/", method="GET", body=None, **more):
+        headers = {"Host": "localhost", "Accept-Encoding": "gzip", "Cookie": cookies[name]}
+        connection = visitor.connect()
+        connection.request(method, path, body, headers | more)
+        answer = connection.getresponse()
+        content = answer.read()
+        if answer.getheader("Content-Encoding") == "gzip":
+            content = gzip.decompress(content)
+            assert answer.getheader("Vary") == "Accept-Encoding"
+        return answer, content.decode()
+
+    def greeted(text):
+        return re.search(r"<b>Hello, (\w+)</b>", text)[1]
+
+    assert visitor.ask("GET", "/tracker/")[0].status == 401
+    answer, text = page("alice")
+    assert greeted(text) == "alice" and "Add User" not in text, text
+    assert answer.getheader("Content-Encoding") == "gzip"
+    assert greeted(page("root")[1]) == "root" and "Add User" in page("root")[1]
+    for forged in ("X-Remote-User", "x-remote-user", "X_Remote_User", "X-REMOTE_USER", "HTTP-X-Remote-User", "Remote-User"):
+        _, text = page("alice", **{forged: "root"})
+        assert greeted(text) == "alice" and "Add User" not in text, forged
+    answer, text = visitor.ask("GET", "/tracker/", X_Remote_User="root")
+    assert answer.status == 401, text
+
+    def file(title, **more):
+        _, form = page("alice", "/tracker/issue?@template=item")
+        token = re.search(r'name="@csrf"[^>]*value="([^"]+)"', form)[1]
+        fields = {"title": title, "priority": "1", "@required": "title,priority", "@action": "new", "@csrf": token}
+        kind = {"Content-Type": "application/x-www-form-urlencoded"}
+        answer, text = page("alice", "/tracker/issue", "POST", urllib.parse.urlencode(fields), **kind, **more)
+        assert answer.status in (302, 303), (answer.status, text)
+        return re.search(r"/(issue\d+)", answer.getheader("Location"))[1]
+
+    for number, more in enumerate([{}, {"X-Remote-User": "root"}]):
+        issue = file(f"the roof leaks {number}", **more)
+        _, text = page("root", f"/tracker/{issue}")
+        assert f"the roof leaks {number}" in text and re.search("Created on <b>[^<]*</b> by <b>alice</b>", text), text
+        assert greeted(text) == "root"
+    # Only administrators see other people's addresses.
+    assert "root@example.test" in page("root", "/tracker/user4")[1]
+    for more in ({}, {"X-Remote-User": "root"}):
+        assert "root@example.test" not in page("alice", "/tracker/user4", **more)[1]
+    visitor.logout(Cookie=cookies["alice"])
+    assert page("alice")[0].status == 401
+    assert greeted(page("root")[1]) == "root"
+
+
 def main():
     _, scenario, arguments = sys.argv
     arguments = json.loads(arguments)
-    {"chat": chat, "app": app, "grpc": grpc}[scenario](Visitor(arguments), arguments)
+    {"chat": chat, "app": app, "grpc": grpc, "tracker": tracker}[scenario](Visitor(arguments), arguments)
     print(f"{scenario}: fine")
 
 
