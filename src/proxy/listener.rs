@@ -22,7 +22,7 @@ use tokio::time::timeout;
 use crate::base::net::Origin;
 use crate::telemetry::metrics::Metrics;
 
-use super::connection::{ConnState, Guard};
+use super::connection::{ConnState, Guard, Socket};
 use super::drain::Drain;
 use super::request::Connections;
 use super::running::Running;
@@ -202,19 +202,19 @@ impl<C: Connections> Shared<C> {
     /// From a socket to guarded bytes.
     async fn prepare(&self, socket: TcpStream, peer: SocketAddr) -> Option<Stream> {
         let limits = self.running.load().limits;
-        let fd = socket.as_raw_fd();
-        let mut l4: L4Stream = socket.into();
-        let digest = SocketDigest::from_raw_fd(fd);
+        let digest = SocketDigest::from_raw_fd(socket.as_raw_fd());
         // Set by hand: Pingora would ask the kernel again for each request that wants it.
         let _ = digest.peer_addr.set(Some(peer.into()));
-        l4.set_socket_digest(digest);
-        if let Err(error) = l4.set_nodelay() {
+        if let Err(error) = socket.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY");
         }
         let Some(acceptor) = &self.acceptor else {
             let state = ConnState::new(peer, false, Shown::default());
-            return Some(Box::new(Guard::new(Box::new(l4), state, limits)));
+            let socket = Socket::Plain(socket, Arc::new(digest));
+            return Some(Box::new(Guard::new(socket, state, limits)));
         };
+        let mut l4: L4Stream = socket.into();
+        l4.set_socket_digest(digest);
         // Boxed, or every connection would carry the room of a handshake for as long as it lives.
         let (handshake, shown) = with_shown(Box::pin(timeout(
             limits.head_timeout,
@@ -226,7 +226,8 @@ impl<C: Connections> Shared<C> {
             Ok(Ok(_)) if shown.challenge => None,
             Ok(Ok(tls)) => {
                 let state = ConnState::new(peer, true, shown);
-                Some(Box::new(Guard::new(Box::new(tls), state, limits)))
+                let socket = Socket::Tls(Box::new(tls));
+                Some(Box::new(Guard::new(socket, state, limits)))
             }
             Ok(Err(error)) => {
                 tracing::debug!(%error, %peer, "TLS handshake failed");

@@ -10,6 +10,7 @@ use pingora::{Error, ErrorSource, ErrorType, RetryType};
 use super::context::Context;
 use super::forward::time_left;
 use super::gateway::Gateway;
+use super::request::state_of;
 use super::upstream::Nobody;
 
 impl Gateway {
@@ -86,6 +87,17 @@ impl Gateway {
             .inc();
         ctx.retried += u32::from(granted);
         granted
+    }
+}
+
+/// What happened, whoever noticed it: where the guard of a connection times the service, Pingora takes it for the
+/// client's fault.
+pub fn true_cause(session: &Session, error: Box<Error>) -> Box<Error> {
+    let silent = state_of(&session.downstream_session).is_some_and(|state| state.take_unanswered());
+    if silent {
+        Error::explain(ErrorType::ReadTimedout, "the service says nothing").into_up()
+    } else {
+        error
     }
 }
 

@@ -12,12 +12,13 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BytesMut};
 use pingora::http::ResponseHeader;
+use pingora::protocols::ALPN;
 use pingora::protocols::raw_connect::ProxyDigest;
-use pingora::protocols::{ALPN, Stream};
 use tokio::io::{AsyncRead, AsyncWrite, BufWriter, ReadBuf};
 use tokio_util::io::poll_read_buf;
 
 mod patience;
+mod socket;
 mod state;
 mod stream;
 mod tunnel;
@@ -27,13 +28,14 @@ use crate::proxy::wire::body::Body;
 use crate::proxy::wire::h2::Frames;
 use crate::proxy::wire::head::{Head, HeadFault, LastHost, Scanner, check};
 use patience::Patience;
+pub use socket::Socket;
 pub use state::ConnState;
 
 /// A stream whose bytes are checked on the way in.
 pub struct Guard {
     /// Gone only while the guard is being dropped. Buffered, so that the head and the body of a short answer
     /// leave in one packet.
-    inner: Option<BufWriter<Stream>>,
+    inner: Option<BufWriter<Socket>>,
     state: Arc<ConnState>,
     /// The state again, in the one place of a digest that has room for it; asked for by each request.
     digest: Option<Arc<ProxyDigest>>,
@@ -73,8 +75,8 @@ const STAND_IN: &[u8] = b"GET / HTTP/1.1\r\nHost: refused.invalid\r\nConnection:
 impl Guard {
     /// Guards a stream. `h2` says that TLS agreed on HTTP/2.
     #[must_use]
-    pub fn new(inner: Stream, state: Arc<ConnState>, limits: Limits) -> Self {
-        let h2 = matches!(inner.selected_alpn_proto(), Some(ALPN::H2));
+    pub fn new(inner: Socket, state: Arc<ConnState>, limits: Limits) -> Self {
+        let h2 = matches!(inner.alpn(), Some(ALPN::H2));
         let phase = if h2 {
             Phase::H2(Frames::new())
         } else {
@@ -180,6 +182,8 @@ impl Guard {
                 self.state.take_head();
                 self.approved = length;
                 let body = Body::new(framing);
+                self.state.note_bodiless(body.is_done());
+                self.patience.answered();
                 self.phase = if body.is_done() {
                     Phase::Answering
                 } else {
@@ -301,7 +305,7 @@ fn oversize(head: &[u8], limits: &Limits) -> HeadFault {
     }
 }
 
-fn inner(stream: &mut Option<BufWriter<Stream>>) -> io::Result<Pin<&mut BufWriter<Stream>>> {
+fn inner(stream: &mut Option<BufWriter<Socket>>) -> io::Result<Pin<&mut BufWriter<Socket>>> {
     stream
         .as_mut()
         .map(Pin::new)

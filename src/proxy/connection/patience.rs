@@ -21,8 +21,18 @@ pub(super) struct Patience {
     /// Ticks heard since the connection became idle.
     ticks: u32,
     silence: Timer,
+    answer: Ticks,
     /// When something came or went last, where anybody asks.
     moved: Option<Instant>,
+}
+
+/// How long an answer is waited for: ticks heard since something of it came, and how far apart they are.
+#[derive(Debug, Default)]
+struct Ticks {
+    limit: Duration,
+    tick: Timer,
+    count: u32,
+    moved: bool,
 }
 
 /// A timer that may not be needed.
@@ -99,6 +109,35 @@ impl Patience {
                 return Err(io::ErrorKind::TimedOut.into());
             }
             timer.as_mut().reset(due);
+        }
+        Ok(())
+    }
+
+    /// A request was passed on, or something of its answer was.
+    pub(super) fn answered(&mut self) {
+        self.answer.moved = true;
+    }
+
+    /// Fails when nothing of an answer has come for `limit`, or a tick more. No clock is read for a request.
+    pub(super) fn check_answer(&mut self, cx: &mut Context<'_>, limit: Duration) -> io::Result<()> {
+        let Ticks {
+            limit: known,
+            tick,
+            count,
+            moved,
+        } = &mut self.answer;
+        if std::mem::replace(known, limit) != limit {
+            tick.0 = None;
+        }
+        let step = limit / TICKS;
+        let timer = tick.arm(step);
+        while timer.as_mut().poll(cx).is_ready() {
+            *count = if std::mem::take(moved) { 0 } else { *count + 1 };
+            if *count > TICKS {
+                (*count, *moved) = (0, true);
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            timer.as_mut().reset(Instant::now() + step);
         }
         Ok(())
     }
@@ -180,6 +219,33 @@ mod tests {
         }
         assert!(!silent(&mut patience, 20).await);
         assert!(silent(&mut patience, 11).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn f_05_an_answer_is_given_up_after_its_limit_or_a_tick_more() {
+        const LIMIT: Duration = Duration::from_secs(20);
+        let mut patience = Patience::default();
+        let silent = async |patience: &mut Patience, seconds| {
+            let heard = poll_fn(|cx| match patience.check_answer(cx, LIMIT) {
+                Ok(()) => Poll::<()>::Pending,
+                Err(_) => Poll::Ready(()),
+            });
+            let begun = Instant::now();
+            tokio::time::timeout(Duration::from_secs(seconds), heard)
+                .await
+                .is_ok()
+                .then(|| begun.elapsed().as_secs())
+        };
+        patience.answered();
+        // The clock goes on from one request to the next, and each begins anew.
+        for _ in 0..5 {
+            assert_eq!(silent(&mut patience, 19).await, None);
+            patience.answered();
+        }
+        let given_up = silent(&mut patience, 100).await.unwrap();
+        assert!((20..=30).contains(&given_up), "after {given_up} s");
+        let again = silent(&mut patience, 100).await.unwrap();
+        assert!((20..=30).contains(&again), "after {again} s");
     }
 
     #[tokio::test(start_paused = true)]

@@ -34,10 +34,18 @@ pub struct ConnState {
     /// Set when a request begins, so that the guard lets its head through.
     next: AtomicBool,
     cut: Mutex<Option<Cut>>,
+    /// Whether the request that is under way rests on that session.
+    rests: AtomicBool,
     /// For how many milliseconds the current request may be silent, where it is the guard's to time; else 0.
     silence: AtomicU64,
     /// Whether it was silent for longer.
     fell_silent: AtomicBool,
+    /// For about how many milliseconds the service may say nothing, where that is the guard's to time; else 0.
+    answer: AtomicU64,
+    /// Whether it said nothing for longer.
+    unanswered: AtomicBool,
+    /// Whether the current request is a head and nothing else.
+    bodiless: AtomicBool,
     /// Set when both sides have agreed that HTTP ends here.
     tunnel: AtomicBool,
     /// Whether a service has sent something through the tunnel that was taken in and not read yet.
@@ -51,8 +59,6 @@ pub struct ConnState {
 struct Cut {
     token: CancellationToken,
     ended: Pin<Box<WaitForCancellationFutureOwned>>,
-    /// Whether the request that is under way rests on it.
-    current: bool,
     /// Whom the end wakes: the task that was at work on the last request, which is nearly always at work on
     /// the next one, too, and need not be told again.
     listener: Option<Waker>,
@@ -74,8 +80,12 @@ impl ConnState {
             host: Mutex::default(),
             next: AtomicBool::new(false),
             cut: Mutex::default(),
+            rests: AtomicBool::new(false),
             silence: AtomicU64::new(0),
             fell_silent: AtomicBool::new(false),
+            answer: AtomicU64::new(0),
+            unanswered: AtomicBool::new(false),
+            bodiless: AtomicBool::new(false),
             tunnel: AtomicBool::new(false),
             backlog: AtomicBool::new(false),
             eased: AtomicWaker::new(),
@@ -104,42 +114,56 @@ impl ConnState {
     pub fn begin_request(&self) {
         self.next.store(true, Ordering::Release);
         self.silence.store(0, Ordering::Relaxed);
-        if let Some(cut) = &mut *self.cut() {
-            cut.current = false;
-        }
+        self.answer.store(0, Ordering::Relaxed);
+        self.rests.store(false, Ordering::Release);
     }
 
     /// Ends the current request when `token` is cancelled. For HTTP/1, which has one request at a time.
     pub fn cut_when(&self, token: &CancellationToken) {
         let mut cut = self.cut();
-        match &mut *cut {
-            Some(same) if same.token == *token => {
-                same.current = true;
-            }
-            other => {
-                *other = Some(Cut {
-                    token: token.clone(),
-                    ended: Box::pin(token.clone().cancelled_owned()),
-                    current: true,
-                    listener: None,
-                });
-            }
+        let known = matches!(&*cut, Some(same) if same.token == *token);
+        if !known {
+            *cut = Some(Cut {
+                token: token.clone(),
+                ended: Box::pin(token.clone().cancelled_owned()),
+                listener: None,
+            });
         }
+        drop(cut);
+        self.rests.store(true, Ordering::Release);
     }
 
     /// Ready when the current request must end.
     pub fn poll_cut(&self, cx: &mut Context<'_>) -> Poll<()> {
-        match &mut *self.cut() {
-            Some(cut) if cut.current => cut.poll(cx),
-            _ => Poll::Pending,
+        if !self.rests.load(Ordering::Acquire) {
+            return Poll::Pending;
         }
+        match &mut *self.cut() {
+            Some(cut) => cut.poll(cx),
+            None => Poll::Pending,
+        }
+    }
+
+    /// From here on the guard times the service, which may say nothing for `limit` or a quarter of that more: it does so
+    /// without reading a clock for each request. Whether it does; a request with a body is not its to time, because it
+    /// does not know what is held up where.
+    pub fn limit_answer(&self, limit: Duration) -> bool {
+        let bodiless = self.bodiless.load(Ordering::Acquire);
+        if bodiless {
+            self.answer.store(in_millis(limit), Ordering::Release);
+        }
+        bodiless
+    }
+
+    /// Whether the service said nothing for too long; once.
+    pub fn take_unanswered(&self) -> bool {
+        self.unanswered.load(Ordering::Acquire) && self.unanswered.swap(false, Ordering::AcqRel)
     }
 
     /// From here on the current request is cut when nothing comes or goes for so long. For what has no other limit:
     /// the answer to a handshake, and the tunnel behind it.
     pub fn limit_silence(&self, limit: Duration) {
-        let millis = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
-        self.silence.store(millis.max(1), Ordering::Release);
+        self.silence.store(in_millis(limit), Ordering::Release);
     }
 
     /// Whether the current request was cut because nothing came or went for too long.
@@ -180,10 +204,20 @@ impl ConnState {
 
     /// For how long the current request may be silent, where the guard is to time it.
     pub(super) fn silence(&self) -> Option<Duration> {
-        match self.silence.load(Ordering::Acquire) {
-            0 => None,
-            millis => Some(Duration::from_millis(millis)),
-        }
+        from_millis(&self.silence)
+    }
+
+    /// For about how long the service may say nothing, where the guard is to time it.
+    pub(super) fn answer(&self) -> Option<Duration> {
+        from_millis(&self.answer)
+    }
+
+    pub(super) fn note_unanswered(&self) {
+        self.unanswered.store(true, Ordering::Release);
+    }
+
+    pub(super) fn note_bodiless(&self, bodiless: bool) {
+        self.bodiless.store(bodiless, Ordering::Release);
     }
 
     pub(super) fn note_silence(&self) {
@@ -209,6 +243,18 @@ impl ConnState {
     }
 }
 
+/// At least one: none means that there is no limit.
+fn in_millis(limit: Duration) -> u64 {
+    u64::try_from(limit.as_millis()).unwrap_or(u64::MAX).max(1)
+}
+
+fn from_millis(limit: &AtomicU64) -> Option<Duration> {
+    match limit.load(Ordering::Acquire) {
+        0 => None,
+        millis => Some(Duration::from_millis(millis)),
+    }
+}
+
 impl Cut {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.token.is_cancelled() {
@@ -224,9 +270,7 @@ impl Cut {
 
 impl std::fmt::Debug for Cut {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Cut")
-            .field("current", &self.current)
-            .finish_non_exhaustive()
+        f.debug_struct("Cut").finish_non_exhaustive()
     }
 }
 

@@ -11,12 +11,12 @@ use pingora::protocols::raw_connect::ProxyDigest;
 use pingora::protocols::tls::SslDigest;
 use pingora::protocols::{
     ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl,
-    Stream, TimingDigest, UniqueID, UniqueIDType,
+    TimingDigest, UniqueID, UniqueIDType,
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufWriter, ReadBuf};
 use tokio::time::{Duration, timeout};
 
-use super::{Guard, Phase, Progress, inner};
+use super::{Guard, Phase, Progress, Socket, inner};
 use crate::proxy::wire::h2::Frames;
 
 const H2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -126,7 +126,7 @@ impl Drop for Guard {
     }
 }
 
-async fn linger(mut stream: BufWriter<Stream>) {
+async fn linger(mut stream: BufWriter<Socket>) {
     const LONGEST: Duration = Duration::from_secs(1);
     const MOST: u64 = 1 << 20;
     // Errors only mean that there is nobody left to wait for.
@@ -143,7 +143,7 @@ impl Shutdown for Guard {
         if let Some(stream) = &mut self.inner {
             // Whoever is gone need not be told.
             let _ = stream.flush().await;
-            Shutdown::shutdown(stream.get_mut().as_mut()).await;
+            stream.get_mut().close().await;
         }
     }
 }
@@ -192,13 +192,13 @@ impl Ssl for Guard {
     fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
         self.inner
             .as_ref()
-            .and_then(|stream| stream.get_ref().get_ssl_digest())
+            .and_then(|stream| stream.get_ref().ssl_digest())
     }
 
     fn selected_alpn_proto(&self) -> Option<ALPN> {
         self.inner
             .as_ref()
-            .and_then(|stream| stream.get_ref().selected_alpn_proto())
+            .and_then(|stream| stream.get_ref().alpn())
     }
 }
 
@@ -219,7 +219,7 @@ impl GetSocketDigest for Guard {
     fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
         self.inner
             .as_ref()
-            .and_then(|stream| stream.get_ref().get_socket_digest())
+            .and_then(|stream| stream.get_ref().socket_digest())
     }
 }
 

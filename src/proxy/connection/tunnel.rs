@@ -46,6 +46,10 @@ impl Guard {
 
     /// Waits for something to come or go, and not for ever where the request says for how long.
     pub(super) fn listen(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Progress>> {
+        if let Some(limit) = self.state.answer() {
+            let heard = self.patience.check_answer(cx, limit);
+            heard.inspect_err(|_| self.state.note_unanswered())?;
+        }
         let Some(limit) = self.state.silence() else {
             return Poll::Pending;
         };
@@ -56,6 +60,7 @@ impl Guard {
 
     /// The client took some of what it is sent.
     pub(super) fn note_movement(&mut self) {
+        self.patience.answered();
         if self.state.silence().is_some() {
             self.patience.moved();
         }

@@ -30,6 +30,17 @@ pub fn wait_for(session: &Session, peer: &mut HttpPeer, ctx: &mut Context) {
         state.limit_silence(limit);
         tunnel.latch = Latch::default();
         latch(peer, &tunnel.latch, state);
+        return;
+    }
+    // Pingora would set a timer for each answer; a limit that is another one each time is left to it.
+    if ctx.tunnel.is_none()
+        && ctx.deadline.is_none()
+        && !session.is_http2()
+        && let Some(limit) = peer.options.read_timeout
+        && let Some(state) = state_of(&session.downstream_session)
+        && state.limit_answer(limit)
+    {
+        peer.options.read_timeout = None;
     }
 }
 
