@@ -60,6 +60,15 @@ impl Host {
             || self.ip().is_some_and(|ip| ip.is_loopback())
     }
 
+    /// Every way to write it: the three of this machine, which count as one, and else the one there is.
+    pub fn spellings(&self) -> impl Iterator<Item = &str> {
+        let others: &[&str] = match self.as_str() {
+            LOOPBACK => &["127.0.0.1", "[::1]"],
+            _ => &[],
+        };
+        std::iter::once(self.as_str()).chain(others.iter().copied())
+    }
+
     /// The part behind the first label: what `*.example.com` is compared with.
     #[must_use]
     pub fn parent(&self) -> Option<&str> {
@@ -248,6 +257,17 @@ mod tests {
         for text in bad {
             assert!(Host::parse_authority(text).is_err(), "{text:?}");
         }
+    }
+
+    #[test]
+    fn this_machine_is_written_in_three_ways() {
+        let spellings = |text: &str| {
+            let host: Host = text.parse().unwrap();
+            host.spellings().map(ToOwned::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(spellings("[::1]"), ["localhost", "127.0.0.1", "[::1]"]);
+        assert_eq!(spellings("app.localhost"), ["app.localhost"]);
+        assert_eq!(spellings("10.0.0.1"), ["10.0.0.1"]);
     }
 
     #[test]

@@ -115,7 +115,8 @@ fn roots(at: &At<'_>) -> Option<Arc<[CertificateDer<'static>]>> {
 
 fn names(acme: &At<'_>, given: Option<&At<'_>>, around: &Around<'_>) -> Option<Vec<String>> {
     let Some(at) = given else {
-        let covered = |host: &Host| around.files.iter().any(|one| one.covers(host.as_str()));
+        let covers = |name: &str| around.files.iter().any(|one| one.covers(name));
+        let covered = |host: &Host| host.spellings().any(covers);
         let sites = around.sites?.iter().filter(|site| site.https);
         let hosts = sites.map(|site| &site.host).filter(|host| !covered(host));
         let hosts: Vec<&Host> = hosts.collect();

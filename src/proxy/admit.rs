@@ -5,6 +5,7 @@ use pingora::http::RequestHeader;
 
 use crate::base::net::Host;
 use crate::base::site::Site;
+use crate::crypto::certificate::Identity;
 use crate::crypto::keyring::Keyring;
 use crate::policy::target::{Target, TargetFault};
 
@@ -182,18 +183,19 @@ fn certificate_fits(connection: &ConnState, host: &Host, running: &Running) -> b
     if !connection.tls {
         return true;
     }
+    if connection.is_known_to_fit(host) {
+        return true;
+    }
     let Shown { name, identity, .. } = &connection.shown;
-    let asked = match name {
-        Some(name) => name.parse::<Host>().is_ok_and(|name| name == *host),
-        None => running
-            .snapshot
-            .trusted_proxies
-            .contains(connection.peer.ip()),
-    };
-    asked
-        || identity
-            .as_ref()
-            .is_some_and(|identity| identity.covers(host.as_str()))
+    let named = |name: &str| name.parse::<Host>().is_ok_and(|name| name == *host);
+    let covers = |identity: &Identity| host.spellings().any(|host| identity.covers(host));
+    if name.as_deref().is_some_and(named) || identity.as_deref().is_some_and(covers) {
+        connection.note_fit(host);
+        return true;
+    }
+    // Whom we trust may change while the connection lasts.
+    let trusted = &running.snapshot.trusted_proxies;
+    name.is_none() && trusted.contains(connection.peer.ip())
 }
 
 /// Only what is safe to repeat is sent elsewhere; anything else has already told its secrets in the clear.

@@ -141,6 +141,10 @@ impl Context {
         self.logged = false;
         self.id = Some(id);
         self.id_header = HeaderValue::from_bytes(&id.text()).ok();
+        if let Some(header) = &mut self.id_header {
+            // No secret, but never seen again: HTTP/2 would keep it in its table of values to come, and drop others for it.
+            header.set_sensitive(true);
+        }
         self.busy = Some(busy);
     }
 

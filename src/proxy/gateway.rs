@@ -21,7 +21,7 @@ use super::context::Context;
 use super::forward::{finish_answer, finish_request, time_left};
 use super::served::strip_trailers;
 use super::shell::Shell;
-use super::tries::{after_no_connection, true_cause};
+use super::tries::{after_no_connection, tell_true_cause};
 use super::tunnel::serve::wait_for;
 
 /// How long a client may leave an answer unread.
@@ -169,11 +169,11 @@ impl ProxyHttp for Gateway {
         &self,
         _peer: &HttpPeer,
         session: &mut Session,
-        error: Box<Error>,
+        mut error: Box<Error>,
         ctx: &mut Box<Context>,
         reused: bool,
     ) -> Box<Error> {
-        let mut error = true_cause(session, error);
+        tell_true_cause(session, &mut error);
         let again = self.after_failure(session, ctx, &error, reused);
         error.set_retry(again);
         error

@@ -90,14 +90,12 @@ impl Gateway {
     }
 }
 
-/// What happened, whoever noticed it: where the guard of a connection times the service, Pingora takes it for the
+/// Says what happened, whoever noticed it: where the guard of a connection times the service, Pingora takes it for the
 /// client's fault.
-pub fn true_cause(session: &Session, error: Box<Error>) -> Box<Error> {
+pub fn tell_true_cause(session: &Session, error: &mut Error) {
     let silent = state_of(&session.downstream_session).is_some_and(|state| state.take_unanswered());
     if silent {
-        Error::explain(ErrorType::ReadTimedout, "the service says nothing").into_up()
-    } else {
-        error
+        *error = *Error::explain(ErrorType::ReadTimedout, "the service says nothing").into_up();
     }
 }
 

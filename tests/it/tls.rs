@@ -298,6 +298,20 @@ fn p_22_a_client_that_names_nobody_is_held_to_the_first_certificate() {
 }
 
 #[test]
+fn p_22_an_address_is_covered_by_a_certificate_for_it() {
+    let gateway = Setup::new().tls(&["127.0.0.1"]).start();
+    for (host, status) in [("127.0.0.1:8443", "200"), ("one.test", "421")] {
+        let request =
+            format!("GET /public/x HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        let said = s_client(&gateway, &["-noservername", "-quiet"], &request);
+        assert!(
+            said.contains(&format!("HTTP/1.1 {status} ")),
+            "{host}: {said}"
+        );
+    }
+}
+
+#[test]
 fn s_24_old_versions_and_renegotiation() {
     let gateway = Setup::new().tls(&["localhost"]).start();
     let version = |flag: &str| s_client(&gateway, &[flag, "-cipher", "ALL:@SECLEVEL=0"], "Q\n");

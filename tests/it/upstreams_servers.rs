@@ -249,6 +249,9 @@ fn timed(timeout: &str) -> Gateway {
             Reply::raw("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"),
             |reply, _| reply.pause(Duration::from_millis(50)).then("."),
         ),
+        "/public/half" => Reply::raw("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nhalf")
+            .pause(Duration::from_secs(20))
+            .then("."),
         "/public/silent" => Reply::default().pause(Duration::from_secs(20)),
         _ => Reply::ok("done"),
     });
@@ -319,6 +322,15 @@ fn g_18_a_limit_for_each_step() {
     );
     assert!(
         begun.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        begun.elapsed()
+    );
+    // Silent in the middle of its answer: what has begun is broken off.
+    let mut raw = gateway.connect();
+    raw.send(get("/public/half", ""));
+    assert!(raw.wait_for("half") && raw.closes(), "{}", raw.left());
+    assert!(
+        begun.elapsed() < Duration::from_secs(10),
         "{:?}",
         begun.elapsed()
     );

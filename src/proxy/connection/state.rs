@@ -5,7 +5,7 @@
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -29,6 +29,8 @@ pub struct ConnState {
     /// What the TLS handshake was about.
     pub shown: Shown,
     refusal: Mutex<Option<HeadFault>>,
+    /// The first host that the handshake was found to be for: a certificate is parsed once for most connections.
+    fits: OnceLock<Host>,
     /// The host of the head that was let through last, until it is asked for.
     host: Mutex<Option<Host>>,
     /// Set when a request begins, so that the guard lets its head through.
@@ -77,6 +79,7 @@ impl ConnState {
             tls,
             shown,
             refusal: Mutex::default(),
+            fits: OnceLock::new(),
             host: Mutex::default(),
             next: AtomicBool::new(false),
             cut: Mutex::default(),
@@ -96,6 +99,18 @@ impl ConnState {
     #[must_use]
     pub fn refusal(&self) -> Option<HeadFault> {
         *self.refusal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the handshake was found to be for this host.
+    #[must_use]
+    pub fn is_known_to_fit(&self, host: &Host) -> bool {
+        self.fits.get() == Some(host)
+    }
+
+    /// The handshake was for this host, by its name or its certificate, and stays so for as long as the connection lasts.
+    pub fn note_fit(&self, host: &Host) {
+        // Another one was first; it is looked at again.
+        let _ = self.fits.set(host.clone());
     }
 
     /// The one host of the current HTTP/1 request, as the guard read it; once.
