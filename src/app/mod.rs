@@ -2,6 +2,7 @@
 
 pub mod acme;
 pub mod banner;
+pub mod certificates;
 pub mod hand_over;
 pub mod keys;
 pub mod people;

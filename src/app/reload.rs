@@ -18,12 +18,13 @@ use crate::config::policy_test;
 use crate::config::{Config, KeySource};
 use crate::crypto::jwt::SigningKey;
 use crate::proxy::running::Running;
-use crate::proxy::tls::{Files, TlsFault};
+use crate::proxy::tls::TlsFault;
 use crate::proxy::upstream::keeper::Keepers;
 use crate::store::Store;
 use crate::telemetry::metrics::Metrics;
 use crate::web::brand::Brand;
 
+use super::certificates::Certificates;
 use super::people::People;
 use super::post::{NewPost, Post};
 use super::{roles, running};
@@ -42,8 +43,8 @@ pub struct Reload {
     pub brand: Arc<ArcSwap<Brand>>,
     /// Signs assertions.
     pub signing: Arc<SigningKey>,
-    /// Certificates in files.
-    pub files: Arc<Files>,
+    /// Certificates in files, and who vouches for those of clients.
+    pub certificates: Certificates,
     /// Certificates from an authority.
     pub acme: Worker,
     /// Whose settings follow the file.
@@ -155,9 +156,9 @@ impl Reload {
                 failed.failures.join("; ")
             )));
         }
-        let certificates = self
-            .files
-            .read(&config.tls.certificates, self.clock.now())?;
+        let Certificates { files, clients, .. } = self.certificates.clone();
+        let shown = files.read(&config.tls.certificates, self.clock.now())?;
+        let vouching = clients.read(config.tls.clients.as_ref())?;
         let next = running::build(&config, &self.signing, Some(&self.running.load_full())).await;
         let post = NewPost::of(&config)?;
         roles::mirror(&self.store, &config.roles, self.clock.now()).await?;
@@ -172,11 +173,12 @@ impl Reload {
         self.people.configure(&config);
         self.post.install(post);
         self.brand.store(Arc::new(config.brand.clone()));
-        self.files.install(certificates);
+        files.install(shown);
+        clients.install(vouching);
         self.acme.configure(config.tls.acme.clone());
         self.keepers.follow(&next.pools);
         self.running.store(Arc::new(next));
-        // Roles may have changed; whoever is cached with the old ones is looked at again.
+        // Roles may have changed, and who vouches for certificates; whoever is cached by the old ones is looked at again.
         if let Err(fault) = self.people.sessions.revalidate().await {
             tracing::warn!(%fault, "could not look at the sessions again; none is cached");
         }

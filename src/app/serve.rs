@@ -21,7 +21,6 @@ use crate::base::secret::Secret;
 use crate::base::site::{Site, Sites};
 use crate::base::time::Clock;
 use crate::config::{Bootstrap, Config};
-use crate::crypto::keyring::Keyring;
 use crate::crypto::password::Password;
 use crate::gate::judge::Gate;
 use crate::proxy::admin::Admin;
@@ -30,7 +29,6 @@ use crate::proxy::gateway::Gateway;
 use crate::proxy::listener::{House, Listener, bind};
 use crate::proxy::request::Requests;
 use crate::proxy::shell::Shell;
-use crate::proxy::tls::{Files, acceptor};
 use crate::proxy::upstream::keeper::Keepers;
 use crate::store::Store;
 use crate::store::users::{NewUser, UserError};
@@ -38,6 +36,7 @@ use crate::telemetry::metrics::Metrics;
 use crate::web::{Parts, Web, echo};
 
 use super::banner::{Bound, FirstUser, banner};
+use super::certificates::Certificates;
 use super::hand_over::{self, Inherited, Successor};
 use super::people::People;
 use super::post::Post;
@@ -82,7 +81,8 @@ pub fn serve(mut config: Config, path: &Path, watch: bool) -> anyhow::Result<()>
         parts.people.sessions.clone(),
     ));
     background.spawn(tasks::watch_certificates(
-        Arc::clone(&parts.files),
+        parts.certificates.clone(),
+        parts.people.sessions.clone(),
         parts.clock.clone(),
         parts.metrics.clone(),
     ));
@@ -120,8 +120,7 @@ struct Assembled {
     people: People,
     running: Arc<ArcSwap<crate::proxy::running::Running>>,
     signing: Arc<crate::crypto::jwt::SigningKey>,
-    keyring: Arc<Keyring>,
-    files: Arc<Files>,
+    certificates: Certificates,
     acme: Worker,
     post: Post,
     brand: Arc<ArcSwap<crate::web::brand::Brand>>,
@@ -199,10 +198,8 @@ async fn assemble(config: &Config) -> anyhow::Result<Assembled> {
     let post = Post::new(config, &store, &key, &random)?;
     let first = first_user(&store, config, &clock, &random).await?;
     let people = People::assemble(config, (&store, &key), &post, (&clock, &random)).await?;
-    let keyring = Arc::new(Keyring::default());
-    let files = Arc::new(Files::new(Arc::clone(&keyring)));
-    files.install(files.read(&config.tls.certificates, now)?);
-    let acme = acme::worker(config, (&store, &key), &keyring, &metrics).await?;
+    let certificates = Certificates::read(&config.tls, &people.sessions, now)?;
+    let acme = acme::worker(config, (&store, &key), &certificates.keyring, &metrics).await?;
     let brand = Arc::new(ArcSwap::from_pointee(config.brand.clone()));
     let web = Web::new(Parts {
         logins: people.logins.clone(),
@@ -225,8 +222,7 @@ async fn assemble(config: &Config) -> anyhow::Result<Assembled> {
         people,
         running,
         signing,
-        keyring,
-        files,
+        certificates,
         acme,
         post,
         brand,
@@ -313,12 +309,12 @@ fn server(config: &Config, parts: &Assembled, sockets: Sockets) -> Server {
         ));
     }
     if let Some(socket) = sockets.https {
-        let acceptor = Some(acceptor(Arc::clone(&parts.keyring)));
+        let handshakes = Some(parts.certificates.handshakes(&parts.people.sessions));
         server.add_service(Listener::new(
             "https",
             socket,
             Arc::clone(&requests),
-            acceptor,
+            handshakes,
             house.clone(),
         ));
     }
@@ -350,7 +346,8 @@ impl Assembled {
         let echo = echo::router(Arc::clone(&self.brand), &config.prefix);
         Shell {
             running: Arc::clone(&self.running),
-            keyring: Arc::clone(&self.keyring),
+            keyring: Arc::clone(&self.certificates.keyring),
+            roots: Arc::clone(self.people.sessions.roots()),
             gate: Gate::new(self.people.sessions.clone(), self.people.tokens.clone()),
             pages: BoxCloneSyncService::new(pages),
             echo: BoxCloneSyncService::new(echo),
@@ -381,7 +378,7 @@ impl Assembled {
             keepers: Keepers::default(),
             brand: self.brand,
             signing: self.signing,
-            files: self.files,
+            certificates: self.certificates,
             acme: self.acme,
             post: self.post,
             store: self.store,

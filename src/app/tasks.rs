@@ -1,14 +1,16 @@
 //! What goes on in the background: sweeping what has expired, noticing other processes' writes, taking over
 //! renewed certificates. What is done for upstreams is in `proxy::upstream::keeper`.
 
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::base::time::Clock;
 use crate::identity::session::Sessions;
-use crate::proxy::tls::Files;
+use crate::proxy::tls::TlsFault;
 use crate::store::Store;
 use crate::telemetry::metrics::Metrics;
+
+use super::certificates::Certificates;
 
 const SWEEP_EVERY: Duration = Duration::from_mins(1);
 /// Tunnels end within a second of their session.
@@ -59,26 +61,44 @@ pub async fn end_expired(sessions: Sessions) {
 
 /// Takes over certificates whose files have changed. By looking, which costs two system calls a file and works
 /// where a watch does not: across links that are swapped, and on file systems of other machines.
-pub async fn watch_certificates(files: Arc<Files>, clock: Clock, metrics: Metrics) {
+///
+/// Who vouches for clients' certificates is looked at likewise; what rests on those who did is judged again.
+pub async fn watch_certificates(
+    certificates: Certificates,
+    sessions: Sessions,
+    clock: Clock,
+    metrics: Metrics,
+) {
     loop {
         tokio::time::sleep(LOOK_AT_FILES_EVERY).await;
-        let (files, now) = (Arc::clone(&files), clock.now());
+        let (Certificates { files, clients, .. }, now) = (certificates.clone(), clock.now());
         // A file system may take its time.
-        let Ok(news) = tokio::task::spawn_blocking(move || files.look(now)).await else {
+        let looked = tokio::task::spawn_blocking(move || (files.look(now), clients.look()));
+        let Ok((mut news, vouching)) = looked.await else {
             continue;
         };
+        if let Some(Ok(_)) = &vouching
+            && let Err(fault) = sessions.revalidate().await
+        {
+            tracing::warn!(%fault, "could not look at the sessions again; none is cached");
+        }
+        news.extend(vouching);
         for change in news {
-            let result = match change {
-                Ok(path) => {
-                    tracing::info!(file = %path.display(), "a renewed certificate is in force");
-                    "ok"
-                }
-                Err(fault) => {
-                    tracing::error!("certificate not renewed, the old one stays: {fault}");
-                    "failed"
-                }
-            };
+            let result = told(change);
             metrics.certificates.with_label_values(&[result]).inc();
+        }
+    }
+}
+
+fn told(change: Result<PathBuf, TlsFault>) -> &'static str {
+    match change {
+        Ok(path) => {
+            tracing::info!(file = %path.display(), "a renewed certificate is in force");
+            "ok"
+        }
+        Err(fault) => {
+            tracing::error!("certificate not renewed, the old one stays: {fault}");
+            "failed"
         }
     }
 }

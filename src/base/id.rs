@@ -25,6 +25,12 @@ impl PublicId {
         Self(random.quick())
     }
 
+    /// An id that these bytes say.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
     /// The 32 digits.
     #[must_use]
     pub fn text(self) -> [u8; 32] {

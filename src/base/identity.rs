@@ -37,6 +37,8 @@ pub enum Method {
     Session,
     /// An access token of ours, in `Authorization: Bearer`.
     Jwt,
+    /// A certificate that was shown in the TLS handshake.
+    Mtls,
 }
 
 impl Identity {
@@ -52,7 +54,7 @@ impl Identity {
 
 impl Method {
     /// Every method there is, in the order in which they are listed to people.
-    pub const ALL: [Self; 2] = [Self::Session, Self::Jwt];
+    pub const ALL: [Self; 3] = [Self::Session, Self::Jwt, Self::Mtls];
 
     /// The word used in `gateway.yaml`, headers, logs and metrics.
     #[must_use]
@@ -60,6 +62,7 @@ impl Method {
         match self {
             Self::Session => "session",
             Self::Jwt => "jwt",
+            Self::Mtls => "mtls",
         }
     }
 }

@@ -8,7 +8,8 @@ use super::reading::Reading;
 use super::report::{Fault, Report};
 use super::rules::{self, Scope};
 use super::{
-    Config, brand, hooks, identities, limits, listen, login, mail, roles, tls, tree, upstreams,
+    Config, brand, clients, hooks, identities, limits, listen, login, mail, roles, tls, tree,
+    upstreams,
 };
 
 /// Reads a whole file.
@@ -58,6 +59,7 @@ fn file(root: &At<'_>) -> Option<Config> {
         sites: sites.as_ref().map(|(sites, _)| sites),
         prefix: &prefix,
         roles: &roles,
+        certificates: clients::used(&file, &listen),
     };
     let rules = rules::rules(&file, &scope);
     let tests = policy_test::read_all(&file, &scope, &rules);

@@ -245,7 +245,7 @@ pub(super) const OTHER: &[(&str, &str)] = &[
     (
         "defaults: { to: wab, auth: [mtls, sesion] }",
         "3 defaults.to: unknown upstream: 'wab'
-             3 defaults.auth[0]: not supported yet: 'mtls'
+             3 defaults.auth[0]: nobody vouches for a certificate: 'mtls'
              3 defaults.auth[1]: unknown method: 'sesion'",
     ),
     (

@@ -20,7 +20,7 @@ pub fn keys(shape: &str) -> &'static [&'static str] {
 }
 
 /// Ways to prove an identity that are not supported yet.
-pub const METHODS: [&str; 3] = ["api_key", "basic", "mtls"];
+pub const METHODS: [&str; 2] = ["api_key", "basic"];
 
 /// Outcomes of policy tests that cannot come about yet.
 pub const OUTCOMES: [&str; 2] = ["step_up", "limited"];

@@ -156,7 +156,8 @@ pub fn sites(file: &Object<'_>, listen: &Listen) -> Option<(Sites, bool)> {
     Some((Sites::new(sites.pop()?, others), false))
 }
 
-fn site(at: &At<'_>) -> Option<Site> {
+/// A public URL.
+pub fn site(at: &At<'_>) -> Option<Site> {
     let text = at.text()?;
     let (https, rest) = match text.split_once("://") {
         Some(("https", rest)) => (true, rest),

@@ -19,7 +19,7 @@ use crate::identity;
 use crate::policy::index::Policy;
 use crate::policy::role::Roles;
 use crate::policy::rule::Rule;
-use crate::proxy::settings::{Certificate, Limits, Listen, Upstreams};
+use crate::proxy::settings::{Certificate, ClientCertificates, Limits, Listen, Upstreams};
 use crate::store;
 use crate::telemetry::settings::Format;
 use crate::web::brand::Brand;
@@ -35,6 +35,7 @@ pub mod tree;
 mod acme;
 pub mod ask;
 mod brand;
+mod clients;
 mod compress;
 mod conditions;
 mod cors;
@@ -119,6 +120,8 @@ pub struct Tls {
     pub certificates: Vec<Certificate>,
     /// Certificates that an authority issues.
     pub acme: Option<crate::acme::Settings>,
+    /// Who vouches for clients' certificates, if they are asked for.
+    pub clients: Option<ClientCertificates>,
 }
 
 /// Where the gateway key comes from.

@@ -33,6 +33,19 @@ pub struct Scope<'a> {
     pub prefix: &'a str,
     /// The roles of the file.
     pub roles: &'a Roles,
+    /// Whether certificates can be shown, or why not.
+    pub certificates: Certificates,
+}
+
+/// Whether clients can show certificates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Certificates {
+    /// They are asked for one.
+    Asked,
+    /// Nobody vouches for any.
+    Unknown,
+    /// There is no handshake to show one in.
+    NoHandshake,
 }
 
 struct Defaults {
@@ -57,6 +70,7 @@ pub fn rules(file: &Object<'_>, scope: &Scope<'_>) -> Vec<Rule> {
     let (places, rules): (Vec<&At<'_>>, Vec<Rule>) = sound.unzip();
     together(&places, &rules, scope);
     warn_of_unused(file, &items, &rules, scope);
+    warn_of_unused_certificates(file, &items, &rules);
     rules
 }
 
@@ -76,7 +90,7 @@ fn defaults(file: &Object<'_>, scope: &Scope<'_>) -> Defaults {
             }
         }),
         auth: get("auth")
-            .and_then(|at| auth(&at))
+            .and_then(|at| auth(&at, scope))
             .unwrap_or_else(|| vec![Method::Session]),
     }
 }
@@ -100,7 +114,7 @@ fn rule(at: &At<'_>, scope: &Scope<'_>, defaults: &Defaults) -> Option<Rule> {
         let cors = object.section("cors", "cors").map(|cors| cors::cors(&cors));
         let auth = object
             .get("auth")
-            .and_then(|at| auth(&at))
+            .and_then(|at| auth(&at, scope))
             .unwrap_or_else(|| defaults.auth.clone());
         let (path, mode) = (path, mode.unwrap_or(Mode::Enforce));
         let closed = allow.as_ref() == Some(&Condition::Nobody);
@@ -142,11 +156,22 @@ fn networks(at: &At<'_>) -> Option<Networks> {
     }
 }
 
-fn auth(at: &At<'_>) -> Option<Vec<Method>> {
+fn auth(at: &At<'_>, scope: &Scope<'_>) -> Option<Vec<Method>> {
     if let Value::Object(_) = at.value() {
         return at.not_yet("auth: { all: [..] }");
     }
-    let methods: Vec<_> = at.list()?.iter().map(method).collect();
+    let accepted = |at: &At<'_>| match (method(at)?, scope.certificates) {
+        (Method::Mtls, Certificates::Unknown) => at.refuse_with(
+            "nobody vouches for a certificate",
+            "client_certificates: { ca: clients.pem, user: subject.cn }",
+        ),
+        (Method::Mtls, Certificates::NoHandshake) => at.refuse_with(
+            "a certificate is shown over TLS, which no listener speaks",
+            "listen: { https: \":443\" }",
+        ),
+        (method, _) => Some(method),
+    };
+    let methods: Vec<_> = at.list()?.iter().map(accepted).collect();
     methods.into_iter().collect()
 }
 
@@ -281,6 +306,17 @@ fn warn_of_unused(file: &Object<'_>, items: &[At<'_>], rules: &[Rule], scope: &S
                 "remove it, or name it in a rule",
             );
         }
+    }
+}
+
+fn warn_of_unused_certificates(file: &Object<'_>, items: &[At<'_>], rules: &[Rule]) {
+    let used = |rule: &Rule| rule.auth.contains(&Method::Mtls);
+    if let Some(at) = file.get("client_certificates")
+        && items.len() == rules.len()
+        && !rules.iter().any(used)
+    {
+        let hint = "auth: [session, mtls]";
+        at.warn_around("no rule accepts a certificate", hint);
     }
 }
 

@@ -75,6 +75,7 @@ pub(super) mod tests {
             made.signing_key.serialize_pem(),
         )
         .unwrap();
+        crate::crypto::client_roots::tests::write(folder.path());
         std::fs::write(folder.path().join("page.html"), "<h1>Back soon</h1>").unwrap();
         let config = crate::config::Config::from_text(text, folder.path(), &env);
         let config = config.unwrap_or_else(|report| panic!("{report}"));

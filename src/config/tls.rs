@@ -14,7 +14,7 @@ use crate::proxy::settings::{Certificate, Listen};
 use super::acme::{Around, acme};
 use super::raw::{At, Object};
 use super::tree::Value;
-use super::{Tls, secrets, values};
+use super::{Tls, clients, secrets, values};
 
 const YEAR: Duration = Duration::from_hours(365 * 24);
 
@@ -49,7 +49,11 @@ pub fn tls(file: &Object<'_>, sites: Option<&Sites>, listen: &Listen) -> Tls {
     for second in asked.iter().skip(1) {
         second.refuse::<()>("there is one authority at most");
     }
-    Tls { certificates, acme }
+    Tls {
+        certificates,
+        acme,
+        clients: clients::clients(file, sites, listen),
+    }
 }
 
 fn items<'a>(at: &At<'a>) -> Option<Vec<Object<'a>>> {

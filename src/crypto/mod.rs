@@ -2,6 +2,8 @@
 
 pub mod access;
 pub mod certificate;
+pub mod client;
+pub mod client_roots;
 pub mod cookie;
 pub mod csrf;
 pub mod jwt;

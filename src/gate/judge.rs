@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::base::identity::Method;
 use crate::base::secret::Secret;
 use crate::base::token::TokenHash;
+use crate::crypto::client::ClientCertificate;
 use crate::identity::IdentityFault;
 use crate::identity::session::{Live, Sessions};
 use crate::identity::tokens::Tokens;
@@ -33,6 +34,8 @@ pub struct Presented {
     pub session: Option<TokenHash>,
     /// What stands behind `Bearer` in its `Authorization` header.
     pub bearer: Option<Secret<String>>,
+    /// The certificate that its connection was made with: the client's own, not that of a proxy in front.
+    pub certificate: Option<Arc<ClientCertificate>>,
 }
 
 /// A decision, and the session it rests on.
@@ -55,6 +58,9 @@ pub enum JudgeFault {
     /// A credential is there, and is not good.
     #[error("the access token is not good, or no more")]
     Credential,
+    /// A certificate was shown, and does not count.
+    #[error("the client certificate does not count, or no more")]
+    Certificate,
     /// Two credentials name different users.
     #[error("two credentials name two users")]
     TwoUsers,
@@ -123,33 +129,55 @@ impl Gate {
         presented: &Presented,
     ) -> Result<Vec<(Arc<Rule>, Verdict)>, JudgeFault> {
         let proof = match self.authenticate(&selection.reporting, presented).await {
-            Err(JudgeFault::Credential | JudgeFault::TwoUsers) => None,
+            Err(JudgeFault::Credential | JudgeFault::Certificate | JudgeFault::TwoUsers) => None,
             other => other?,
         };
         Ok(decide(selection, &evidence(presented, proof.as_ref())).reports)
     }
 
     /// Tries only what one of these rules accepts; a request without credentials touches no store.
+    ///
+    /// A token or a certificate that is there was chosen by somebody for this gateway, so it never falls through to
+    /// a cookie or to nobody: what is wrong with it would else be found out late, or by the wrong person. A cookie
+    /// is nobody's choice, and an old one counts as absent.
     async fn authenticate(
         &self,
         rules: &[Arc<Rule>],
         presented: &Presented,
     ) -> Result<Option<Proof>, JudgeFault> {
         let accepted = |method| rules.iter().any(|rule| rule.auth.contains(&method));
-        let session = match &presented.session {
-            Some(hash) if accepted(Method::Session) => self.sessions.find_hash(*hash).await?,
-            _ => None,
-        };
-        let Some(bearer) = presented.bearer.as_ref().filter(|_| accepted(Method::Jwt)) else {
-            return Ok(usable(session).map(|live| (Method::Session, live)));
-        };
-        // Explicit, so it never falls through to the cookie or to nobody.
-        let found = Box::pin(self.tokens.find(bearer.expose())).await?;
-        let token = usable(found).ok_or(JudgeFault::Credential)?;
-        match usable(session) {
-            Some(other) if other.identity.id != token.identity.id => Err(JudgeFault::TwoUsers),
-            _ => Ok(Some((Method::Jwt, token))),
+        let mut proofs: [Option<Proof>; 3] = [None, None, None];
+        let [by_token, by_certificate, by_cookie] = &mut proofs;
+        if let Some(hash) = presented.session.filter(|_| accepted(Method::Session)) {
+            let found = usable(self.sessions.find_hash(hash).await?);
+            *by_cookie = found.map(|live| (Method::Session, live));
         }
+        if let Some(bearer) = presented.bearer.as_ref().filter(|_| accepted(Method::Jwt)) {
+            let found = Box::pin(self.tokens.find(bearer.expose())).await?;
+            let live = usable(found).ok_or(JudgeFault::Credential)?;
+            *by_token = Some((Method::Jwt, live));
+        }
+        let shown = presented.certificate.as_ref();
+        if let Some(shown) = shown.filter(|_| accepted(Method::Mtls)) {
+            let found = Box::pin(self.sessions.find_certificate(shown)).await?;
+            let live = usable(found).ok_or(JudgeFault::Certificate)?;
+            *by_certificate = Some((Method::Mtls, live));
+        }
+        one_user(proofs)
+    }
+}
+
+/// The first of what was proved, when all of it names one user.
+fn one_user(proofs: [Option<Proof>; 3]) -> Result<Option<Proof>, JudgeFault> {
+    let mut proofs = proofs.into_iter().flatten();
+    let Some(first) = proofs.next() else {
+        return Ok(None);
+    };
+    let same = |(_, other): &Proof| other.identity.id == first.1.identity.id;
+    if proofs.all(|other| same(&other)) {
+        Ok(Some(first))
+    } else {
+        Err(JudgeFault::TwoUsers)
     }
 }
 

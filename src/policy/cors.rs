@@ -74,6 +74,12 @@ impl Cors {
         }
     }
 
+    /// Whether they may use it with what proves who looks at them.
+    #[must_use]
+    pub fn admits_with_credentials(&self, origin: &HeaderValue) -> bool {
+        self.credentials && self.admits(origin)
+    }
+
     /// The answer to a page that asks whether it may send such a request.
     #[must_use]
     pub fn preflight(&self, origin: &HeaderValue, method: Verb) -> Vec<Line> {

@@ -20,8 +20,9 @@ struct Alike {
     families: Vec<&'static str>,
 }
 
-/// Families of names that gateways and proxies speak in; a service that trusts one must hear only us.
-const FAMILIES: [&str; 8] = [
+/// Families of names that gateways and proxies speak in, those that tell of a client's certificate among them
+/// (RFC 9440); a service that trusts one must hear only us.
+const FAMILIES: [&str; 15] = [
     "x-auth-",
     "x-forwarded-",
     "x-original-",
@@ -30,6 +31,13 @@ const FAMILIES: [&str; 8] = [
     "x-webauth-",
     "remote-",
     "x-portcullis-",
+    "client-cert",
+    "x-client-cert",
+    "ssl-client-",
+    "x-ssl-",
+    "x-tls-client-",
+    "x-mtls-",
+    "x-amzn-mtls-",
 ];
 
 /// Single names of the same kind: client addresses, rewritten targets (`Script-Name` makes gunicorn cut the
@@ -180,6 +188,13 @@ mod tests {
             "a.b",
             "X-Team",
             "x__team",
+            "X-Client-Cert",
+            "x_ssl_client_s_dn",
+            "SSL-Client-Verify",
+            "X-Forwarded-Client-Cert",
+            "Client-Cert-Chain",
+            "X-Amzn-Mtls-Clientcert-Subject",
+            "X-Tls-Client-Subject",
         ];
         for name in ours {
             assert!(reserved.contains(name), "{name}");
@@ -188,6 +203,8 @@ mod tests {
             "accept",
             "x-authority",
             "x-teams",
+            "x-client-version",
+            "x-ssltest",
             "authorization",
             "cookie",
             "x-requested-with",

@@ -9,6 +9,7 @@ use pingora::proxy::Session;
 use pingora::{Error, ErrorType};
 
 use crate::base::token::Token;
+use crate::crypto::client::ClientCertificate;
 use crate::crypto::cookie::CookieNames;
 use crate::gate::judge::{JudgeFault, Presented};
 use crate::gate::snapshot::Owner;
@@ -199,12 +200,14 @@ impl Gateway {
         names: CookieNames,
     ) -> pingora::Result<bool> {
         let (client, target) = ctx.admitted()?;
+        let certificate = shown_by(session, client);
         let asked = &session.req_header().headers;
         let (cookie, left) = headers::sort_cookies(asked, names.session);
         let presented = Presented {
             ip: client.ip,
             session: cookie.and_then(|text| Token::parse_hash(text).ok()),
             bearer: headers::bearer(asked),
+            certificate,
         };
         let judged = self
             .0
@@ -223,6 +226,7 @@ impl Gateway {
             Ok(judged) => self.obey(session, ctx, running, judged).await,
             Err(JudgeFault::Path(_)) => Box::pin(self.two_readings(session, ctx)).await,
             Err(JudgeFault::Credential) => Box::pin(self.bad_token(session, ctx)).await,
+            Err(JudgeFault::Certificate) => Box::pin(self.bad_certificate(session, ctx)).await,
             Err(JudgeFault::TwoUsers) => Box::pin(self.two_users(session, ctx)).await,
             Err(JudgeFault::Identity(fault)) => {
                 tracing::error!(%fault, id = ctx.id_text(), "cannot tell who asks");
@@ -239,6 +243,13 @@ impl Gateway {
             }
         }
     }
+}
+
+/// The certificate of the client. That of a trusted proxy in front says who the proxy is, and not whom it speaks for.
+fn shown_by(session: &Session, client: &Client) -> Option<Arc<ClientCertificate>> {
+    let connection = state_of(&session.downstream_session)?;
+    let shown = connection.shown.certificate.as_ref();
+    shown.filter(|_| !client.through_trusted).cloned()
 }
 
 /// The origin and the method that a CORS preflight asks for (Fetch, section 3.3.2).

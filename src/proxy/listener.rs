@@ -11,7 +11,6 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use futures_util::FutureExt;
-use pingora::listeners::tls::Acceptor;
 use pingora::protocols::l4::stream::Stream as L4Stream;
 use pingora::protocols::{GetSocketDigest, SocketDigest, Stream};
 use pingora::server::{ListenFds, ShutdownWatch};
@@ -26,7 +25,7 @@ use super::connection::{ConnState, Guard, Socket};
 use super::drain::Drain;
 use super::request::Connections;
 use super::running::Running;
-use super::tls::{Shown, with_shown};
+use super::tls::{Handshakes, Shown, with_shown};
 
 /// How many connections wait at most behind a port that is to be closed: more than Rust's listeners let wait.
 const BACKLOG: usize = 4096;
@@ -41,7 +40,7 @@ pub struct Listener<C> {
 
 struct Shared<C> {
     connections: Arc<C>,
-    acceptor: Option<Acceptor>,
+    handshakes: Option<Handshakes>,
     running: Arc<ArcSwap<Running>>,
     origins: Arc<Origins>,
     drain: Drain,
@@ -85,13 +84,13 @@ pub fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
 }
 
 impl<C: Connections> Listener<C> {
-    /// A listener on a bound socket; with an acceptor it speaks TLS.
+    /// A listener on a bound socket; with handshakes it speaks TLS.
     #[must_use]
     pub fn new(
         name: &str,
         socket: std::net::TcpListener,
         connections: Arc<C>,
-        acceptor: Option<Acceptor>,
+        handshakes: Option<Handshakes>,
         house: House,
     ) -> Self {
         let House {
@@ -103,7 +102,7 @@ impl<C: Connections> Listener<C> {
         } = house;
         let shared = Arc::new(Shared {
             connections,
-            acceptor,
+            handshakes,
             running,
             origins,
             drain,
@@ -208,17 +207,18 @@ impl<C: Connections> Shared<C> {
         if let Err(error) = socket.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY");
         }
-        let Some(acceptor) = &self.acceptor else {
+        let Some(handshakes) = &self.handshakes else {
             let state = ConnState::new(peer, false, Shown::default());
             let socket = Socket::Plain(socket, Arc::new(digest));
             return Some(Box::new(Guard::new(socket, state, limits)));
         };
         let mut l4: L4Stream = socket.into();
         l4.set_socket_digest(digest);
+        let made = handshakes.current();
         // Boxed, or every connection would carry the room of a handshake for as long as it lives.
         let (handshake, shown) = with_shown(Box::pin(timeout(
             limits.head_timeout,
-            acceptor.tls_handshake(l4),
+            made.acceptor.tls_handshake(l4),
         )))
         .await;
         match handshake {
@@ -231,7 +231,11 @@ impl<C: Connections> Shared<C> {
             }
             Ok(Err(error)) => {
                 tracing::debug!(%error, %peer, "TLS handshake failed");
-                self.refused("handshake");
+                self.refused(if shown.refused {
+                    "certificate"
+                } else {
+                    "handshake"
+                });
                 None
             }
             Err(_) => {

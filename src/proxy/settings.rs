@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+
+use crate::base::net::Host;
+use crate::crypto::client::NamedBy;
 
 pub use super::upstream::settings::{
     ClientCertificate, Eject, Headers, HealthCheck, Maintenance, Retry, Trust,
@@ -30,6 +33,27 @@ pub struct Certificate {
     pub chain: PathBuf,
     /// The private key.
     pub key: PathBuf,
+}
+
+/// Who vouches for the certificates of clients, and how those name their holders.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientCertificates {
+    /// The authorities, a PEM file.
+    pub ca: PathBuf,
+    /// What they have revoked, a PEM file.
+    pub crl: Option<PathBuf>,
+    /// Which name of a certificate says whose it is.
+    pub user: NamedBy,
+    /// The hosts on which clients are asked for one; all of them, where none is named.
+    pub sites: Option<Vec<Host>>,
+}
+
+impl ClientCertificates {
+    /// The files. One that is not there is the other one again.
+    #[must_use]
+    pub fn paths(&self) -> [&Path; 2] {
+        [&self.ca, self.crl.as_ref().unwrap_or(&self.ca)]
+    }
 }
 
 /// What one client may ask for.

@@ -6,6 +6,7 @@ use arc_swap::ArcSwap;
 
 use crate::base::random::Random;
 use crate::base::time::Clock;
+use crate::crypto::client_roots::InForce;
 use crate::crypto::keyring::Keyring;
 use crate::gate::judge::Gate;
 use crate::telemetry::metrics::Metrics;
@@ -20,6 +21,8 @@ pub struct Shell {
     pub running: Arc<ArcSwap<Running>>,
     /// What authorities find that look whether a name is ours.
     pub keyring: Arc<Keyring>,
+    /// Who vouches for clients' certificates.
+    pub roots: Arc<InForce>,
     /// The engine.
     pub gate: Gate,
     /// Our own pages and API.

@@ -15,6 +15,7 @@ use crate::policy::target::Target;
 
 use super::answer::{Answer, is_navigation};
 use super::bridge;
+use super::certificates::is_foreign;
 use super::context::Context;
 use super::forward::finish_request;
 use super::gateway::Gateway;
@@ -65,6 +66,29 @@ impl Gateway {
         self.answer(session, ctx, answer).await
     }
 
+    /// A certificate was shown, and does not count: it is revoked, or its time is over, or it is nobody's. On another
+    /// connection another one may be shown.
+    pub(super) async fn bad_certificate(
+        &self,
+        session: &mut Session,
+        ctx: &mut Context,
+    ) -> pingora::Result<bool> {
+        ctx.outcome.verdict = "login";
+        ctx.outcome.reason = "certificate";
+        session.set_keepalive(None);
+        let request = session.req_header();
+        let navigation = is_navigation(&request.method, &request.headers);
+        let decision = self.decision_id();
+        let detail = "The certificate that was shown is not good here, or no more.";
+        let answer = Answer::refusal(401, "INVALID_CERTIFICATE", detail, navigation)
+            .with(
+                http::header::WWW_AUTHENTICATE,
+                "Certificate realm=\"portcullis\"",
+            )
+            .with(headers::DECISION, &decision);
+        self.answer(session, ctx, answer).await
+    }
+
     /// A cookie and a token that belong to two people: whoever was meant, one of them was not.
     pub(super) async fn two_users(
         &self,
@@ -76,7 +100,7 @@ impl Gateway {
         let answer = Answer::refusal(
             400,
             "TWO_IDENTITIES",
-            "The session and the access token belong to different users.",
+            "What proves who you are names different users.",
             false,
         );
         self.answer(session, ctx, answer).await
@@ -111,6 +135,9 @@ impl Gateway {
         match decision.verdict {
             Verdict::Allow(permit) if ctx.asks.tunnel => {
                 Box::pin(self.shake_hands(session, ctx, running, permit)).await
+            }
+            Verdict::Allow(permit) if is_foreign(session.req_header(), &permit, running) => {
+                Box::pin(self.refuse_page(session, ctx)).await
             }
             Verdict::Allow(permit) => self.prepare(session, ctx, running, permit).await,
             Verdict::SignIn => {
@@ -255,8 +282,11 @@ impl Gateway {
         let request = session.req_header();
         let decision = self.decision_id();
         let accepts = |method| rule.is_some_and(|rule| rule.auth.contains(&method));
+        if accepts(Method::Mtls) && self.never_asked(session, ctx) {
+            return self.ask_again(session, ctx).await;
+        }
         // Where no session opens anything, the login page would only lead back here.
-        let by_page = accepts(Method::Session) || !accepts(Method::Jwt);
+        let by_page = accepts(Method::Session) || !(accepts(Method::Jwt) || accepts(Method::Mtls));
         let answer = if by_page && is_navigation(&request.method, &request.headers) {
             let next = match (request.method.as_str(), &ctx.target) {
                 ("GET" | "HEAD", Some(target)) => target.origin_form(),
@@ -270,14 +300,16 @@ impl Gateway {
                 &format!("{}/login?next={next}", running.snapshot.prefix),
             )
         } else {
-            Answer::refusal(401, "NOT_AUTHENTICATED", "Not authenticated.", false).with(
-                http::header::WWW_AUTHENTICATE,
-                match (by_page, accepts(Method::Jwt)) {
-                    (_, false) => "Session realm=\"portcullis\"",
-                    (true, true) => "Session realm=\"portcullis\", Bearer realm=\"portcullis\"",
-                    (false, true) => "Bearer realm=\"portcullis\"",
-                },
-            )
+            let ways = [
+                (by_page, "Session realm=\"portcullis\""),
+                (accepts(Method::Jwt), "Bearer realm=\"portcullis\""),
+                (accepts(Method::Mtls), "Certificate realm=\"portcullis\""),
+            ];
+            let ways = ways.iter().filter(|(open, _)| *open);
+            let ways: Vec<&str> = ways.map(|(_, way)| *way).collect();
+            let page = !by_page && is_navigation(&request.method, &request.headers);
+            Answer::refusal(401, "NOT_AUTHENTICATED", "Not authenticated.", page)
+                .with(http::header::WWW_AUTHENTICATE, &ways.join(", "))
         };
         self.answer(session, ctx, answer.with(headers::DECISION, &decision))
             .await

@@ -9,19 +9,30 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tokio_util::sync::CancellationToken;
 
+use crate::base::id::UserId;
 use crate::base::identity::Identity;
 use crate::base::time::Timestamp;
 use crate::base::token::TokenHash;
+use crate::crypto::client::ClientCertificate;
 
 /// The ends of all sessions in use.
 #[derive(Debug, Default)]
 pub(super) struct Ends(Mutex<Register>);
 
+/// What a session is read from.
+#[derive(Clone, Debug)]
+pub(super) enum Source {
+    /// A row of the store, kept under the hash of what names the session.
+    Row(TokenHash),
+    /// A certificate, which says all there is to say but who it is.
+    Certificate(Arc<ClientCertificate>),
+}
+
 /// The end of one session: cancelled when it comes. All readings of the session's row share it, so what they learn
 /// of its time is here, too.
 #[derive(Debug)]
 pub(super) struct End {
-    hash: TokenHash,
+    source: Source,
     token: CancellationToken,
     expires_at: AtomicI64,
     touched_at: AtomicI64,
@@ -40,15 +51,25 @@ struct Register {
 
 const SWEEP_LEAST: usize = 1_024;
 
+impl Source {
+    /// What the session is found by.
+    pub(super) fn hash(&self) -> TokenHash {
+        match self {
+            Self::Row(hash) => *hash,
+            Self::Certificate(shown) => shown.hash(),
+        }
+    }
+}
+
 impl End {
     /// Cancelled when the session ends.
     pub(super) const fn token(&self) -> &CancellationToken {
         &self.token
     }
 
-    fn new(hash: TokenHash) -> Self {
+    fn new(source: Source) -> Self {
         Self {
-            hash,
+            source,
             token: CancellationToken::new(),
             expires_at: AtomicI64::new(i64::MAX),
             touched_at: AtomicI64::new(i64::MIN),
@@ -56,9 +77,16 @@ impl End {
         }
     }
 
-    /// What names the session.
-    pub(super) const fn hash(&self) -> TokenHash {
-        self.hash
+    /// What the session is read from.
+    pub(super) const fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// Whether it was a certificate of this user's, when it was read last.
+    fn is_certificate_of(&self, user: UserId) -> bool {
+        let identity = self.identity.lock().unwrap_or_else(PoisonError::into_inner);
+        matches!(self.source, Source::Certificate(_))
+            && identity.as_ref().is_some_and(|known| known.id == user)
     }
 
     /// When the session ends, as far as is known.
@@ -93,13 +121,14 @@ impl End {
 
 impl Ends {
     /// The end of a session, the same one for everybody who uses it.
-    pub(super) fn of(&self, hash: TokenHash) -> Arc<End> {
+    pub(super) fn of(&self, source: &Source) -> Arc<End> {
+        let hash = source.hash();
         let mut register = self.lock();
         if let Some(end) = register.ends.get(&hash).and_then(Weak::upgrade) {
             return end;
         }
         register.sweep();
-        let end = Arc::new(End::new(hash));
+        let end = Arc::new(End::new(source.clone()));
         register.ends.insert(hash, Arc::downgrade(&end));
         end
     }
@@ -119,7 +148,7 @@ impl Ends {
     }
 
     /// The sessions in use whose time is over, as far as is known. Almost always there is nothing to look for.
-    pub(super) fn expired(&self, now: Timestamp) -> Vec<TokenHash> {
+    pub(super) fn expired(&self, now: Timestamp) -> Vec<Source> {
         let mut register = self.lock();
         if register.due.is_none_or(|due| now < due) {
             return Vec::new();
@@ -133,7 +162,7 @@ impl Ends {
             over.iter()
         };
         register.due = ends.map(|end| end.expires_at()).min();
-        over.iter().map(|end| end.hash).collect()
+        over.iter().map(|end| end.source.clone()).collect()
     }
 
     /// Whether somebody uses a session.
@@ -144,13 +173,23 @@ impl Ends {
     }
 
     /// The sessions that somebody uses.
-    pub(super) fn in_use(&self) -> Vec<TokenHash> {
-        let register = self.lock();
-        let used = register
-            .ends
-            .iter()
-            .filter(|(_, end)| end.strong_count() > 0);
-        used.map(|(hash, _)| *hash).collect()
+    pub(super) fn in_use(&self) -> Vec<Source> {
+        self.sources(|_| true)
+    }
+
+    /// The certificates in use that stand for a user.
+    pub(super) fn certificates_of(&self, user: UserId) -> Vec<Source> {
+        self.sources(|end| end.is_certificate_of(user))
+    }
+
+    fn sources(&self, wanted: impl Fn(&End) -> bool) -> Vec<Source> {
+        // Upgraded while the register is locked, and dropped after.
+        let in_use: Vec<Arc<End>> = {
+            let register = self.lock();
+            register.ends.values().filter_map(Weak::upgrade).collect()
+        };
+        let wanted = in_use.iter().filter(|end| wanted(end));
+        wanted.map(|end| end.source.clone()).collect()
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Register> {

@@ -18,21 +18,24 @@ use crate::base::identity::Identity;
 use crate::base::random::Random;
 use crate::base::time::{Clock, Timestamp};
 use crate::base::token::{Token, TokenHash};
+use crate::crypto::client::ClientCertificate;
+use crate::crypto::client_roots::InForce;
 use crate::store::Store;
 use crate::store::users::User;
 use crate::store::volatile::{Key, Kind, NewEntry};
 
+use super::IdentityFault;
 use super::account::Demands;
 use super::settings::SessionSettings;
-use super::{IdentityFault, account};
 
 mod ends;
 mod list;
+mod load;
 mod over;
 mod record;
 mod seen;
 
-use ends::{End, Ends};
+use ends::{End, Ends, Source};
 use record::Record;
 pub use record::SessionInfo;
 
@@ -54,6 +57,8 @@ struct Inner {
     clock: Clock,
     random: Random,
     settings: arc_swap::ArcSwap<SessionSettings>,
+    /// Who vouches for certificates.
+    roots: Arc<InForce>,
     cache: Cache<TokenHash, Arc<Live>>,
     /// Where requests in flight hear of the end of their session.
     ends: Ends,
@@ -123,6 +128,7 @@ impl Sessions {
             clock,
             random,
             settings: arc_swap::ArcSwap::from_pointee(settings),
+            roots: Arc::default(),
             cache: Cache::new(CACHE_ENTRIES),
             ends: Ends::default(),
             epoch: AtomicU64::new(0),
@@ -132,6 +138,13 @@ impl Sessions {
     /// Takes new settings after a reload; sessions that live keep the absolute end they were given.
     pub fn configure(&self, settings: SessionSettings) {
         self.0.settings.store(Arc::new(settings));
+    }
+
+    /// Who vouches for certificates: handshakes look here, too. After a change, [`Sessions::revalidate`] ends what
+    /// rests on those who do no more.
+    #[must_use]
+    pub fn roots(&self) -> &Arc<InForce> {
+        &self.0.roots
     }
 
     /// What an account must be for its sessions to open anything.
@@ -235,12 +248,29 @@ impl Sessions {
         let now = self.0.clock.now();
         let live = match self.0.cache.get(&hash).filter(|live| live.is_fresh(now)) {
             Some(live) => Some(live),
-            None => Box::pin(self.load(hash, now)).await?,
+            None => Box::pin(self.load(&Source::Row(hash), now)).await?,
         };
         if let Some(live) = &live {
             self.touch(hash, live, now);
         }
         Ok(live)
+    }
+
+    /// What a certificate that was shown stands for: the account that it names, for as long as somebody vouches
+    /// for it and the account may be used. It has no row; otherwise it is a session like others.
+    ///
+    /// # Errors
+    /// As [`Sessions::find`].
+    pub async fn find_certificate(
+        &self,
+        shown: &Arc<ClientCertificate>,
+    ) -> Result<Option<Arc<Live>>, IdentityFault> {
+        let now = self.0.clock.now();
+        let known = self.0.cache.get(&shown.hash());
+        if let Some(live) = known.filter(|live| live.is_fresh(now)) {
+            return Ok(Some(live));
+        }
+        Box::pin(self.load(&Source::Certificate(Arc::clone(shown)), now)).await
     }
 
     /// Drops every cached answer, as when another process wrote to the store, and ends live requests whose
@@ -251,9 +281,9 @@ impl Sessions {
     pub async fn revalidate(&self) -> Result<(), IdentityFault> {
         self.0.epoch.fetch_add(1, Ordering::AcqRel);
         self.0.cache.clear();
-        for hash in self.0.ends.in_use() {
-            if self.load(hash, self.0.clock.now()).await?.is_none() {
-                self.0.ends.announce(&hash);
+        for source in self.0.ends.in_use() {
+            if self.load(&source, self.0.clock.now()).await?.is_none() {
+                self.0.ends.announce(&source.hash());
             }
         }
         Ok(())
@@ -269,10 +299,13 @@ impl Sessions {
         let now = inner.clock.now();
         let owned = inner.store.volatile.owned(Kind::Session, user.0, now).await;
         let owned = owned.inspect_err(|_| inner.cache.clear())?;
-        for entry in owned {
-            let hash = TokenHash::from_bytes(*entry.key.as_bytes());
+        let rows = owned
+            .iter()
+            .map(|entry| Source::Row(TokenHash::from_bytes(*entry.key.as_bytes())));
+        for source in rows.chain(inner.ends.certificates_of(user)) {
+            let hash = source.hash();
             inner.cache.remove(&hash);
-            if inner.ends.is_used(&hash) && self.load(hash, now).await?.is_none() {
+            if inner.ends.is_used(&hash) && self.load(&source, now).await?.is_none() {
                 inner.ends.announce(&hash);
             }
         }
@@ -290,85 +323,6 @@ impl Sessions {
             .volatile
             .live(Kind::Session, self.0.clock.now())
             .await?)
-    }
-
-    async fn load(
-        &self,
-        hash: TokenHash,
-        now: Timestamp,
-    ) -> Result<Option<Arc<Live>>, IdentityFault> {
-        // What is told to end while the row is read may go on with fewer rights: it is read again.
-        for _ in 0..3 {
-            match self.read(hash, now).await? {
-                Some(live) if live.ended().is_cancelled() => {}
-                found => return Ok(found),
-            }
-        }
-        Ok(None)
-    }
-
-    /// One reading of the row. The session may have ended meanwhile.
-    async fn read(
-        &self,
-        hash: TokenHash,
-        now: Timestamp,
-    ) -> Result<Option<Arc<Live>>, IdentityFault> {
-        let inner = &self.0;
-        let epoch = inner.epoch.load(Ordering::Acquire);
-        // Before the row is read: an end that comes from here on is heard.
-        let end = inner.ends.of(hash);
-        let Some(entry) = inner
-            .store
-            .volatile
-            .get(Kind::Session, &Key::from(hash), now)
-            .await?
-        else {
-            return Ok(None);
-        };
-        let (Some(owner), Some(record)) = (entry.owner, Record::decode(&entry)) else {
-            return Ok(None);
-        };
-        // Checked against today's settings as well, so that a shortened maximum bites at once.
-        let born = Timestamp::from_millis(record.created_at);
-        let Ok(sid) = record.sid.parse() else {
-            return Ok(None);
-        };
-        if born.plus(inner.settings.load().max) <= now {
-            return Ok(None);
-        }
-        inner.ends.expires(
-            &end,
-            entry.expires_at.min(born.plus(inner.settings.load().max)),
-        );
-        end.touched(record.seen_at);
-        let demands = inner.settings.load().demands;
-        let Some(admitted) = account::check(&inner.store, UserId(owner), demands)
-            .await?
-            .filter(|admitted| admitted.password_version == record.password_version)
-        else {
-            return Ok(None);
-        };
-        let identity = Arc::new(admitted.identity);
-        if end.loses_rights(&identity) {
-            inner.ends.announce(&hash);
-        }
-        let live = Arc::new(Live {
-            sid,
-            identity,
-            password_version: admitted.password_version,
-            must_change_password: admitted.must_change_password,
-            began_at: born,
-            tokens: record.tokens,
-            cached_until: now.plus(CACHE_TTL),
-            end,
-        });
-        inner.cache.insert(hash, Arc::clone(&live));
-        if inner.epoch.load(Ordering::Acquire) != epoch {
-            // Something ended meanwhile, perhaps this one. The answer was right when it was read; it is not
-            // kept.
-            inner.cache.remove(&hash);
-        }
-        Ok(Some(live))
     }
 
     fn forget(&self, keys: &[Key]) {

@@ -5,13 +5,16 @@
 
 use std::sync::Arc;
 
-use super::{Live, Sessions};
+use super::{Live, Sessions, Source};
 use crate::identity::IdentityFault;
 
 impl Sessions {
     /// The client of something that is open sent something: counts as a use, as a request does.
     pub fn note_use(&self, live: &Arc<Live>) {
-        self.touch(live.end.hash(), live, self.0.clock.now());
+        // A certificate is not kept alive by use.
+        if let Source::Row(hash) = live.end.source() {
+            self.touch(*hash, live, self.0.clock.now());
+        }
     }
 
     /// Ends what is open of sessions whose time is over. Others may have given a session more time, so its row has
@@ -21,8 +24,9 @@ impl Sessions {
     /// When the store does not answer; nothing has been forgotten then.
     pub async fn end_expired(&self) -> Result<(), IdentityFault> {
         let now = self.0.clock.now();
-        for hash in self.0.ends.expired(now) {
-            if self.load(hash, now).await?.is_none() {
+        for source in self.0.ends.expired(now) {
+            if self.load(&source, now).await?.is_none() {
+                let hash = source.hash();
                 self.0.cache.remove(&hash);
                 self.0.ends.announce(&hash);
             }

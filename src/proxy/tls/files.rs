@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::base::time::Timestamp;
 use crate::crypto::certificate::{CertificateFault, Identity};
+use crate::crypto::client_roots::RootsFault;
 use crate::crypto::keyring::Keyring;
 use crate::proxy::settings::Certificate;
 
@@ -39,6 +40,9 @@ pub enum TlsFault {
     /// What is in the files is no certificate and its key.
     #[error("{0}: {1}")]
     Unusable(PathBuf, CertificateFault),
+    /// What is in the files are no authorities for clients' certificates, or not what they have revoked.
+    #[error("{0}: {1}")]
+    Authorities(PathBuf, RootsFault),
     /// It would take the place of another, and nobody would accept it.
     #[error("{0}: expired on {1}")]
     Expired(PathBuf, Timestamp),
@@ -46,7 +50,7 @@ pub enum TlsFault {
 
 /// How two files look from outside; follows links, so that a link to another file is a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Stamp([Option<[i128; 4]>; 2]);
+pub(super) struct Stamp([Option<[i128; 4]>; 2]);
 
 impl Files {
     /// No files yet.
@@ -105,7 +109,7 @@ impl Files {
 impl Kept {
     fn read(files: &Certificate) -> Result<Self, TlsFault> {
         // Before the files are: what is written meanwhile is then a change.
-        let stamp = Stamp::of(files);
+        let stamp = Stamp::of([&files.chain, &files.key]);
         Ok(Self {
             files: files.clone(),
             identity: load(files)?,
@@ -115,7 +119,7 @@ impl Kept {
     }
 
     fn look(&mut self, now: Timestamp) -> Option<Result<PathBuf, TlsFault>> {
-        let stamp = Stamp::of(&self.files);
+        let stamp = Stamp::of([&self.files.chain, &self.files.key]);
         let settled = stamp == self.seen;
         self.seen = stamp.clone();
         if !settled || stamp == self.read {
@@ -134,7 +138,7 @@ impl Kept {
 }
 
 impl Stamp {
-    fn of(files: &Certificate) -> Self {
+    pub(super) fn of([one, other]: [&Path; 2]) -> Self {
         let look = |path: &Path| {
             let found = fs::metadata(path).ok()?;
             let changed =
@@ -143,7 +147,7 @@ impl Stamp {
                 i128::from(found.ctime()) * 1_000_000_000 + i128::from(found.ctime_nsec());
             Some([changed, touched, found.size().into(), found.ino().into()])
         };
-        Self([look(&files.chain), look(&files.key)])
+        Self([look(one), look(other)])
     }
 }
 

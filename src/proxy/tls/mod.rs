@@ -1,22 +1,29 @@
 //! TLS on our own listener: versions 1.2 and 1.3, HTTP/2 and HTTP/1.1 by ALPN, a certificate by the name that
-//! the client asks for. [`files`] holds the certificates that operators keep.
+//! the client asks for. [`files`] holds the certificates that operators keep, [`clients`] what clients show.
 //!
 //! What it refuses: a handshake for which there is no certificate, early data, and renegotiation, which rustls
 //! does not have. An authority that looks for the answer to a challenge (RFC 8737) is shown that and nothing else.
 
+pub mod clients;
 pub mod files;
 
 use std::cell::RefCell;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use pingora::listeners::tls::Acceptor;
 use rustls::ServerConfig;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
 use crate::crypto::certificate::Identity;
+use crate::crypto::client::ClientCertificate;
+use crate::crypto::client_roots::{ClientRoots, InForce};
 use crate::crypto::keyring::Keyring;
 
+use clients::{Resumable, Verifier};
+
+pub use clients::Clients;
 pub use files::{Files, TlsFault};
 
 /// The protocol of an authority that looks for the answer to a challenge. No request is ever served on it.
@@ -36,16 +43,76 @@ pub struct Shown {
     pub identity: Option<Arc<Identity>>,
     /// Whether it was an authority that looks for an answer.
     pub challenge: bool,
+    /// Whether the client has said what it asks for.
+    pub heard: bool,
+    /// Who vouches for what the client was asked for, if it was asked for a certificate.
+    pub asked: Option<Arc<ClientRoots>>,
+    /// The certificate that it has shown then, for which they do.
+    pub certificate: Option<Arc<ClientCertificate>>,
+    /// Whether it has shown one for which they do not.
+    pub refused: bool,
 }
 
-/// An acceptor that shows whatever certificate is in force.
-#[must_use]
-pub fn acceptor(keyring: Arc<Keyring>) -> Acceptor {
-    let mut config = ServerConfig::builder()
-        .with_no_client_auth()
-        .with_cert_resolver(Arc::new(Resolver(keyring)));
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec(), CHALLENGE.to_vec()];
-    Acceptor::from_server_config(Arc::new(config))
+/// Makes handshakes by what is in force when they begin.
+pub struct Handshakes {
+    keyring: Arc<Keyring>,
+    roots: Arc<InForce>,
+    made: ArcSwap<Made>,
+}
+
+/// An acceptor, and who vouches for the certificates that it asks for.
+pub struct Made {
+    /// Shows whatever certificate of ours is in force.
+    pub acceptor: Acceptor,
+    roots: Option<Arc<ClientRoots>>,
+}
+
+impl Handshakes {
+    /// By these certificates of ours and, of clients', by those who vouch for them.
+    #[must_use]
+    pub fn new(keyring: Arc<Keyring>, roots: Arc<InForce>) -> Self {
+        let made = Made::new(&keyring, roots.load_full());
+        Self {
+            keyring,
+            roots,
+            made: ArcSwap::from_pointee(made),
+        }
+    }
+
+    /// What is in force.
+    #[must_use]
+    pub fn current(&self) -> Arc<Made> {
+        let (made, roots) = (self.made.load_full(), self.roots.load_full());
+        if roots.as_ref().map(Arc::as_ptr) == made.roots.as_ref().map(Arc::as_ptr) {
+            return made;
+        }
+        let made = Arc::new(Made::new(&self.keyring, roots));
+        self.made.store(Arc::clone(&made));
+        made
+    }
+}
+
+impl Made {
+    fn new(keyring: &Arc<Keyring>, roots: Option<Arc<ClientRoots>>) -> Self {
+        let resolver = Resolver {
+            keyring: Arc::clone(keyring),
+            roots: roots.clone(),
+        };
+        let builder = ServerConfig::builder();
+        let builder = match &roots {
+            Some(roots) => {
+                builder.with_client_cert_verifier(Arc::new(Verifier::new(Arc::clone(roots))))
+            }
+            None => builder.with_no_client_auth(),
+        };
+        let mut config = builder.with_cert_resolver(Arc::new(resolver));
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec(), CHALLENGE.to_vec()];
+        config.session_storage = Arc::new(Resumable::new());
+        Self {
+            acceptor: Acceptor::from_server_config(Arc::new(config)),
+            roots,
+        }
+    }
 }
 
 /// Runs a handshake and tells what it was about. That is caught in the resolver, the one place where Pingora's
@@ -59,25 +126,32 @@ pub async fn with_shown<T>(handshake: impl Future<Output = T>) -> (T, Shown) {
 }
 
 #[derive(Debug)]
-struct Resolver(Arc<Keyring>);
+struct Resolver {
+    keyring: Arc<Keyring>,
+    roots: Option<Arc<ClientRoots>>,
+}
 
 impl ResolvesServerCert for Resolver {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let name = hello.server_name();
         let challenge = offers(&hello, CHALLENGE);
-        let identity = self.0.choose(name).filter(|_| !challenge);
+        let identity = self.keyring.choose(name).filter(|_| !challenge);
         let key = match &identity {
             Some(identity) => Some(Arc::clone(identity.key())),
             // Offered beside others, another protocol would be chosen, on a certificate that is for none.
             None if challenge && offered(&hello) == 1 => {
-                name.and_then(|name| self.0.tls_answer(name))
+                name.and_then(|name| self.keyring.tls_answer(name))
             }
             None => None,
         };
+        let asks = |roots: &&Arc<ClientRoots>| !challenge && roots.asks(name);
         let shown = Shown {
             name: name.map(Into::into),
             identity,
             challenge,
+            heard: true,
+            asked: self.roots.as_ref().filter(asks).cloned(),
+            ..Shown::default()
         };
         // Outside `with_shown` nobody wants to know.
         let _ = SHOWN.try_with(|seen| seen.replace(shown));

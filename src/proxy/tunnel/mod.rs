@@ -118,8 +118,9 @@ pub fn check(
     sites: &Sites,
 ) -> Result<Tunnel, HandshakeFault> {
     check_form(request)?;
-    let by_cookie = matches!(permit.proof(), Some((Proof::Session, _)));
-    if by_cookie && !is_ours(&request.headers, sites, &permit.rule().origins) {
+    // Browsers send both along without being asked.
+    let unasked = matches!(permit.proof(), Some((Proof::Session | Proof::Mtls, _)));
+    if unasked && !is_ours(&request.headers, sites, &permit.rule().origins) {
         return Err(HandshakeFault::Origin);
     }
     Ok(Tunnel {
@@ -168,7 +169,7 @@ fn is_key(text: &[u8]) -> bool {
 
 /// Whether a handshake was made by one of our own pages, by one that the rule names, or by a program: browsers put
 /// an `Origin` into each (RFC 6455 section 4.1), so what has none cannot have been made by somebody else's page.
-fn is_ours(headers: &HeaderMap, sites: &Sites, also: &[PageOrigin]) -> bool {
+pub(super) fn is_ours(headers: &HeaderMap, sites: &Sites, also: &[PageOrigin]) -> bool {
     if !headers.contains_key(header::ORIGIN) {
         return true;
     }

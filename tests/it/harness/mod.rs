@@ -14,6 +14,7 @@ pub mod dice;
 pub mod gateway;
 pub mod h2;
 mod hpack;
+pub mod issuer;
 mod message;
 pub mod metrics;
 pub mod pebble;
@@ -40,6 +41,7 @@ pub use raw::{Raw, Response};
 pub use recorder::{Recorded, Recorder, Reply};
 pub use setup::Setup;
 pub use trial::Trial;
+pub use wire::Wire;
 
 /// How long any single wait may last before the test fails.
 pub const PATIENCE: Duration = Duration::from_secs(15);

@@ -89,6 +89,11 @@ impl Raw {
         }
     }
 
+    /// The connection under it.
+    pub fn wire(&self) -> &Wire {
+        &self.wire
+    }
+
     /// Waits this long for each answer instead of [`PATIENCE`].
     #[must_use]
     pub fn patience(mut self, patience: Duration) -> Self {

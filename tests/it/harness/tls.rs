@@ -4,8 +4,12 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{
+    ClientConfig, ClientConnection, ConfigBuilder, HandshakeKind, RootCertStore, StreamOwned,
+    WantsVerifier,
+};
 
 use super::wire::Wire;
 
@@ -69,8 +73,12 @@ pub fn try_connect(
     name: &str,
     alpn: &[&str],
 ) -> std::io::Result<Wire> {
+    over(address, Arc::new(config(identity, alpn, None)), name)
+}
+
+/// Shakes hands as a client of this configuration, which may remember earlier ones.
+pub fn over(address: SocketAddr, config: Arc<ClientConfig>, name: &str) -> std::io::Result<Wire> {
     let server = ServerName::try_from(name.to_owned()).unwrap();
-    let config = Arc::new(config(identity, alpn));
     let mut connection = ClientConnection::new(config, server).unwrap();
     let mut socket = TcpStream::connect(address)?;
     socket.set_nodelay(true)?;
@@ -92,16 +100,52 @@ pub fn agreed(wire: &Wire) -> Option<String> {
     }
 }
 
-fn config(identity: &Identity, alpn: &[&str]) -> ClientConfig {
+/// How a connection was made: from nothing, or by what was remembered of another.
+pub fn kind(wire: &Wire) -> Option<HandshakeKind> {
+    match wire {
+        Wire::Plain(_) => None,
+        Wire::Tls(stream) => stream.conn.handshake_kind(),
+    }
+}
+
+/// As [`config`], of a client that knows TLS 1.2 alone.
+pub fn old(identity: &Identity, own: Option<&Identity>) -> ClientConfig {
+    let provider = rustls::crypto::aws_lc_rs::default_provider();
+    let builder = ClientConfig::builder_with_provider(Arc::new(provider));
+    let builder = builder.with_protocol_versions(&[&rustls::version::TLS12]);
+    config_of(builder.unwrap(), identity, &["http/1.1"], own)
+}
+
+/// A client that trusts this certificate alone, and shows its own, if it has one, where it is asked.
+pub fn config(identity: &Identity, alpn: &[&str], own: Option<&Identity>) -> ClientConfig {
+    let provider = rustls::crypto::aws_lc_rs::default_provider();
+    let builder = ClientConfig::builder_with_provider(Arc::new(provider));
+    let builder = builder.with_safe_default_protocol_versions();
+    config_of(builder.unwrap(), identity, alpn, own)
+}
+
+fn config_of(
+    builder: ConfigBuilder<ClientConfig, WantsVerifier>,
+    identity: &Identity,
+    alpn: &[&str],
+    own: Option<&Identity>,
+) -> ClientConfig {
     let mut roots = RootCertStore::empty();
     let certificate = CertificateDer::from_pem_slice(identity.certificate.as_bytes()).unwrap();
     roots.add(certificate).unwrap();
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+    let builder = builder.with_root_certificates(roots);
+    let mut config = match own {
+        None => builder.with_no_client_auth(),
+        Some(own) => {
+            let key = PrivateKeyDer::from_pem_slice(own.key.as_bytes()).unwrap();
+            let chain = CertificateDer::from(own.der());
+            let provider = builder.crypto_provider();
+            let key = provider.key_provider.load_private_key(key).unwrap();
+            // Shown whatever the hints say, and whoever's key it is: hostile clients do not care.
+            let own = CertifiedKey::new(vec![chain], key);
+            builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(own)))
+        }
+    };
     config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
     config
 }

@@ -1,0 +1,183 @@
+//! What is known of a session when nobody remembers it: read from its row, or from the certificate that stands for
+//! it, and from the account, every time by the one account check.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::ends::{End, Source};
+use super::record::Record;
+use super::{CACHE_TTL, Live, Sessions};
+use crate::base::id::{PublicId, UserId};
+use crate::base::identity::Identity;
+use crate::base::time::Timestamp;
+use crate::base::token::TokenHash;
+use crate::crypto::client::{ClientCertificate, Named};
+use crate::identity::account::Admitted;
+use crate::identity::{IdentityFault, account};
+use crate::store::volatile::{Key, Kind};
+
+/// A reading that has begun: what is learned counts for this end, and is kept if nothing has happened since.
+struct Reading {
+    epoch: u64,
+    end: Arc<End>,
+    now: Timestamp,
+}
+
+/// What a reading has found, beside the account.
+struct Found {
+    sid: PublicId,
+    began_at: Timestamp,
+    tokens: bool,
+}
+
+impl Sessions {
+    pub(super) async fn load(
+        &self,
+        source: &Source,
+        now: Timestamp,
+    ) -> Result<Option<Arc<Live>>, IdentityFault> {
+        // What is told to end while it is read may go on with fewer rights: it is read again.
+        for _ in 0..3 {
+            let reading = Reading {
+                epoch: self.0.epoch.load(Ordering::Acquire),
+                // Before anything is read: an end that comes from here on is heard.
+                end: self.0.ends.of(source),
+                now,
+            };
+            let found = match source {
+                Source::Row(hash) => self.read_row(*hash, reading).await?,
+                Source::Certificate(shown) => self.read_certificate(shown, reading).await?,
+            };
+            match found {
+                Some(live) if live.ended().is_cancelled() => {}
+                found => return Ok(found),
+            }
+        }
+        Ok(None)
+    }
+
+    /// One reading of the row. The session may have ended meanwhile.
+    async fn read_row(
+        &self,
+        hash: TokenHash,
+        reading: Reading,
+    ) -> Result<Option<Arc<Live>>, IdentityFault> {
+        let inner = &self.0;
+        let volatile = &inner.store.volatile;
+        let key = Key::from(hash);
+        let Some(entry) = volatile.get(Kind::Session, &key, reading.now).await? else {
+            return Ok(None);
+        };
+        let (Some(owner), Some(record)) = (entry.owner, Record::decode(&entry)) else {
+            return Ok(None);
+        };
+        // Checked against today's settings as well, so that a shortened maximum bites at once.
+        let born = Timestamp::from_millis(record.created_at);
+        let Ok(sid) = record.sid.parse() else {
+            return Ok(None);
+        };
+        let over = born.plus(inner.settings.load().max);
+        if over <= reading.now {
+            return Ok(None);
+        }
+        let end = &reading.end;
+        inner.ends.expires(end, entry.expires_at.min(over));
+        end.touched(record.seen_at);
+        let admitted = account::check(&inner.store, UserId(owner), self.demands()).await?;
+        let of_today = |admitted: &Admitted| admitted.password_version == record.password_version;
+        let found = Found {
+            sid,
+            began_at: born,
+            tokens: record.tokens,
+        };
+        let admitted = admitted.filter(of_today);
+        Ok(admitted.map(|admitted| self.keep(reading, &found, admitted)))
+    }
+
+    /// One judgement of a certificate. Why it is no good is for whoever runs the gateway to know, and nobody else.
+    async fn read_certificate(
+        &self,
+        shown: &ClientCertificate,
+        reading: Reading,
+    ) -> Result<Option<Arc<Live>>, IdentityFault> {
+        let inner = &self.0;
+        let refused = |why: &dyn std::fmt::Display| {
+            tracing::info!(certificate = ?shown.hash(), "a client certificate does not count: {why}");
+            Ok(None)
+        };
+        let Some(roots) = inner.roots.load_full() else {
+            return refused(&"nobody is asked for one");
+        };
+        if let Err(fault) = roots.verify(shown, reading.now) {
+            return refused(&fault);
+        }
+        let named = match shown.named(roots.named_by()) {
+            Ok(named) => named,
+            Err(fault) => return refused(&fault),
+        };
+        let user = match &named {
+            Named::Username(name) => inner.store.users.by_username(name).await?,
+            Named::Email(email) => inner.store.users.by_email(email).await?,
+        };
+        let Some(user) = user else {
+            return refused(&"nobody has this name");
+        };
+        let admitted = account::check(&inner.store, user.id, self.demands()).await?;
+        // Between the two looks it may have become somebody else's.
+        let Some(admitted) = admitted.filter(|admitted| is_named(&named, &admitted.identity))
+        else {
+            return refused(&"the account may not be used, or its address was not proved");
+        };
+        let Some(until) = shown.good_until(reading.now) else {
+            return refused(&"its time is over");
+        };
+        inner.ends.expires(&reading.end, until);
+        let found = Found {
+            sid: sid_of(shown.hash()),
+            began_at: reading.now,
+            tokens: false,
+        };
+        Ok(Some(self.keep(reading, &found, admitted)))
+    }
+
+    /// What was read is right now; it is remembered unless something has happened meanwhile.
+    fn keep(&self, reading: Reading, found: &Found, admitted: Admitted) -> Arc<Live> {
+        let inner = &self.0;
+        let Reading { epoch, end, now } = reading;
+        let hash = end.source().hash();
+        let identity = Arc::new(admitted.identity);
+        if end.loses_rights(&identity) {
+            inner.ends.announce(&hash);
+        }
+        let live = Arc::new(Live {
+            sid: found.sid,
+            identity,
+            password_version: admitted.password_version,
+            must_change_password: admitted.must_change_password,
+            began_at: found.began_at,
+            tokens: found.tokens,
+            cached_until: now.plus(CACHE_TTL),
+            end,
+        });
+        inner.cache.insert(hash, Arc::clone(&live));
+        if inner.epoch.load(Ordering::Acquire) != epoch {
+            // Something ended meanwhile, perhaps this one. The answer was right when it was read; it is not
+            // kept.
+            inner.cache.remove(&hash);
+        }
+        live
+    }
+}
+
+/// Whether an account is the one that a certificate names. An address counts once it was proved.
+fn is_named(named: &Named, who: &Identity) -> bool {
+    match named {
+        Named::Username(name) => who.name == *name,
+        Named::Email(email) => who.verified && who.email.as_ref() == Some(email),
+    }
+}
+
+/// What a certificate's session is called: a part of what it is found by, which opens nothing.
+fn sid_of(hash: TokenHash) -> PublicId {
+    PublicId::from_bytes(hash.as_bytes().first_chunk().copied().unwrap_or_default())
+}

@@ -1,0 +1,98 @@
+//! What comes of proving who one is by a certificate: a browser shows it to every page's requests alike, and keeps
+//! the connection it was not asked on.
+//!
+//! A cookie of ours stays behind when another site's page sends a form (`SameSite=Lax`); a certificate does not. So
+//! what changes something is refused here when such a page has sent it.
+
+use http::header::{self, HeaderMap};
+use http::{HeaderName, Method};
+use pingora::http::RequestHeader;
+use pingora::proxy::Session;
+
+use crate::base::identity::Method as Proof;
+use crate::policy::decide::Permit;
+use crate::policy::target::Target;
+
+use super::answer::{Answer, is_navigation};
+use super::context::Context;
+use super::gateway::Gateway;
+use super::request::state_of;
+use super::running::Running;
+use super::tunnel;
+
+const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// Whether a page of another site, in the browser of somebody who has a certificate, sends something that may change
+/// something. Programs send neither of the two headers that say so.
+pub fn is_foreign(request: &RequestHeader, permit: &Permit, running: &Running) -> bool {
+    let by_certificate = matches!(permit.proof(), Some((Proof::Mtls, _)));
+    let reads = matches!(request.method, Method::GET | Method::HEAD | Method::OPTIONS);
+    if !by_certificate || reads {
+        return false;
+    }
+    let headers = &request.headers;
+    match tunnel::only(headers, &header::ORIGIN) {
+        Some(origin) => {
+            let cors = permit.rule().cors.as_ref();
+            let admitted = cors.is_some_and(|cors| cors.admits_with_credentials(origin));
+            !admitted && !tunnel::is_ours(headers, &running.snapshot.sites, &[])
+        }
+        None => headers.contains_key(header::ORIGIN) || is_sent_from_elsewhere(headers),
+    }
+}
+
+fn is_sent_from_elsewhere(headers: &HeaderMap) -> bool {
+    let site = headers.get(FETCH_SITE);
+    site.is_some_and(|site| site != "same-origin" && site != "none")
+}
+
+impl Gateway {
+    /// Whether a certificate could prove who asks, and was never asked for on this connection, or by others than
+    /// those who vouch now: it was made for another site, or before a reload.
+    pub(super) fn never_asked(&self, session: &Session, ctx: &Context) -> bool {
+        let connection = state_of(&session.downstream_session);
+        let direct = ctx.client.as_ref().is_some_and(|c| !c.through_trusted);
+        let Some(connection) = connection.filter(|connection| connection.tls && direct) else {
+            return false;
+        };
+        let host = ctx.target.as_ref().map(Target::host);
+        let roots = self.0.roots.load();
+        let Some(roots) = roots.as_ref().filter(|roots| roots.asks_at(host)) else {
+            return false;
+        };
+        let asked = connection.shown.asked.as_ref();
+        !asked.is_some_and(|asked| std::sync::Arc::ptr_eq(asked, roots))
+    }
+
+    /// A browser comes back on a connection of its own, on which it is asked (RFC 9110 section 15.5.20).
+    pub(super) async fn ask_again(
+        &self,
+        session: &mut Session,
+        ctx: &mut Context,
+    ) -> pingora::Result<bool> {
+        ctx.outcome.reason = "misdirected";
+        session.set_keepalive(None);
+        let detail = "A certificate is asked for here, on a connection of its own.";
+        let answer = Answer::refusal(421, "REQUEST_REFUSED", detail, false);
+        self.answer(session, ctx, answer).await
+    }
+
+    /// Somebody else's page asks, with the certificate of whoever looks at it.
+    pub(super) async fn refuse_page(
+        &self,
+        session: &mut Session,
+        ctx: &mut Context,
+    ) -> pingora::Result<bool> {
+        ctx.outcome.verdict = "refuse";
+        ctx.outcome.reason = "origin";
+        let rule = ctx.outcome.rule.as_deref().unwrap_or("-");
+        let denials = &self.0.metrics.denials;
+        denials.with_label_values(&[rule, "origin"]).inc();
+        session.set_keepalive(None);
+        let request = session.req_header();
+        let navigation = is_navigation(&request.method, &request.headers);
+        let detail = "This page may not do this here.";
+        let answer = Answer::refusal(403, "CROSS_SITE", detail, navigation);
+        self.answer(session, ctx, answer).await
+    }
+}

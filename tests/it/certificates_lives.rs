@@ -1,0 +1,257 @@
+//! What becomes of a certificate that was shown: users who are disabled, time that passes, authorities that change
+//! their mind, on connections that were made before.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::HandshakeKind;
+
+use crate::certificates::{Bench, asking, is_no_good};
+use crate::harness::issuer::{Issuer, numbered, until};
+use crate::harness::tls::{self, Identity};
+use crate::harness::{H2, Raw, Setup, Wire, eventually};
+use crate::tunnels::{agreeing, lines, open_on, round_trip};
+
+/// Longer than anything may take to be noticed, and shorter than what is remembered.
+const NOTICED: Duration = Duration::from_secs(10);
+
+fn tunnel(bench: &Bench, own: &Identity) -> Raw {
+    open_on(bench.connect(Some(own)), "/only/ws", "")
+}
+
+fn ends(raw: Raw) {
+    assert!(raw.patience(NOTICED).closes(), "still open");
+}
+
+/// Asks on a connection until the certificate counts no more; what was served meanwhile has arrived.
+fn until_refused(bench: &Bench, raw: &mut Raw) {
+    eventually("the certificate to count no more", || {
+        let answer = raw.ask(bench.request("GET", "/only/kept", ""));
+        if answer.status == 200 {
+            bench.arrived("kept");
+        }
+        (answer.status != 200).then(|| assert!(is_no_good(&answer), "{answer:?}"))
+    });
+    bench.nothing_came("on a kept connection");
+}
+
+#[test]
+fn c_15_whoever_is_disabled_or_renamed_is_nobody_on_connections_they_have() {
+    let setup = Setup::before(agreeing()).user("carol", "user");
+    let bench = Bench::new(setup, ", user: subject.cn");
+    let (alice, carol) = (bench.issuer.issue("alice"), bench.issuer.issue("carol"));
+    let (mut kept, cut) = (bench.connect(Some(&carol)), tunnel(&bench, &carol));
+    let mut twin = tunnel(&bench, &alice);
+    let mut h2 = H2::over(bench.wire(Some(&carol), "h2").unwrap());
+    bench.allowed(&mut kept, "/only/x", "");
+    assert_eq!(h2.get("/open/x", &[]).status(), Some(200));
+    bench.gateway.cli(&["user", "disable", "carol"], "").fine();
+    ends(cut);
+    assert_eq!(h2.get("/only/x", &[]).status(), Some(401));
+    until_refused(&bench, &mut kept);
+    bench.gateway.cli(&["user", "enable", "carol"], "").fine();
+    eventually("to be somebody again", || {
+        let mut raw = bench.connect(Some(&carol));
+        let answer = raw.ask(bench.request("GET", "/only/x", ""));
+        (answer.status == 200).then(|| bench.arrived("again"))
+    });
+    round_trip(&mut twin, "still here");
+}
+
+#[test]
+fn c_15_a_role_that_is_lost_is_lost_at_once() {
+    let bench = Bench::new(Setup::before(agreeing()), ", user: subject.cn");
+    let root = bench.issuer.issue("root");
+    let mut kept = bench.connect(Some(&root));
+    bench.allowed(&mut kept, "/admin/x", "");
+    let cut = open_on(bench.connect(Some(&root)), "/admin/ws", "");
+    bench
+        .gateway
+        .cli(&["user", "set-roles", "root", "user"], "")
+        .fine();
+    ends(cut);
+    let answer = bench.refused(&mut kept, "/admin/x", "");
+    assert_eq!(answer.status, 403, "{}", answer.text());
+    let seen = bench.allowed(&mut kept, "/only/x", "");
+    assert_eq!(seen.value("x-auth-roles").as_deref(), Some("user"));
+}
+
+#[test]
+fn a_certificate_that_expires_counts_no_more_where_it_was_shown() {
+    let bench = Bench::new(Setup::before(agreeing()), ", user: subject.cn");
+    let alice = bench.issuer.issue("alice");
+    let brief = || bench.issuer.with(until("alice", Duration::from_secs(4)));
+    let (first, second) = (brief(), brief());
+    let (mut kept, cut) = (bench.connect(Some(&first)), tunnel(&bench, &second));
+    let mut twin = tunnel(&bench, &alice);
+    bench.allowed(&mut kept, "/only/x", "");
+    until_refused(&bench, &mut kept);
+    ends(cut);
+    round_trip(&mut twin, "still here");
+    bench.no_handshake(&first, "expired");
+}
+
+#[test]
+fn a_revoked_certificate_counts_no_more_where_it_was_shown() {
+    let issuer = Issuer::new("the authority");
+    let setup = asking(
+        Setup::before(agreeing()),
+        &issuer,
+        ", user: subject.cn, crl: clients.crl",
+    );
+    let setup = setup.asset("clients.crl", &issuer.list(&[1]));
+    let bench = Bench::of(setup.start(), issuer);
+    let [gone, alice, twin] = [1, 2, 3].map(|at| bench.issuer.with(numbered("alice", at)));
+    bench.no_handshake(&gone, "revoked");
+    let (mut kept, cut) = (bench.connect(Some(&alice)), tunnel(&bench, &alice));
+    let (mut other, mut open) = (bench.connect(Some(&twin)), tunnel(&bench, &twin));
+    bench.allowed(&mut kept, "/only/x", "");
+    bench.allowed(&mut other, "/only/x", "");
+    // Renewed as files are, without a reload.
+    bench
+        .gateway
+        .write("clients.crl", &bench.issuer.list(&[1, 2]));
+    until_refused(&bench, &mut kept);
+    ends(cut);
+    bench.no_handshake(&alice, "revoked meanwhile");
+    bench.allowed(&mut other, "/only/x", "");
+    round_trip(&mut open, "still here");
+    // What is none leaves the old one in force.
+    bench.gateway.write("clients.crl", "junk");
+    eventually("the fault to be told", || {
+        let log = bench.gateway.log();
+        log.contains("holds no PEM list").then_some(())
+    });
+    bench.no_handshake(&alice, "still revoked");
+    bench.allowed(&mut bench.connect(Some(&twin)), "/only/x", "");
+    assert!(!bench.gateway.reload(), "a reload took it over");
+    bench.allowed(&mut other, "/only/x", "");
+}
+
+#[test]
+fn what_another_authority_vouched_for_counts_no_more_after_a_reload() {
+    let setup = Setup::before(agreeing());
+    let (old, new) = (Issuer::new("old"), Issuer::new("new"));
+    let with = |issuer: &Issuer| asking(setup.clone(), issuer, ", user: subject.cn");
+    let bench = Bench::of(with(&old).start(), old);
+    let (alice, renewed) = (bench.issuer.issue("alice"), new.issue("alice"));
+    let config = |own| {
+        Arc::new(tls::config(
+            bench.gateway.identity(),
+            &["http/1.1"],
+            Some(own),
+        ))
+    };
+    let (remembers, asks) = (config(&alice), |wire: Wire| tls::kind(&wire));
+    let over = |config: &Arc<_>| tls::over(bench.gateway.https(), Arc::clone(config), "localhost");
+    let mut kept = Raw::over(over(&remembers).unwrap());
+    bench.allowed(&mut kept, "/only/x", "");
+    // Where one is asked for, nothing is resumed.
+    assert_eq!(asks(over(&remembers).unwrap()), Some(HandshakeKind::Full));
+    let cut = tunnel(&bench, &alice);
+    bench.no_handshake(&renewed, "of an authority to come");
+    bench.gateway.write("clients.pem", &new.pem());
+    assert!(bench.gateway.reload(), "{}", bench.gateway.log());
+    until_refused(&bench, &mut kept);
+    ends(cut);
+    bench.no_handshake(&alice, "of an authority that was");
+    if let Ok(wire) = over(&remembers) {
+        let mut raw = Raw::over(wire);
+        raw.send(bench.request("GET", "/public/x", ""));
+        assert!(raw.try_read().is_err(), "resumed");
+    }
+    bench.allowed(&mut bench.connect(Some(&renewed)), "/only/x", "");
+    // A reload that changes nothing is felt by nobody.
+    let (mut kept, mut open) = (bench.connect(Some(&renewed)), tunnel(&bench, &renewed));
+    assert!(bench.gateway.reload());
+    bench.allowed(&mut kept, "/only/x", "");
+    round_trip(&mut open, "still here");
+}
+
+#[test]
+fn what_began_before_anybody_was_asked_is_no_way_around() {
+    let issuer = Issuer::new("the authority");
+    let asking = asking(Setup::new(), &issuer, ", user: subject.cn");
+    let silent = asking
+        .clone()
+        .without("client_certificates")
+        .rules("  - { path: /**, allow: anyone }");
+    let bench = Bench::of(silent.clone().start(), issuer);
+    let alice = bench.issuer.issue("alice");
+    let config = tls::config(bench.gateway.identity(), &["http/1.1"], Some(&alice));
+    let config = Arc::new(config);
+    let over = || tls::over(bench.gateway.https(), Arc::clone(&config), "localhost").unwrap();
+    let mut kept = Raw::over(over());
+    bench.allowed(&mut kept, "/only/x", "");
+    let mut raw = Raw::over(over());
+    bench.allowed(&mut raw, "/only/x", "");
+    assert_eq!(tls::kind(raw.wire()), Some(HandshakeKind::Resumed));
+    assert!(bench.gateway.reload_with(&asking));
+    // It is told to come back on a connection on which it is asked.
+    let answer = bench.refused(&mut kept, "/only/x", "");
+    assert_eq!(answer.status, 421, "{}", answer.text());
+    assert!(kept.closes());
+    let mut raw = Raw::over(over());
+    let seen = bench.allowed(&mut raw, "/only/x", "");
+    assert_eq!(seen.value("x-auth-user").as_deref(), Some("alice"));
+    assert_eq!(tls::kind(raw.wire()), Some(HandshakeKind::Full));
+    assert!(bench.gateway.reload_with(&silent));
+    bench.allowed(&mut bench.connect(None), "/only/x", "");
+}
+
+#[test]
+fn w_03_another_sites_page_does_nothing_with_the_certificate_of_who_looks_at_it() {
+    let bench = Bench::new(Setup::before(agreeing()), ", user: subject.cn");
+    let alice = bench.issuer.issue("alice");
+    let post = |lines: &str| {
+        let lines = format!("Content-Length: 0\r\n{lines}");
+        bench.request("POST", "/only/x", &lines)
+    };
+    for lines in [
+        "Origin: https://evil.test\r\n",
+        "Origin: null\r\n",
+        "Origin: http://localhost\r\n",
+        "Origin: https://localhost\r\nOrigin: https://evil.test\r\n",
+        "Sec-Fetch-Site: cross-site\r\n",
+        "Sec-Fetch-Site: same-site\r\n",
+    ] {
+        let answer = bench.connect(Some(&alice)).ask(post(lines));
+        assert_eq!(answer.status, 403, "{lines} {}", answer.text());
+        bench.nothing_came(lines);
+    }
+    for lines in [
+        "",
+        "Origin: https://localhost\r\n",
+        "Sec-Fetch-Site: same-origin\r\n",
+    ] {
+        let answer = bench.connect(Some(&alice)).ask(post(lines));
+        assert_eq!(answer.status, 200, "{lines} {}", answer.text());
+        bench.arrived(lines);
+    }
+    for (path, origin, status) in [
+        ("/page/x", "https://page.test", 200),
+        ("/page/x", "https://evil.test", 403),
+        // Whom everybody may see nobody proves who they are to.
+        ("/any/x", "https://page.test", 403),
+        ("/any/x", "https://localhost", 200),
+    ] {
+        let lines = format!("Content-Length: 0\r\nOrigin: {origin}\r\n");
+        let asked = bench.request("POST", path, &lines);
+        let answer = bench.connect(Some(&alice)).ask(asked);
+        assert_eq!(answer.status, status, "{path} {origin}");
+        if status == 200 {
+            bench.arrived(path);
+        } else {
+            bench.nothing_came(path);
+        }
+    }
+    let handshake = |origin: &str| {
+        let lines = format!("{}Origin: {origin}\r\n", lines());
+        bench
+            .connect(Some(&alice))
+            .ask(bench.request("GET", "/only/ws", &lines))
+    };
+    assert_eq!(handshake("https://evil.test").status, 403);
+    bench.nothing_came("a handshake of another page");
+    assert_eq!(handshake("https://localhost").status, 101);
+}
