@@ -21,6 +21,7 @@ pub async fn build(config: &Config, key: &Arc<SigningKey>, before: Option<&Runni
     let snapshot = Snapshot {
         policy: config.policy(),
         sites: config.sites.clone(),
+        cookie_domain: config.cookie_domain.clone(),
         prefix: config.prefix.as_str().into(),
         readings: config
             .upstreams

@@ -78,6 +78,13 @@ impl Host {
         }
     }
 
+    /// Whether it is that domain, or a host below it. An address is below none.
+    #[must_use]
+    pub fn is_within(&self, domain: &Self) -> bool {
+        let above = self.as_str().strip_suffix(domain.as_str());
+        self.ip().is_none() && above.is_some_and(|above| above.is_empty() || above.ends_with('.'))
+    }
+
     fn ip(&self) -> Option<IpAddr> {
         self.as_str()
             .trim_start_matches('[')

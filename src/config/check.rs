@@ -8,8 +8,8 @@ use super::reading::Reading;
 use super::report::{Fault, Report};
 use super::rules::{self, Scope};
 use super::{
-    Config, brand, clients, hooks, identities, limits, listen, login, mail, roles, tls, tree,
-    upstreams,
+    Config, brand, clients, cookies, hooks, identities, limits, listen, login, mail, roles, tls,
+    tree, upstreams,
 };
 
 /// Reads a whole file.
@@ -74,10 +74,12 @@ fn file(root: &At<'_>) -> Option<Config> {
     let (mail, hooks) = (mail::mail(&file), hooks::hooks(&file));
     let (log, threads) = (limits::log(&file), limits::threads(&file));
     let snapshot_name = limits::snapshot_name(&file);
+    let domain = cookies::domain(&file, sites.as_ref().map(|(sites, _)| sites), &rules);
     let (sites, site_is_default) = sites?;
     Some(Config {
         sites,
         site_is_default,
+        cookie_domain: domain,
         prefix,
         key: key?,
         listen,

@@ -237,11 +237,7 @@ pub(super) const OTHER: &[(&str, &str)] = &[
         "log: { format: xml }",
         "3 log.format: unknown format: 'xml'",
     ),
-    (
-        "cookie_domain: x\nclients: {}",
-        "3 : not supported yet: 'cookie_domain'
-             4 : not supported yet: 'clients'",
-    ),
+    ("clients: {}", "3 : not supported yet: 'clients'"),
     (
         "defaults: { to: wab, auth: [mtls, sesion] }",
         "3 defaults.to: unknown upstream: 'wab'

@@ -1,5 +1,50 @@
 //! What the https listener shows: what is said of each line that is not right.
 
+/// Sessions that sites share.
+pub(super) const SHARED: &[(&str, &str)] = &[
+    (
+        "site: [http://a.x.localhost, http://x.localhost]\ncookie_domain: x.localhost",
+        "?4 cookie_domain: every host below it is sent the session, and can set one: 'x.localhost'",
+    ),
+    (
+        "site: http://a.x.localhost\ncookie_domain: x.localhost",
+        "?4 cookie_domain: there is one site, which needs none: 'x.localhost'",
+    ),
+    (
+        "site: [http://a.x.localhost, http://ax.localhost, http://127.0.0.1]\ncookie_domain: x.localhost",
+        "4 cookie_domain: the site http://ax.localhost is not below it: 'x.localhost'
+             4 cookie_domain: the site http://127.0.0.1 is not below it: 'x.localhost'
+             ?4 cookie_domain: every host below it is sent the session, and can set one: 'x.localhost'",
+    ),
+    (
+        "site: [http://a.localhost, https://b.x.test]\nlisten: { http: \":80\", https: \":443\" }\ntls: { acme: ops@example.com }\ncookie_domain: x.test",
+        "6 cookie_domain: the site http://a.localhost is not below it: 'x.test'
+             6 cookie_domain: some sites are https and others are not: 'x.test'
+             ?6 cookie_domain: every host below it is sent the session, and can set one: 'x.test'",
+    ),
+    (
+        "cookie_domain: localhost",
+        "3 cookie_domain: no browser takes a cookie for all of it: 'localhost'",
+    ),
+    (
+        "cookie_domain: com",
+        "3 cookie_domain: no browser takes a cookie for all of it: 'com'",
+    ),
+    (
+        "cookie_domain: 192.0.2.1",
+        "3 cookie_domain: no browser takes a cookie for all of it: '192.0.2.1'",
+    ),
+    (
+        "cookie_domain: x.test.",
+        "3 cookie_domain: no browser takes a cookie for all of it: 'x.test.'",
+    ),
+    ("cookie_domain: .x.test", "3 cookie_domain: not a domain: '.x.test'"),
+    (
+        "cookie_domain: \"x.test; Path=/a\"",
+        "3 cookie_domain: not a domain: 'x.test; Path=/a'",
+    ),
+];
+
 /// Certificates in files, an authority's, and what browsers are told.
 pub(super) const TLS: &[(&str, &str)] = &[
     (

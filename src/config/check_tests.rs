@@ -73,6 +73,11 @@ fn where_the_gateway_is() {
 }
 
 #[test]
+fn what_sites_share() {
+    check_table(listener_tables::SHARED);
+}
+
+#[test]
 fn what_the_https_listener_shows() {
     check_table(listener_tables::TLS);
 }

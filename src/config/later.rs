@@ -7,7 +7,7 @@ pub const MESSAGE: &str = "not supported yet";
 /// The keys of a shape that are not supported yet.
 pub fn keys(shape: &str) -> &'static [&'static str] {
     match shape {
-        "file" => &["clients", "checks", "issuers", "cookie_domain"],
+        "file" => &["clients", "checks", "issuers"],
         "login" => &["ldap", "webhook", "order", "totp", "passkey", "providers"],
         "tokens" => &["claims"],
         "identity" => &["preset"],

@@ -7,6 +7,7 @@
 //! Only `app` and `cli` see a [`Config`]; every floor below is handed the settings it owns.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::base::name::Username;
 use crate::base::net::Networks;
@@ -38,6 +39,7 @@ mod brand;
 mod clients;
 mod compress;
 mod conditions;
+mod cookies;
 mod cors;
 mod hooks;
 mod identities;
@@ -67,6 +69,8 @@ pub struct Config {
     pub sites: Sites,
     /// Whether `sites` was derived from `listen.http`, and must follow the port that is really bound.
     pub site_is_default: bool,
+    /// The domain whose hosts share sessions, if any do.
+    pub cookie_domain: Option<Arc<str>>,
     /// Where our own pages and API live: `/auth`, without a slash at the end.
     pub prefix: String,
     /// The gateway key.

@@ -1,12 +1,15 @@
-//! Cookies as we write and read them (RFC 6265bis): host-bound, and read only when there is no doubt.
+//! Cookies as we write and read them (RFC 6265bis): host-bound, unless the file shares the session's among sites, and
+//! read only when there is no doubt.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::token::Token;
 
-/// The names of our cookies, which depend on whether the site is `https`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The names of our cookies, which depend on whether the site is `https`, and on whether the session is shared: by
+/// another name, so that a cookie of the one kind is never taken for one of the other.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CookieNames {
     /// Holds the session.
     pub session: &'static str,
@@ -15,7 +18,25 @@ pub struct CookieNames {
     /// Holds what a link in a letter led with, until its page is done.
     pub link: &'static str,
     secure: bool,
+    /// Where the session's cookie is sent beside the host that has set it: to every host below.
+    domain: Option<Arc<str>>,
 }
+
+/// Every name a cookie of ours may have.
+const OURS: [&str; 8] = [
+    "__Host-portcullis",
+    "__Host-portcullis-flow",
+    "__Host-portcullis-link",
+    "portcullis",
+    "portcullis-flow",
+    "portcullis-link",
+    SHARED_SECURE,
+    SHARED_PLAIN,
+];
+
+/// With the `__Secure-` prefix, which binds it to `Secure` alone (RFC 6265bis section 4.1.3.1).
+const SHARED_SECURE: &str = "__Secure-portcullis";
+const SHARED_PLAIN: &str = "portcullis-shared";
 
 impl CookieNames {
     /// With the `__Host-` prefix, which binds them to the host and to `Secure` (RFC 6265bis section 4.1.3.2).
@@ -24,6 +45,7 @@ impl CookieNames {
         flow: "__Host-portcullis-flow",
         link: "__Host-portcullis-link",
         secure: true,
+        domain: None,
     };
     /// For `http` on a loopback address only.
     pub const PLAIN: Self = Self {
@@ -31,12 +53,21 @@ impl CookieNames {
         flow: "portcullis-flow",
         link: "portcullis-link",
         secure: false,
+        domain: None,
     };
 
-    /// The names for a site.
+    /// The names for a site, whose session is shared by every host of the domain, if there is one.
     #[must_use]
-    pub const fn of(https: bool) -> Self {
-        if https { Self::SECURE } else { Self::PLAIN }
+    pub fn of(https: bool, domain: Option<&Arc<str>>) -> Self {
+        let own = if https { Self::SECURE } else { Self::PLAIN };
+        match domain {
+            None => own,
+            Some(domain) => Self {
+                session: if https { SHARED_SECURE } else { SHARED_PLAIN },
+                domain: Some(Arc::clone(domain)),
+                ..own
+            },
+        }
     }
 
     /// `Set-Cookie` for a value. Without `age` the cookie ends with the browser.
@@ -52,6 +83,9 @@ impl CookieNames {
         if self.secure {
             cookie.push_str("; Secure");
         }
+        if let Some(domain) = self.domain.as_ref().filter(|_| name == self.session) {
+            let _ = write!(cookie, "; Domain={domain}");
+        }
         cookie
     }
 
@@ -64,9 +98,7 @@ impl CookieNames {
     /// Whether a cookie pair of a request is one of ours, and not for a service to see.
     #[must_use]
     pub fn is_ours(name: &str) -> bool {
-        [Self::SECURE, Self::PLAIN]
-            .iter()
-            .any(|names| [names.session, names.flow, names.link].contains(&name))
+        OURS.contains(&name)
     }
 }
 
@@ -168,6 +200,24 @@ mod tests {
     }
 
     #[test]
+    fn c_05_a_shared_session_has_a_name_of_its_own_and_nothing_else_is_shared() {
+        let domain: Arc<str> = "example.test".into();
+        for (https, own) in [(true, CookieNames::SECURE), (false, CookieNames::PLAIN)] {
+            let names = CookieNames::of(https, Some(&domain));
+            assert_ne!(names.session, own.session);
+            assert_eq!((names.flow, names.link), (own.flow, own.link));
+            for name in [names.session, names.flow, names.link, own.session] {
+                assert!(CookieNames::is_ours(name), "{name}");
+            }
+            let (session, flow) = (names.clear(names.session), names.clear(names.flow));
+            assert!(session.contains("; Domain=example.test"), "{session}");
+            assert_eq!(session.contains("; Secure"), https);
+            assert!(!flow.contains("Domain"), "{flow}");
+            assert_eq!(CookieNames::of(https, None), own);
+        }
+    }
+
+    #[test]
     fn c_03_c_04_c_12_only_one_of_the_right_name_counts() {
         let good = Token::generate(&Random::seeded(1)).unwrap();
         let text = good.expose();
@@ -218,6 +268,7 @@ mod tests {
             ),
             ("; portcullis = x;;", Left::Nothing),
             ("portcullis", Left::Nothing),
+            ("__Secure-portcullis=x; portcullis-shared=y", Left::Nothing),
             ("a=b;portcullis=x;  c=d", some("a=b; c=d")),
             ("portcullis=x; =", some("=")),
             ("__Host-portcullis=x; portcullis=y; a", some("a")),

@@ -18,6 +18,8 @@ pub struct Snapshot {
     pub policy: Policy,
     /// The public URLs.
     pub sites: Sites,
+    /// The domain whose hosts share sessions, if any do.
+    pub cookie_domain: Option<Arc<str>>,
     /// Own pages live below this path.
     pub prefix: Box<str>,
     /// What each upstream makes of paths with two readings.

@@ -114,7 +114,7 @@ impl Gateway {
         }
         let owner = running.snapshot.owner(target.path().as_str());
         ctx.target = Some(target);
-        let names = CookieNames::of(https_site);
+        let names = CookieNames::of(https_site, running.snapshot.cookie_domain.as_ref());
         match owner {
             Owner::Gateway => {
                 // Boxed, as every turn that few requests take: a request carries the room of all others.

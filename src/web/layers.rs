@@ -22,14 +22,21 @@ const HEADERS: [(HeaderName, &str); 7] = [
         HeaderName::from_static("cross-origin-resource-policy"),
         "same-origin",
     ),
-    (
-        header::CONTENT_SECURITY_POLICY,
-        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
-    ),
+    (header::CONTENT_SECURITY_POLICY, POLICY),
 ];
+
+const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
 /// Two years, as browsers' preload lists ask at least half of.
 const HSTS: &str = "max-age=63072000";
+
+/// The policy of a page whose form is answered by a redirect to another site of ours: to browsers, that is where the
+/// form goes.
+#[must_use]
+pub fn leading_to(origin: &str) -> Option<HeaderValue> {
+    let own = "form-action 'self'";
+    HeaderValue::from_str(&POLICY.replace(own, &format!("{own} {origin}"))).ok()
+}
 
 /// Wraps the router.
 pub fn protect(router: Router, https: bool) -> Router {

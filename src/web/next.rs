@@ -1,5 +1,6 @@
-//! Where to go after a login: a path of this very site, or home.
+//! Where to go after a login: a path of this very site, one of a site that shares the session, or home.
 
+use crate::gate::snapshot::Snapshot;
 use crate::policy::path::CanonicalPath;
 
 /// The target to go to: the given one where it is a path (with or without a query) that has one reading,
@@ -7,6 +8,26 @@ use crate::policy::path::CanonicalPath;
 #[must_use]
 pub fn safe(next: Option<&str>) -> String {
     next.and_then(canonical).unwrap_or_else(|| "/".to_owned())
+}
+
+/// The same, and beside it an address of a site that shares the session: one of `site:`, to the letter.
+#[must_use]
+pub fn shared(next: Option<&str>, snapshot: &Snapshot) -> String {
+    let among = |next: &str| {
+        let (origin, path) = elsewhere(next, snapshot)?;
+        Some(format!("{origin}{}", canonical(path)?))
+    };
+    next.and_then(among).unwrap_or_else(|| safe(next))
+}
+
+/// The origin of a site that shares the session, and what stands behind it.
+pub fn elsewhere<'a>(next: &'a str, snapshot: &'a Snapshot) -> Option<(&'a str, &'a str)> {
+    snapshot.cookie_domain.as_ref()?;
+    snapshot.sites.iter().find_map(|site| {
+        let path = next.strip_prefix(site.origin.as_str())?;
+        path.starts_with('/')
+            .then_some((site.origin.as_str(), path))
+    })
 }
 
 fn canonical(next: &str) -> Option<String> {

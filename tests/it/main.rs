@@ -34,6 +34,7 @@ mod commands;
 mod commands_import;
 mod commands_store;
 mod commands_users;
+mod cookie_domain;
 mod cors;
 mod drain;
 mod framing;

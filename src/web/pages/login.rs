@@ -4,7 +4,7 @@ use axum::Extension;
 use axum::extract::rejection::FormRejection;
 use axum::extract::{Form, Query, State};
 use axum::response::{IntoResponse, Redirect, Response};
-use http::{HeaderMap, StatusCode, Uri};
+use http::{HeaderMap, StatusCode, Uri, header};
 use serde::Deserialize;
 use serde_json::json;
 use utoipa::ToSchema;
@@ -17,7 +17,7 @@ use crate::web::api::session::{count, session_cookie, user_agent};
 use crate::web::api::tokens::{self, LoginIn, TokensOut};
 use crate::web::error::Problem;
 use crate::web::extract::{self, wants_page};
-use crate::web::{Web, next};
+use crate::web::{Web, layers, next};
 
 use super::slips::Slips;
 use super::visit::{Guest, Visit, append};
@@ -153,7 +153,7 @@ pub fn welcomed(visit: &Visit, welcome: &Welcome, next: Option<&str>) -> Respons
     let mut response = if welcome.user.must_change_password {
         confined(visit, next)
     } else {
-        Redirect::to(&next::safe(next)).into_response()
+        Redirect::to(&next::shared(next, &visit.visitor.snapshot)).into_response()
     };
     let (web, cookies) = (&visit.web, &visit.visitor.cookies);
     let session = session_cookie(&visit.visitor, &welcome.session, web.clock.now());
@@ -171,13 +171,20 @@ fn confined(visit: &Visit, next: Option<&str>) -> Response {
 }
 
 fn form(visit: &Visit, slips: &Slips, username: &str, next: Option<&str>) -> Response {
-    let next = next::safe(next);
-    let accounts = &visit.web.accounts;
+    let (accounts, snapshot) = (&visit.web.accounts, &visit.visitor.snapshot);
+    let next = next::shared(next, snapshot);
     let values = json!({
         "values": { "username": username.chars().take(254).collect::<String>() },
-        "next": (next != "/").then_some(next),
+        "next": (next != "/").then_some(next.as_str()),
         "can_reset": accounts.has_mail(),
         "can_register": accounts.register_mode() == Register::Open,
     });
-    visit.again("login.html", slips, values)
+    let mut response = visit.again("login.html", slips, values);
+    if let Some((origin, _)) = next::elsewhere(&next, snapshot)
+        && let Some(policy) = layers::leading_to(origin)
+    {
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    }
+    response
 }
