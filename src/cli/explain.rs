@@ -14,9 +14,11 @@ use crate::gate::attributes;
 use crate::gate::settings::Attribute;
 use crate::policy::decide::{Decision, Reason, Verdict};
 use crate::policy::explain::{Outcome, Step, because};
+use crate::policy::rule::Rule;
 use crate::policy::target::Target;
 
 use super::check::load;
+use super::rules;
 use super::text::{Ink, Table};
 
 /// Tells which rule decides a request, and why
@@ -52,6 +54,10 @@ struct Story {
     /// What the upstream is sent, where that is not what was judged.
     sent: Option<String>,
     headers: Vec<(String, String)>,
+    /// What the file has the service's answer say, and not say.
+    said: serde_json::Map<String, Value>,
+    /// Whose pages may see the answer, where the rule says so.
+    cors: Option<String>,
 }
 
 /// Runs the command.
@@ -150,6 +156,8 @@ fn tell(config: &Config, asker: &Asker<'_>, target: Result<&Target, &String>, wh
                 upstream: None,
                 sent: None,
                 headers: Vec::new(),
+                said: serde_json::Map::new(),
+                cors: None,
             };
         }
     };
@@ -195,13 +203,31 @@ fn tell(config: &Config, asker: &Asker<'_>, target: Result<&Target, &String>, wh
     let headers = proof
         .map(|(method, identity)| told((method, &**identity)))
         .unwrap_or_default();
+    let rule = rule_of(&answer).filter(|_| upstream.is_some());
     Story {
+        said: rule.map(|rule| said(config, rule)).unwrap_or_default(),
+        cors: rule.and_then(|rule| Some(rule.cors.as_ref()?.told())),
         steps,
-        answer,
         upstream,
         sent,
         headers,
+        answer,
     }
+}
+
+fn rule_of(answer: &Answer) -> Option<&Rule> {
+    match answer {
+        Answer::Judged(decision) => decision.rule.as_deref(),
+        Answer::Refused(_) | Answer::OwnPage => None,
+    }
+}
+
+/// What the upstream and then the rule have answers say: the later word counts.
+fn said(config: &Config, rule: &Rule) -> serde_json::Map<String, Value> {
+    let upstream = config.upstreams.get(&rule.upstream);
+    let first = upstream.map(|upstream| &upstream.headers.response[..]);
+    let then = rule.headers.iter().flat_map(|said| said.iter());
+    rules::said(first.unwrap_or_default().iter().chain(then))
 }
 
 /// The path and query that an upstream with `strip` or `add` is sent.
@@ -236,7 +262,24 @@ fn as_text(story: &Story, asked: &str, target: Option<&Target>, args: &Args, ink
             .for_each(|(name, value)| table.row([format!("{name}:"), value.clone()]));
         text.push_str(&table.render(|_, _, cell| cell.to_owned()));
     }
+    text.push_str(&answers(story));
     text
+}
+
+/// What is done to the answer, if anything is.
+fn answers(story: &Story) -> String {
+    let mut table = Table::indented(2);
+    for (name, value) in &story.said {
+        let value = value.as_str().unwrap_or("(removed)");
+        table.row([format!("{name}:"), value.to_owned()]);
+    }
+    if let Some(origins) = &story.cors {
+        table.row(["shown to pages of".to_owned(), origins.clone()]);
+    }
+    match table.render(|_, _, cell| cell.to_owned()) {
+        none if none.is_empty() => none,
+        some => format!("its answer:\n{some}"),
+    }
 }
 
 fn walk(steps: &[Step], ink: Ink) -> String {
@@ -323,6 +366,8 @@ fn as_json(story: &Story, target: Option<&Target>) -> Value {
         "upstream": story.upstream,
         "sent": story.sent,
         "headers": headers,
+        "response": story.said,
+        "cors": story.cors,
         "steps": steps.collect::<Vec<_>>(),
     })
 }

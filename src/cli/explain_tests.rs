@@ -36,6 +36,40 @@ fn text(line: &str) -> String {
 }
 
 #[test]
+fn what_becomes_of_the_answer() {
+    let file = "upstreams: { web: { to: http://web, strip: /api, headers: { response: { Server: false, X-Mode: a } } } }
+rules:
+  - { path: /api/**, to: web, allow: anyone, cors: { origins: '*' }, headers: { response: { X-Mode: b } } }
+";
+    let config = Config::from_text(file, Path::new("/nonexistent"), &|_| None).unwrap();
+    let args = Line::parse_from(["explain", "GET", "/api/x"]).args;
+    let (asker, who) = (Asker::new(&config), who(&args));
+    let target = asker.target(&args.method, None, &args.path);
+    let story = tell(&config, &asker, target.as_ref(), &who);
+    let text = as_text(
+        &story,
+        "GET /api/x",
+        target.as_ref().ok(),
+        &args,
+        Ink::of_stdout(),
+    );
+    insta::assert_snapshot!(text, @"
+    GET /api/x
+
+      line 3  /api/**  allow  allow: anyone
+
+    allow: by /api/** (line 3), forwarded to web as /x without identity headers
+    its answer:
+      server:            (removed)
+      x-mode:            b
+      shown to pages of  *
+    ");
+    let told = as_json(&story, target.as_ref().ok());
+    assert_eq!(told["response"], json!({ "server": false, "x-mode": "b" }));
+    assert_eq!(told["cors"], json!("*"));
+}
+
+#[test]
 fn every_rule_down_to_the_one_that_decides() {
     insta::assert_snapshot!(text("GET /public/../admin?x=1 --as role=admin --as user=Alice --as email=a@x.test --ip 10.1.2.3"), @"
     GET /public/../admin?x=1 as alice, admin from 10.1.2.3

@@ -60,6 +60,7 @@ fn file(root: &At<'_>) -> Option<Config> {
         prefix: &prefix,
         roles: &roles,
         certificates: clients::used(&file, &listen),
+        headers: &headers,
     };
     let rules = rules::rules(&file, &scope);
     let tests = policy_test::read_all(&file, &scope, &rules);

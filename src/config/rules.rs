@@ -7,6 +7,7 @@ use crate::base::identity::Method;
 use crate::base::name::RoleName;
 use crate::base::net::Networks;
 use crate::base::site::Sites;
+use crate::gate::settings::IdentityHeaders;
 use crate::policy::condition::Condition;
 use crate::policy::role::Roles;
 use crate::policy::rule::{Mode, Rule};
@@ -33,6 +34,8 @@ pub struct Scope<'a> {
     pub prefix: &'a str,
     /// The roles of the file.
     pub roles: &'a Roles,
+    /// The headers that carry an identity, which no rule may speak for.
+    pub headers: &'a IdentityHeaders,
     /// Whether certificates can be shown, or why not.
     pub certificates: Certificates,
 }
@@ -138,6 +141,7 @@ fn rule(at: &At<'_>, scope: &Scope<'_>, defaults: &Defaults) -> Option<Rule> {
             mode,
             body_limit,
             cors: cors.flatten().map(Arc::new),
+            headers: super::upstreams::headers_of_rule(&object, scope.headers),
             idle: streams::idle(&object),
             origins: streams::origins(&object),
             compress: compress::compress(&object),

@@ -56,6 +56,27 @@ fn g_05_origins_are_named_as_browsers_name_them() {
 }
 
 #[test]
+fn h_17_a_rule_does_not_speak_for_the_gateway() {
+    let said = said(
+        "  - { path: /a, allow: anyone, to: web, headers: { response: { Set-Cookie: a=b, X-Auth-User: root, X-Request-Id: '1' } } }
+  - { path: /b, allow: anyone, to: web, headers: { response: { Content-Length: '5', Transfer-Encoding: chunked, Content-Encoding: br } } }
+  - { path: /c, allow: anyone, to: web, headers: { request: { X-A: b }, response: { X-B: [c], X-C: '' } } }
+  - { path: /d, allow: anyone, to: web, headers: { response: { X-Frame-Options: DENY, Server: false } } }",
+    );
+    insta::assert_snapshot!(said.join("\n"), @"
+    3 rules[0].headers.response.Set-Cookie: set-cookie cannot be set here
+    3 rules[0].headers.response.X-Auth-User: x-auth-user is the gateway's to set
+    3 rules[0].headers.response.X-Request-Id: x-request-id is the gateway's to set
+    4 rules[1].headers.response.Content-Length: content-length holds for one connection only
+    4 rules[1].headers.response.Transfer-Encoding: transfer-encoding holds for one connection only
+    4 rules[1].headers.response.Content-Encoding: content-encoding cannot be set here
+    5 rules[2].headers: unknown key: 'request'
+    5 rules[2].headers.response.X-B: expected text, found a list
+    5 rules[2].headers.response.X-C: not the value of a header: ''
+    ");
+}
+
+#[test]
 fn one_bad_rule_does_not_hide_the_next() {
     let said = said(
         "  - { path: admin, allow: anyone, to: web }

@@ -65,6 +65,18 @@ impl Cors {
         }
     }
 
+    /// Whose pages may use the rule, for people to read.
+    #[must_use]
+    pub fn told(&self) -> String {
+        let text = |origin: &HeaderValue| origin.to_str().unwrap_or_default().to_owned();
+        let mut words = match &self.origins {
+            Origins::Any => vec!["*".to_owned()],
+            Origins::These(origins) => origins.iter().map(text).collect(),
+        };
+        words.extend(self.credentials.then(|| "credentials".to_owned()));
+        words.join(", ")
+    }
+
     /// Whether pages of this origin may use the rule.
     #[must_use]
     pub fn admits(&self, origin: &HeaderValue) -> bool {

@@ -180,6 +180,7 @@ pub(crate) mod tests {
             mode: Mode::Enforce,
             body_limit: None,
             cors: None,
+            headers: None,
             idle: None,
             origins: Vec::new(),
             compress: Vec::new(),

@@ -6,6 +6,11 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use http::{HeaderName, HeaderValue};
+
+/// A header that is set, or with no value removed.
+pub type Said = (HeaderName, Option<HeaderValue>);
+
 /// The names a client may not send, folded.
 #[derive(Clone, Debug)]
 pub struct Reserved {

@@ -11,6 +11,7 @@ use crate::base::site::PageOrigin;
 use super::coding::Coding;
 use super::condition::Condition;
 use super::cors::Cors;
+use super::header::Said;
 use super::pattern::Pattern;
 use super::target::{Target, Verbs};
 
@@ -41,6 +42,9 @@ pub struct Rule {
     pub body_limit: Option<u64>,
     /// Which pages of other origins may use it; none, where it says nothing.
     pub cors: Option<Arc<Cors>>,
+    /// What its answers say or do not say, beside and over what the upstream's file has them say; none, where it says
+    /// nothing.
+    pub headers: Option<Arc<[Said]>>,
     /// How long an answer or a tunnel may be silent, where it differs from what the upstream allows.
     pub idle: Option<Duration>,
     /// Whose pages may open a WebSocket with a session's cookie, beside those of our own sites.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::coding::Coding;
+use super::header::Said;
 use super::rule::{Mode, Rule};
 use crate::base::identity::Method;
 use crate::base::net::Networks;
@@ -11,7 +12,7 @@ use crate::base::net::Networks;
 type Column = (&'static str, fn(&Rule) -> String);
 
 /// Columns that every table has, in this order but for those that no rule has anything to say in.
-const COLUMNS: [Column; 13] = [
+const COLUMNS: [Column; 15] = [
     ("Line", |rule| rule.line.to_string()),
     ("Name", |rule| {
         if is_named(rule) {
@@ -43,6 +44,15 @@ const COLUMNS: [Column; 13] = [
     ("Idle", |rule| rule.idle.map(idle).unwrap_or_default()),
     ("Origins", |rule| listed(&rule.origins)),
     ("Compress", |rule| codings(&rule.compress)),
+    ("CORS", |rule| {
+        rule.cors
+            .as_ref()
+            .map(|cors| cors.told())
+            .unwrap_or_default()
+    }),
+    ("Headers", |rule| {
+        rule.headers.as_deref().map(headers).unwrap_or_default()
+    }),
     ("Allow", allow),
 ];
 
@@ -56,6 +66,15 @@ pub fn rows<'a>(
     let headings = columns.iter().map(|(heading, _)| *heading).collect();
     let row = |rule| columns.iter().map(|(_, cell)| cell(rule)).collect();
     (headings, rules.clone().map(row).collect())
+}
+
+/// The names of headers; those that are removed behind a minus.
+fn headers(said: &[Said]) -> String {
+    let name = |(name, value): &Said| match value {
+        Some(_) => name.to_string(),
+        None => format!("-{name}"),
+    };
+    said.iter().map(name).collect::<Vec<_>>().join(", ")
 }
 
 fn idle(limit: Duration) -> String {

@@ -12,6 +12,7 @@ use crate::gate::inject::Injected;
 use crate::identity::session::Live;
 use crate::policy::cors::{self, Cors};
 use crate::policy::decide::Permit;
+use crate::policy::header::Said;
 use crate::policy::target::Target;
 use crate::telemetry::access::Access;
 use crate::telemetry::metrics::Metrics;
@@ -41,6 +42,8 @@ pub struct Context {
     /// Which pages of other origins may see the answer, and the origin that asked.
     pub cors: Option<(Arc<Cors>, Option<HeaderValue>)>,
     /// `Strict-Transport-Security` of the answer, whoever gives it.
+    /// What the rule has the service's answer say.
+    pub dress: Option<Arc<[Said]>>,
     pub hsts: Option<HeaderValue>,
     /// Who sent it.
     pub client: Option<Client>,
@@ -112,6 +115,7 @@ impl Context {
             target: None,
             session: None,
             injected: None,
+            dress: None,
             pool: None,
             serving: None,
             tried: Vec::new(),

@@ -144,6 +144,9 @@ pub fn finish_answer(
         if let Some(pool) = &ctx.pool {
             served::dress_answer(&mut answer.headers, &pool.settings.headers.response);
         }
+        if let Some(said) = &ctx.dress {
+            served::dress_answer(&mut answer.headers, said);
+        }
         if let Some(id) = &ctx.id_header {
             answer.headers.insert(headers::REQUEST_ID, id.clone());
         }

@@ -7,7 +7,7 @@ use http::response::Parts;
 use pingora::http::ResponseHeader;
 
 use crate::crypto::cookie::CookieNames;
-use crate::policy::header::Reserved;
+use crate::policy::header::{Reserved, Said};
 
 /// Changes a service's answer as plain parts, its own reason phrase kept. Pingora keeps the spelling of names in
 /// a second map, in answers, too, and grows, copies and searches both: names are told in their usual spelling.
@@ -32,7 +32,7 @@ pub fn change_answer(
 }
 
 /// Sets and removes headers of a service's answer as the file says.
-pub fn dress_answer(headers: &mut HeaderMap, said: &[(HeaderName, Option<HeaderValue>)]) {
+pub fn dress_answer(headers: &mut HeaderMap, said: &[Said]) {
     for (name, value) in said {
         match value {
             Some(value) => headers.insert(name.clone(), value.clone()),

@@ -123,6 +123,7 @@ impl Gateway {
             let origin = session.req_header().headers.get(http::header::ORIGIN);
             ctx.cors = Some((cors, origin.cloned()));
         }
+        ctx.dress = decision.rule.as_ref().and_then(|rule| rule.headers.clone());
         if spent_bearer {
             session
                 .req_header_mut()

@@ -167,6 +167,61 @@ fn h_01_headers_of_the_file_replace_the_clients_in_every_spelling() {
 }
 
 #[test]
+fn h_17_a_rule_says_what_its_answers_say() {
+    let recorder = Recorder::start();
+    recorder.answer(|_| {
+        Reply::raw(
+            "HTTP/1.1 200 OK\r\nServer: theirs\r\nX-Frame-Options: ALLOWALL\r\nReferrer-Policy: unsafe-url\r\n\
+             X-Mode: theirs\r\nContent-Length: 2\r\n\r\nok",
+        )
+    });
+    let url = recorder.url();
+    let upstream = format!(
+        "{{ to: \"{url}\", headers: {{ response: {{ X-Mode: upstream, Server: false }} }} }}"
+    );
+    let gateway = Setup::before(recorder)
+        .upstream("web", &upstream)
+        .rules(
+            "
+  - { path: /public/**, allow: anyone, headers: { response: { X-Frame-Options: DENY, Referrer-Policy: false, X-Mode: rule, Permissions-Policy: \"camera=()\" } } }
+  - { path: /app/**, allow: signed_in, headers: { response: { X-Frame-Options: DENY } } }
+  - { path: /**, allow: anyone }
+",
+        )
+        .start();
+    let get = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    let dressed = gateway.ask(get("/public/x"));
+    let plain = gateway.ask(get("/other"));
+    for (name, under_rule, beside) in [
+        ("x-frame-options", Some("DENY"), Some("ALLOWALL")),
+        ("referrer-policy", None, Some("unsafe-url")),
+        ("permissions-policy", Some("camera=()"), None),
+        ("x-mode", Some("rule"), Some("upstream")),
+        ("server", None, None),
+    ] {
+        let said = (dressed.header(name), plain.header(name));
+        let wanted = (under_rule.map(str::to_owned), beside.map(str::to_owned));
+        assert_eq!(said, wanted, "{name}");
+    }
+    // What the gateway answers itself says what it always says.
+    let refused = gateway.ask(get("/app/x"));
+    assert_eq!(
+        (refused.status, refused.header("x-frame-options")),
+        (401, None)
+    );
+    // A reload puts other words in force.
+    let folder = gateway.path().join("gateway.yaml");
+    let text = std::fs::read_to_string(folder).unwrap();
+    gateway.write(
+        "gateway.yaml",
+        &text.replace("X-Mode: rule", "X-Mode: anew"),
+    );
+    assert!(gateway.reload());
+    let dressed = gateway.ask(get("/public/x"));
+    assert_eq!(dressed.header("x-mode").as_deref(), Some("anew"));
+}
+
+#[test]
 fn h_17_a_service_does_not_speak_for_the_gateway() {
     let recorder = Recorder::start();
     recorder.answer(|request| {

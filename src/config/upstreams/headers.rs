@@ -1,6 +1,8 @@
-//! `headers:` of an upstream: what is set or removed on the way to it and back, and what nobody may set so.
+//! `headers:` of an upstream: what is set or removed on the way to it and back, and of a rule: what is set or removed in
+//! its answers. And what nobody may set so.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue};
 
@@ -9,7 +11,7 @@ use crate::config::reading::printable;
 use crate::config::secrets;
 use crate::config::tree::Value;
 use crate::gate::settings::IdentityHeaders;
-use crate::policy::header::{Reserved, fold};
+use crate::policy::header::{Reserved, Said, fold};
 use crate::proxy::settings::Headers;
 
 /// What holds for one connection or frames a message (RFC 9110 section 7.6.1, RFC 9112 section 6), beside the
@@ -35,19 +37,32 @@ pub fn headers(upstream: &Object<'_>, identity: &IdentityHeaders) -> Headers {
     let Some(object) = upstream.section("headers", "headers") else {
         return Headers::default();
     };
+    let reserved = reserved(identity);
+    Headers {
+        request: all(&object, "request", &reserved, &NOT_IN_REQUESTS),
+        response: all(&object, "response", &reserved, &NOT_IN_ANSWERS),
+    }
+}
+
+/// Headers of the answers under one rule.
+pub fn of_rule(rule: &Object<'_>, identity: &IdentityHeaders) -> Option<Arc<[Said]>> {
+    let object = rule.section("headers", "rule_headers")?;
+    let said = all(&object, "response", &reserved(identity), &NOT_IN_ANSWERS);
+    (!said.is_empty()).then(|| said.into())
+}
+
+/// The names that the gateway speaks for.
+fn reserved(identity: &IdentityHeaders) -> Reserved {
     let own = identity.headers.iter().map(|(name, _)| name);
     let own = own.chain(&identity.assertion).map(HeaderName::as_str);
-    let reserved = Reserved::new(own);
-    let all = |key, refused: &[&str]| {
-        let entries = object.get(key).and_then(|at| at.entries());
-        let mut taken = HashMap::new();
-        let one = |entry: &Entry<'_>| header(entry, &reserved, refused, &mut taken);
-        entries.unwrap_or_default().iter().filter_map(one).collect()
-    };
-    Headers {
-        request: all("request", &NOT_IN_REQUESTS),
-        response: all("response", &NOT_IN_ANSWERS),
-    }
+    Reserved::new(own)
+}
+
+fn all(object: &Object<'_>, key: &'static str, reserved: &Reserved, refused: &[&str]) -> Vec<Said> {
+    let entries = object.get(key).and_then(|at| at.entries());
+    let mut taken = HashMap::new();
+    let one = |entry: &Entry<'_>| header(entry, reserved, refused, &mut taken);
+    entries.unwrap_or_default().iter().filter_map(one).collect()
 }
 
 fn header(
@@ -55,7 +70,7 @@ fn header(
     reserved: &Reserved,
     refused: &[&str],
     taken: &mut HashMap<String, String>,
-) -> Option<(HeaderName, Option<HeaderValue>)> {
+) -> Option<Said> {
     let at = &entry.at;
     let Ok(name) = entry.name.parse::<HeaderName>() else {
         return at.refuse_around(

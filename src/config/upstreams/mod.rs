@@ -17,6 +17,7 @@ mod paths;
 mod servers;
 mod trust;
 
+pub use headers::of_rule as headers_of_rule;
 pub use paths::refuse_unfit;
 
 /// How long an upstream may take where the file says nothing.

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue};
 
 use crate::base::secret::Secret;
+use crate::policy::header::Said;
 
 /// How servers are checked by asking them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,9 +66,9 @@ pub struct ClientCertificate {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Headers {
     /// On requests; the client's own copies are removed in every spelling.
-    pub request: Vec<(HeaderName, Option<HeaderValue>)>,
+    pub request: Vec<Said>,
     /// On the service's answers.
-    pub response: Vec<(HeaderName, Option<HeaderValue>)>,
+    pub response: Vec<Said>,
 }
 
 /// A page that is shown while no server is healthy.
