@@ -3,6 +3,7 @@
 pub mod acme;
 pub mod banner;
 pub mod certificates;
+mod descriptors;
 pub mod hand_over;
 pub mod keys;
 pub mod people;

@@ -42,7 +42,7 @@ use super::people::People;
 use super::post::Post;
 use super::reload::{Reload, Triggers};
 use super::shutdown::Signals;
-use super::{acme, keys, roles, running, tasks};
+use super::{acme, descriptors, keys, roles, running, tasks};
 
 /// Runs the gateway until it is told to stop.
 ///
@@ -88,7 +88,7 @@ pub fn serve(mut config: Config, path: &Path, watch: bool) -> anyhow::Result<()>
     ));
     background.spawn(parts.acme.clone().run());
     let senders = parts.post.start(&background, &parts.clock, &parts.metrics);
-    let drain = parts.drain.clone();
+    let (drain, running) = (parts.drain.clone(), Arc::clone(&parts.running));
     let triggers = {
         let _within = background.enter();
         Triggers::new(path, watch)?
@@ -99,7 +99,11 @@ pub fn serve(mut config: Config, path: &Path, watch: bool) -> anyhow::Result<()>
     out.flush()?;
     hand_over::ready();
     server.run(RunArgs {
-        shutdown_signal: Box::new(Signals { drain, successor }),
+        shutdown_signal: Box::new(Signals {
+            drain,
+            running,
+            successor,
+        }),
     });
     senders.stop(&background);
     background.shutdown_background();
@@ -290,13 +294,14 @@ fn server(config: &Config, parts: &Assembled, sockets: Sockets) -> Server {
     let gateway = Gateway(parts.shell(config));
     let requests = Arc::new(Requests::new(
         http_proxy(&server.configuration, gateway),
-        config.limits,
+        Arc::clone(&parts.running),
     ));
     let house = House {
         running: Arc::clone(&parts.running),
         origins: Arc::default(),
         drain: parts.drain.clone(),
         lingers: true,
+        room: descriptors::for_clients(config.limits.connections),
         metrics: parts.metrics.clone(),
     };
     if let Some(socket) = sockets.http {
@@ -321,6 +326,7 @@ fn server(config: &Config, parts: &Assembled, sockets: Sockets) -> Server {
     // Of its own count: whoever has used up the public budget must not make the gateway look dead.
     let own = House {
         origins: Arc::default(),
+        room: usize::MAX,
         // Probes and scrapers keep connections that nobody misses.
         lingers: false,
         ..house

@@ -1,23 +1,23 @@
 //! Signals: SIGTERM drains, SIGINT goes at once, SIGQUIT hands over to a new process and then drains.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use pingora::server::{ShutdownSignal, ShutdownSignalWatch};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::proxy::drain::Drain;
+use crate::proxy::running::Running;
 
 use super::hand_over::Successor;
-
-/// How long requests in flight may take once the gateway is told to stop.
-const DRAIN: Duration = Duration::from_secs(30);
 
 /// Waits for a signal and drains before Pingora is told.
 pub struct Signals {
     /// What is drained.
     pub drain: Drain,
+    /// What is in force, and with it how long requests in flight may take.
+    pub running: Arc<ArcSwap<Running>>,
     /// Who takes over. It holds the ports open, so it goes when draining begins.
     pub successor: Mutex<Option<Arc<Successor>>>,
 }
@@ -96,8 +96,9 @@ impl ShutdownSignalWatch for Signals {
             return ShutdownSignal::FastShutdown;
         }
         drop(successor);
+        let longest = self.running.load().limits.drain;
         tokio::select! {
-            idle = self.drain.run(DRAIN) => {
+            idle = self.drain.run(longest) => {
                 if !idle {
                     tracing::warn!("some requests took too long and are cut");
                 }

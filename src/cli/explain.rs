@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
+use crate::base::identity::{Identity, Method};
 use crate::base::net::Host;
 use crate::config::Config;
 use crate::config::ask::{Answer, Asker, Who};
@@ -179,29 +180,8 @@ fn tell(config: &Config, asker: &Asker<'_>, target: Result<&Target, &String>, wh
         .as_deref()
         .and_then(|upstream| sent(config, upstream, target));
     let proof = permit.and_then(|permit| permit.proof());
-    let told = |(method, identity)| {
-        let headers = config.headers.headers.iter();
-        let values = headers.filter_map(move |(name, attribute)| {
-            let value = match attribute {
-                // These belong to an account, and nobody's account was asked for.
-                Attribute::Id | Attribute::Subject => "(the account's)".to_owned(),
-                _ => attributes::value(*attribute, identity, method)?,
-            };
-            Some((name.to_string(), value))
-        });
-        let assertion = config.headers.assertion.iter().map(|name| {
-            (
-                name.to_string(),
-                format!(
-                    "(a signed token for {})",
-                    upstream.as_deref().unwrap_or_default()
-                ),
-            )
-        });
-        values.chain(assertion).collect::<Vec<_>>()
-    };
     let headers = proof
-        .map(|(method, identity)| told((method, &**identity)))
+        .map(|(method, identity)| told(config, (method, &**identity), upstream.as_deref()))
         .unwrap_or_default();
     let rule = rule_of(&answer).filter(|_| upstream.is_some());
     Story {
@@ -213,6 +193,28 @@ fn tell(config: &Config, asker: &Asker<'_>, target: Result<&Target, &String>, wh
         headers,
         answer,
     }
+}
+
+/// The headers by which the upstream learns who asks.
+fn told(
+    config: &Config,
+    (method, identity): (Method, &Identity),
+    upstream: Option<&str>,
+) -> Vec<(String, String)> {
+    let headers = config.headers.headers.iter();
+    let values = headers.filter_map(|(name, attribute)| {
+        let value = match attribute {
+            // These belong to an account, and nobody's account was asked for.
+            Attribute::Id | Attribute::Subject => "(the account's)".to_owned(),
+            _ => attributes::value(*attribute, identity, method)?,
+        };
+        Some((name.to_string(), value))
+    });
+    let assertion = config.headers.assertion.iter().map(|name| {
+        let token = format!("(a signed token for {})", upstream.unwrap_or_default());
+        (name.to_string(), token)
+    });
+    values.chain(assertion).collect()
 }
 
 fn rule_of(answer: &Answer) -> Option<&Rule> {

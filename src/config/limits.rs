@@ -14,17 +14,26 @@ use super::values;
 /// From a blink to ten minutes: a head that takes longer is an attack.
 const HEAD_TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_mins(10);
 
+/// A blink to an hour: whoever is waited for longer is not coming back.
+const STALL: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_hours(1);
+
+/// None at all, to an hour: what takes longer is no request.
+const DRAIN: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_hours(1);
+
 /// What one client may ask for.
 pub fn limits(file: &Object<'_>) -> Limits {
     let default = Limits::DEFAULT;
     let Some(object) = file.section("limits", "limits") else {
         return default;
     };
-    let count = |key, most, default: usize| {
+    let number = |key, most, default| {
         let written = object.get(key).and_then(|at| at.integer(1..=most));
-        written
-            .and_then(|count| usize::try_from(count).ok())
-            .unwrap_or(default)
+        written.unwrap_or(default)
+    };
+    let time = |key, bounds, default| {
+        let written = object.get(key);
+        let written = written.and_then(|at| values::duration(&at, bounds));
+        written.unwrap_or(default)
     };
     let bytes = |key, default| {
         object
@@ -34,21 +43,18 @@ pub fn limits(file: &Object<'_>) -> Limits {
     };
     let limits = Limits {
         head: bytes("head", default.head),
-        fields: count("fields", 10_000, default.fields),
+        fields: count(&object, "fields", 10_000).unwrap_or(default.fields),
         target: bytes("target", default.target),
-        body: match object.get("body").and_then(|at| values::size_or_none(&at)) {
-            Some(u64::MAX) => None,
-            written => written.or(default.body),
-        },
-        head_timeout: object
-            .get("head_timeout")
-            .and_then(|at| values::duration(&at, HEAD_TIMEOUT))
-            .unwrap_or(default.head_timeout),
-        connections_per_address: count(
-            "connections_per_address",
-            1_000_000,
-            default.connections_per_address,
-        ),
+        body: none_or(&object, "body", default.body),
+        head_timeout: time("head_timeout", HEAD_TIMEOUT, default.head_timeout),
+        connections_per_address: count(&object, "connections_per_address", 1_000_000)
+            .unwrap_or(default.connections_per_address),
+        connections: count(&object, "connections", 10_000_000),
+        body_rate: none_or(&object, "body_rate", default.body_rate),
+        stall: time("stall", STALL, default.stall),
+        streams: number("streams", 10_000, default.streams),
+        resets: number("resets", 1_000_000, default.resets),
+        drain: time("drain", DRAIN, default.drain),
     };
     if limits.target > limits.head && object.get("target").is_some() {
         object.at().warn(
@@ -57,6 +63,20 @@ pub fn limits(file: &Object<'_>) -> Limits {
         );
     }
     limits
+}
+
+fn count(object: &Object<'_>, key: &'static str, most: u32) -> Option<usize> {
+    let written = object.get(key).and_then(|at| at.integer(1..=most));
+    written.and_then(|count| usize::try_from(count).ok())
+}
+
+/// A size, or `none` for no limit.
+fn none_or(object: &Object<'_>, key: &'static str, default: Option<u64>) -> Option<u64> {
+    let written = object.get(key).and_then(|at| values::size_or_none(&at));
+    match written {
+        Some(u64::MAX) => None,
+        written => written.or(default),
+    }
 }
 
 /// The shape of log lines.

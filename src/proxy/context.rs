@@ -21,6 +21,7 @@ use super::client::Client;
 use super::coding::Coder;
 use super::drain::Busy;
 use super::headers::Asks;
+use super::pace::Pace;
 use super::tunnel::{End, Tunnel};
 use super::upstream::member::Member;
 use super::upstream::{Ask, Pool, Serving};
@@ -41,9 +42,9 @@ pub struct Context {
     pub snapshot_name: Option<HeaderValue>,
     /// Which pages of other origins may see the answer, and the origin that asked.
     pub cors: Option<(Arc<Cors>, Option<HeaderValue>)>,
-    /// `Strict-Transport-Security` of the answer, whoever gives it.
     /// What the rule has the service's answer say.
     pub dress: Option<Arc<[Said]>>,
+    /// `Strict-Transport-Security` of the answer, whoever gives it.
     pub hsts: Option<HeaderValue>,
     /// Who sent it.
     pub client: Option<Client>,
@@ -65,14 +66,16 @@ pub struct Context {
     pub sent: Option<Box<str>>,
     /// How often it was sent again.
     pub retried: u32,
-    /// Whether anything of the client's body was passed on.
-    pub body_begun: bool,
+    /// What came of the client's body.
+    pub body: Passed,
     /// How it was judged.
     pub outcome: Outcome,
     /// Bytes of body the client may send.
     pub body_limit: Option<u64>,
     /// Bytes of body the client may still send in this try.
     pub body_left: Option<u64>,
+    /// When the next piece of its body is due.
+    pub pace: Option<Pace>,
     /// Whether the request holds nothing that is meant for one hop only.
     pub plain: bool,
     /// What the request asks for that is not forwarded as it came.
@@ -84,6 +87,17 @@ pub struct Context {
     /// How often a connection to the upstream was tried.
     pub tries: usize,
     permit: Option<Permit>,
+}
+
+/// What came of a request's body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Passed {
+    /// Nothing yet; perhaps there is none.
+    Nothing,
+    /// Some of it was passed on.
+    Some,
+    /// Not enough in time.
+    TooLate,
 }
 
 /// How a request was judged, in words for the log and for metrics.
@@ -110,19 +124,19 @@ impl Context {
             id_header: None,
             snapshot_name: None,
             cors: None,
+            dress: None,
             hsts: None,
             client: None,
             target: None,
             session: None,
             injected: None,
-            dress: None,
             pool: None,
             serving: None,
             tried: Vec::new(),
             deadline: None,
             sent: None,
             retried: 0,
-            body_begun: false,
+            body: Passed::Nothing,
             outcome: Outcome {
                 rule: None,
                 verdict: "-",
@@ -130,6 +144,7 @@ impl Context {
             },
             body_limit: None,
             body_left: None,
+            pace: None,
             plain: false,
             asks: Asks::default(),
             tunnel: None,

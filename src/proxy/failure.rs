@@ -2,11 +2,13 @@
 //!
 //! Neither says anything of the inside: a failure may quote what a service sent.
 
-use pingora::Error;
 use pingora::proxy::{FailToProxy, Session};
+use pingora::{Error, ErrorSource, ErrorType};
+
+use crate::telemetry::limit::Limit;
 
 use super::answer::{Answer, is_navigation};
-use super::context::Context;
+use super::context::{Context, Passed};
 use super::forward::status_of;
 use super::gateway::Gateway;
 
@@ -20,7 +22,19 @@ impl Gateway {
         if let Some(told) = self.tell_silence(session, ctx).await {
             return told;
         }
-        let status = status_of(error);
+        let status = if ctx.body == Passed::TooLate {
+            Some(408)
+        } else {
+            status_of(error)
+        };
+        if status == Some(408) {
+            ctx.outcome.reason = "slow";
+            self.0.metrics.refused(Limit::Body);
+        }
+        if is_unread(error) {
+            ctx.outcome.reason = "unread";
+            self.0.metrics.refused(Limit::Reader);
+        }
         if status == Some(503) && session.response_written().is_none() {
             return self.tell_maintenance(session, ctx).await;
         }
@@ -38,6 +52,7 @@ impl Gateway {
             let navigation =
                 is_navigation(&session.req_header().method, &session.req_header().headers);
             let (code, detail) = match status {
+                408 => ("BODY_TOO_SLOW", "The request body came too slowly."),
                 413 => ("BODY_TOO_LARGE", "The request body is too large."),
                 504 => ("UPSTREAM_TIMEOUT", "The service did not answer in time."),
                 502 => (
@@ -89,4 +104,10 @@ impl Gateway {
             can_reuse_downstream: false,
         }
     }
+}
+
+/// Whether the client did not take an answer in time that had begun: on HTTP/2, whose streams stall one by one. A whole
+/// connection is timed, and counted, by its guard.
+fn is_unread(error: &Error) -> bool {
+    *error.etype() == ErrorType::WriteTimedout && *error.esource() != ErrorSource::Upstream
 }

@@ -17,15 +17,12 @@ use crate::base::id::PublicId;
 use crate::policy::decide::Permit;
 
 use super::coding;
-use super::context::Context;
+use super::context::{Context, Passed};
 use super::forward::{finish_answer, finish_request, time_left};
 use super::served::strip_trailers;
 use super::shell::Shell;
 use super::tries::{after_no_connection, tell_true_cause};
 use super::tunnel::serve::wait_for;
-
-/// How long a client may leave an answer unread.
-const STALLED: Duration = Duration::from_mins(1);
 
 /// The proxy's logic, as Pingora wants it.
 pub struct Gateway(pub Shell);
@@ -56,7 +53,8 @@ impl ProxyHttp for Gateway {
         }
         if session.is_http2() {
             // A stream may stall on a connection that does not; HTTP/1 is timed by the guard.
-            session.set_write_timeout(Some(STALLED));
+            let stall = self.0.running.load().limits.stall;
+            session.set_write_timeout(Some(stall));
         }
         self.handle(session, ctx).await
     }
@@ -91,11 +89,14 @@ impl ProxyHttp for Gateway {
         ctx: &mut Box<Context>,
     ) -> pingora::Result<()> {
         time_left(ctx)?;
-        ctx.body_begun |= body.is_some();
+        if body.is_some() {
+            ctx.body = Passed::Some;
+        }
         let length = body.as_ref().map_or(0, Bytes::len) as u64;
         if let Some(tunnel) = &ctx.tunnel {
             self.hear(tunnel, ctx.session.as_ref(), end);
         }
+        self.keep_pace(session, ctx, length)?;
         if let Some(left) = &mut ctx.body_left {
             match left.checked_sub(length) {
                 Some(rest) => *left = rest,

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
 use crate::base::net::Origin;
+use crate::telemetry::limit::Limit;
 use crate::telemetry::metrics::Metrics;
 
 use super::connection::{ConnState, Guard, Socket};
@@ -45,12 +47,21 @@ struct Shared<C> {
     origins: Arc<Origins>,
     drain: Drain,
     lingers: bool,
+    room: usize,
+    /// Whether it was said that descriptors have run out.
+    exhausted: AtomicBool,
     metrics: Metrics,
 }
 
 /// How many connections each origin has open.
 #[derive(Debug, Default)]
-pub struct Origins(Mutex<HashMap<Origin, usize>>);
+pub struct Origins(Mutex<Taken>);
+
+#[derive(Debug, Default)]
+struct Taken {
+    all: usize,
+    by_origin: HashMap<Origin, usize>,
+}
 
 /// One open connection of an origin, until it is dropped.
 struct Seat {
@@ -69,6 +80,8 @@ pub struct House {
     pub drain: Drain,
     /// Whether going down waits for connections that are idle.
     pub lingers: bool,
+    /// How many connections there is room for, where the file does not say it.
+    pub room: usize,
     /// Where connections are counted.
     pub metrics: Metrics,
 }
@@ -98,6 +111,7 @@ impl<C: Connections> Listener<C> {
             origins,
             drain,
             lingers,
+            room,
             metrics,
         } = house;
         let shared = Arc::new(Shared {
@@ -107,6 +121,8 @@ impl<C: Connections> Listener<C> {
             origins,
             drain,
             lingers,
+            room,
+            exhausted: AtomicBool::new(false),
             metrics,
         });
         Self {
@@ -139,7 +155,10 @@ impl<C: Connections> Service for Listener<C> {
         loop {
             tokio::select! {
                 accepted = listener.accept() => match accepted {
-                    Ok((socket, peer)) => self.shared.receive(socket, peer),
+                    Ok((socket, peer)) => {
+                        self.shared.exhausted.store(false, Ordering::Relaxed);
+                        self.shared.receive(socket, peer);
+                    }
                     Err(error) => self.shared.pause(&error).await,
                 },
                 () = drain.stop_accepting().cancelled() => break,
@@ -180,9 +199,10 @@ impl<C: Connections> Shared<C> {
         } else {
             running.limits.connections_per_address
         };
-        let Some(seat) = Origins::seat(&self.origins, Origin::of(peer.ip()), most) else {
-            self.refused("address");
-            return;
+        let room = running.limits.connections.unwrap_or(self.room);
+        let seat = match Origins::seat(&self.origins, Origin::of(peer.ip()), most, room) {
+            Ok(seat) => seat,
+            Err(limit) => return self.metrics.refused(limit),
         };
         let shared = Arc::clone(self);
         let open = self.lingers.then(|| self.drain.connected());
@@ -210,7 +230,8 @@ impl<C: Connections> Shared<C> {
         let Some(handshakes) = &self.handshakes else {
             let state = ConnState::new(peer, false, Shown::default());
             let socket = Socket::Plain(socket, Arc::new(digest));
-            return Some(Box::new(Guard::new(socket, state, limits)));
+            let metrics = self.metrics.clone();
+            return Some(Box::new(Guard::new(socket, state, limits, metrics)));
         };
         let mut l4: L4Stream = socket.into();
         l4.set_socket_digest(digest);
@@ -227,19 +248,24 @@ impl<C: Connections> Shared<C> {
             Ok(Ok(tls)) => {
                 let state = ConnState::new(peer, true, shown);
                 let socket = Socket::Tls(Box::new(tls));
-                Some(Box::new(Guard::new(socket, state, limits)))
+                let metrics = self.metrics.clone();
+                Some(Box::new(Guard::new(socket, state, limits, metrics)))
             }
             Ok(Err(error)) => {
                 tracing::debug!(%error, %peer, "TLS handshake failed");
-                self.refused(if shown.refused {
+                let why = if shown.refused {
                     "certificate"
                 } else {
                     "handshake"
-                });
+                };
+                self.metrics
+                    .connections_refused
+                    .with_label_values(&[why])
+                    .inc();
                 None
             }
             Err(_) => {
-                self.refused("handshake_timeout");
+                self.metrics.refused(Limit::Handshake);
                 None
             }
         }
@@ -248,28 +274,29 @@ impl<C: Connections> Shared<C> {
     /// Out of file descriptors, or a connection that was gone before it was accepted: waits a little, so
     /// that a full table does not become a busy loop.
     async fn pause(&self, error: &io::Error) {
-        self.refused("accept");
-        tracing::warn!(%error, "could not accept a connection");
+        self.metrics.refused(Limit::Descriptors);
+        if !self.exhausted.swap(true, Ordering::Relaxed) {
+            // Once, and not ten times a second for as long as it lasts.
+            tracing::warn!(%error, "connections cannot be accepted; trying on");
+        }
         tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-
-    fn refused(&self, reason: &str) {
-        self.metrics
-            .connections_refused
-            .with_label_values(&[reason])
-            .inc();
     }
 }
 
 impl Origins {
-    fn seat(origins: &Arc<Self>, origin: Origin, most: usize) -> Option<Seat> {
+    /// A place for a connection, where its origin has fewer than `most` and all have fewer than `room`.
+    fn seat(origins: &Arc<Self>, origin: Origin, most: usize, room: usize) -> Result<Seat, Limit> {
         let mut taken = origins.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = taken.entry(origin).or_default();
+        if taken.all >= room {
+            return Err(Limit::Connections);
+        }
+        let count = taken.by_origin.entry(origin).or_default();
         if *count >= most {
-            return None;
+            return Err(Limit::Address);
         }
         *count += 1;
-        Some(Seat {
+        taken.all += 1;
+        Ok(Seat {
             origins: Arc::clone(origins),
             origin,
         })
@@ -283,10 +310,11 @@ impl Drop for Seat {
             .0
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = taken.get_mut(&self.origin) {
+        taken.all -= 1;
+        if let Some(count) = taken.by_origin.get_mut(&self.origin) {
             *count -= 1;
             if *count == 0 {
-                taken.remove(&self.origin);
+                taken.by_origin.remove(&self.origin);
             }
         }
     }

@@ -20,6 +20,7 @@ pub mod gateway;
 mod handle;
 pub mod headers;
 pub mod listener;
+pub mod pace;
 pub mod request;
 pub mod running;
 pub mod served;

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::Poll;
 
+use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp};
 use pingora::protocols::Stream;
@@ -16,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::connection::ConnState;
 use super::gateway::Gateway;
-use super::settings::Limits;
+use super::running::Running;
 
 tokio::task_local! {
     static CURRENT: Arc<Cut>;
@@ -30,11 +31,11 @@ pub struct Cut(OnceLock<CancellationToken>);
 pub struct Requests {
     proxy: Arc<HttpProxy<Gateway>>,
     options: HttpServerOptions,
-    limits: Limits,
+    running: Arc<ArcSwap<Running>>,
 }
 
 /// A request under way.
-type Running<'a> = Pin<Box<dyn Future<Output = Option<ReusedHttpStream>> + Send + 'a>>;
+type UnderWay<'a> = Pin<Box<dyn Future<Output = Option<ReusedHttpStream>> + Send + 'a>>;
 
 /// Ends the current request when `token` is cancelled. Outside a request there is nothing to end.
 pub fn cut_when(session: &ServerSession, token: &CancellationToken) {
@@ -48,7 +49,7 @@ pub fn cut_when(session: &ServerSession, token: &CancellationToken) {
 impl Requests {
     /// Requests to this proxy.
     #[must_use]
-    pub fn new(proxy: HttpProxy<Gateway>, limits: Limits) -> Self {
+    pub fn new(proxy: HttpProxy<Gateway>, running: Arc<ArcSwap<Running>>) -> Self {
         let mut options = HttpServerOptions::default();
         options.h2c = true;
         // Pingora lets idle HTTP/2 connections live for ever.
@@ -56,7 +57,7 @@ impl Requests {
         Self {
             proxy: Arc::new(proxy),
             options,
-            limits,
+            running,
         }
     }
 }
@@ -69,7 +70,7 @@ impl HttpServerApp for Requests {
         self: &'a Arc<Self>,
         session: ServerSession,
         shutdown: &'b ShutdownWatch,
-    ) -> Running<'c>
+    ) -> UnderWay<'c>
     where
         'a: 'c,
         'b: 'c,
@@ -94,9 +95,10 @@ impl HttpServerApp for Requests {
     }
 
     fn h2_options(&self) -> Option<H2Options> {
+        let limits = self.running.load().limits;
         let mut options = H2Options::default();
-        options.max_header_list_size(u32::try_from(self.limits.head).unwrap_or(u32::MAX));
-        options.max_concurrent_streams(128);
+        options.max_header_list_size(u32::try_from(limits.head).unwrap_or(u32::MAX));
+        options.max_concurrent_streams(limits.streams);
         Some(options)
     }
 

@@ -71,6 +71,18 @@ pub struct Limits {
     pub head_timeout: Duration,
     /// Connections from one IPv4 address or IPv6 /64.
     pub connections_per_address: usize,
+    /// Connections altogether; none: as many as there are file descriptors for.
+    pub connections: Option<usize>,
+    /// Bytes a second that a request body must come at; none: any pace will do.
+    pub body_rate: Option<u64>,
+    /// How far a body may fall behind its pace, and how long an answer may wait to be taken.
+    pub stall: Duration,
+    /// HTTP/2 streams at a time on one connection.
+    pub streams: u32,
+    /// HTTP/2 streams a second that may be reset on one connection, by the client or for its faults.
+    pub resets: u32,
+    /// How long requests in flight may take once the gateway is told to stop.
+    pub drain: Duration,
 }
 
 impl Limits {
@@ -82,6 +94,12 @@ impl Limits {
         body: Some(1 << 30),
         head_timeout: Duration::from_secs(10),
         connections_per_address: 1024,
+        connections: None,
+        body_rate: Some(240),
+        stall: Duration::from_mins(1),
+        streams: 128,
+        resets: 100,
+        drain: Duration::from_secs(30),
     };
 }
 

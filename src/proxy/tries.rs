@@ -7,9 +7,10 @@ use pingora::proxy::Session;
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType, RetryType};
 
-use super::context::Context;
+use super::context::{Context, Passed};
 use super::forward::time_left;
 use super::gateway::Gateway;
+use super::pace::Pace;
 use super::request::state_of;
 use super::upstream::Nobody;
 
@@ -44,13 +45,18 @@ impl Gateway {
     /// Whether there is another try after one whose connection was there.
     pub(super) fn after_failure(
         &self,
-        session: &Session,
+        session: &mut Session,
         ctx: &mut Context,
         error: &Error,
         reused: bool,
     ) -> bool {
+        if is_waiting_for_client(session, ctx, error) {
+            ctx.body = Passed::TooLate;
+            return false;
+        }
         let answered = session.response_written().is_some();
-        let harmless = session.req_header().method.is_idempotent() && !ctx.body_begun && !answered;
+        let harmless =
+            session.req_header().method.is_idempotent() && ctx.body == Passed::Nothing && !answered;
         // A kept connection that the service has closed meanwhile says nothing about the service; nor does a
         // stream that it has refused unseen.
         let unseen = match error.retry {
@@ -65,6 +71,34 @@ impl Gateway {
         }
         blame(ctx);
         harmless && self.may_try_again(ctx)
+    }
+
+    /// Notes a piece of a body of `length` bytes.
+    ///
+    /// # Errors
+    /// When the body comes too slowly.
+    pub(super) fn keep_pace(
+        &self,
+        session: &mut Session,
+        ctx: &mut Context,
+        length: u64,
+    ) -> pingora::Result<()> {
+        if length == 0 || ctx.tunnel.is_some() {
+            return Ok(());
+        }
+        let pace = ctx.pace.get_or_insert_with(|| {
+            let limits = self.0.running.load().limits;
+            // A service that does not take what came holds the rest up.
+            let write = ctx.pool.as_ref().map(|pool| pool.settings.timeouts.write);
+            let grace = limits.stall + write.unwrap_or_default();
+            Pace::begin(&session.req_header().headers, limits.body_rate, grace)
+        });
+        if pace.take(length) {
+            return Ok(());
+        }
+        session.set_keepalive(None);
+        ctx.body = Passed::TooLate;
+        Err(Error::new(ErrorType::HTTPStatus(408)))
     }
 
     fn may_try_again(&self, ctx: &mut Context) -> bool {
@@ -97,6 +131,15 @@ pub fn tell_true_cause(session: &Session, error: &mut Error) {
     if silent {
         *error = *Error::explain(ErrorType::ReadTimedout, "the service says nothing").into_up();
     }
+}
+
+/// Whether a service did not answer in time because it waited for a body, as it should. That is the client's doing, and
+/// says nothing of the service: otherwise whoever likes could have any server left alone.
+fn is_waiting_for_client(session: &mut Session, ctx: &Context, error: &Error) -> bool {
+    let silent =
+        (error.etype(), error.esource()) == (&ErrorType::ReadTimedout, &ErrorSource::Upstream);
+    let answered = session.response_written().is_some();
+    silent && !answered && ctx.tunnel.is_none() && time_left(ctx).is_ok() && !session.is_body_done()
 }
 
 /// Whether there is another try after one that came to no connection. Nothing of the request has been sent, so that

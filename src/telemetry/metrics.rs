@@ -10,6 +10,8 @@ use prometheus::{
 
 use crate::base::time::Timestamp;
 
+use super::limit::Limit;
+
 /// Every metric of the gateway. Clones share the counters, and cost one count.
 #[derive(Clone, Debug)]
 pub struct Metrics(Arc<Meters>);
@@ -54,6 +56,8 @@ pub struct Meters {
     pub connections: IntGauge,
     /// Connections closed before they became a request, by reason.
     pub connections_refused: IntCounterVec,
+    /// What clients were refused, or cut off from, because a limit was reached.
+    limit_refusals: IntCounterVec,
     /// Open tunnels.
     pub tunnels: IntGauge,
     /// Tunnels that were open, by how they ended.
@@ -159,6 +163,11 @@ impl Metrics {
                 "Connections closed early.",
                 &["reason"],
             )?,
+            limit_refusals: counters(
+                "limit_refusals_total",
+                "Clients refused or cut off because a limit was reached, by which.",
+                &["limit"],
+            )?,
             tunnels: IntGauge::new("portcullis_tunnels", "Open WebSockets.")?,
             tunnels_ended: counters(
                 "tunnels_ended_total",
@@ -185,6 +194,10 @@ impl Metrics {
             registry,
         };
         meters.register()?;
+        // There from the start, so that the first refusal is seen as a change.
+        for limit in Limit::ALL {
+            meters.limit_refusals.with_label_values(&[limit.as_str()]);
+        }
         Ok(Self(Arc::new(meters)))
     }
 
@@ -213,6 +226,13 @@ impl Metrics {
         Ok(text)
     }
 
+    /// Counts what a client was refused, or cut off from, because a limit was reached.
+    pub fn refused(&self, limit: Limit) {
+        self.limit_refusals
+            .with_label_values(&[limit.as_str()])
+            .inc();
+    }
+
     /// Notes when the configuration in force was loaded.
     #[expect(
         clippy::cast_precision_loss,
@@ -239,7 +259,7 @@ impl Meters {
         let build = counters("build_info", "The version that runs.", &["version"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).inc();
         let process = prometheus::process_collector::ProcessCollector::for_self();
-        let all: [Box<dyn prometheus::core::Collector>; 25] = [
+        let all: [Box<dyn prometheus::core::Collector>; 26] = [
             Box::new(self.requests.clone()),
             Box::new(self.request_duration.clone()),
             Box::new(self.gate_duration.clone()),
@@ -258,6 +278,7 @@ impl Meters {
             Box::new(self.store_duration.clone()),
             Box::new(self.connections.clone()),
             Box::new(self.connections_refused.clone()),
+            Box::new(self.limit_refusals.clone()),
             Box::new(self.tunnels.clone()),
             Box::new(self.tunnels_ended.clone()),
             Box::new(self.outbox_messages.clone()),

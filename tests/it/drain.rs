@@ -2,7 +2,7 @@
 
 use std::net::TcpStream;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::harness::{Gateway, H2, Raw, Recorder, Reply, Setup, eventually, h2, within};
 
@@ -201,4 +201,30 @@ fn g_13_not_ready_while_it_drains() {
         assert_eq!(answer.status, 503);
     }
     assert_eq!(slow.read().text(), "firstend");
+}
+
+#[test]
+fn g_13_the_time_to_drain_is_the_files() {
+    let recorder = Recorder::start();
+    recorder.answer(|_| {
+        Reply::raw("HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nfirs")
+            .pause(Duration::from_mins(1))
+            .then("tend")
+    });
+    let setup = Setup::before(recorder).set("limits", "{ drain: 20s }");
+    let gateway = setup.clone().start();
+    // What was loaded last counts.
+    assert!(gateway.reload_with(&setup.set("limits", "{ drain: 1s }")));
+    let mut slow = gateway.connect();
+    slow.send(get("/public/slow"));
+    assert!(slow.wait_for("firs"), "the answer has begun");
+    let begun = Instant::now();
+    gateway.stop();
+    let took = begun.elapsed();
+    assert!(
+        took >= Duration::from_secs(1),
+        "gone after {took:?} already"
+    );
+    assert!(took < Duration::from_secs(10), "gone after {took:?} only");
+    assert!(slow.closes());
 }

@@ -19,7 +19,7 @@ const LARGE: u64 = 256 * MIB;
 const GROWTH: u64 = 100 * MIB;
 
 /// Resident memory of a process, from the kernel.
-fn resident(gateway: &Gateway) -> u64 {
+pub fn resident(gateway: &Gateway) -> u64 {
     let status = fs::read_to_string(format!("/proc/{}/status", gateway.pid())).unwrap();
     let line = status
         .lines()

@@ -14,19 +14,23 @@ use bytes::{Buf, BytesMut};
 use pingora::http::ResponseHeader;
 use pingora::protocols::ALPN;
 use pingora::protocols::raw_connect::ProxyDigest;
-use tokio::io::{AsyncRead, AsyncWrite, BufWriter, ReadBuf};
+use tokio::io::{AsyncWrite, BufWriter, ReadBuf};
 use tokio_util::io::poll_read_buf;
 
+mod flood;
+mod h2;
 mod patience;
 mod socket;
 mod state;
 mod stream;
 mod tunnel;
 
+use self::h2::Traffic;
 use crate::proxy::settings::Limits;
 use crate::proxy::wire::body::Body;
-use crate::proxy::wire::h2::Frames;
 use crate::proxy::wire::head::{Head, HeadFault, LastHost, Scanner, check};
+use crate::telemetry::limit::Limit;
+use crate::telemetry::metrics::Metrics;
 use patience::Patience;
 pub use socket::Socket;
 pub use state::ConnState;
@@ -40,6 +44,7 @@ pub struct Guard {
     /// The state again, in the one place of a digest that has room for it; asked for by each request.
     digest: Option<Arc<ProxyDigest>>,
     limits: Limits,
+    metrics: Metrics,
     /// Read from the socket and not yet handed on.
     inbox: BytesMut,
     /// How much of the inbox has been approved.
@@ -49,6 +54,8 @@ pub struct Guard {
     patience: Patience,
     /// Between two requests: the limit is that of an idle connection, not of a head.
     idle: bool,
+    /// Whether it was counted why the connection ends.
+    is_cut: bool,
 }
 
 enum Phase {
@@ -60,7 +67,7 @@ enum Phase {
     Refused,
     /// HTTP has ended by agreement of both sides: bytes go through as they come.
     Tunnel,
-    H2(Frames),
+    H2(Box<Traffic>),
 }
 
 /// One TCP segment, as Pingora buffers: more would hold back what is streamed.
@@ -75,10 +82,10 @@ const STAND_IN: &[u8] = b"GET / HTTP/1.1\r\nHost: refused.invalid\r\nConnection:
 impl Guard {
     /// Guards a stream. `h2` says that TLS agreed on HTTP/2.
     #[must_use]
-    pub fn new(inner: Socket, state: Arc<ConnState>, limits: Limits) -> Self {
+    pub fn new(inner: Socket, state: Arc<ConnState>, limits: Limits, metrics: Metrics) -> Self {
         let h2 = matches!(inner.alpn(), Some(ALPN::H2));
         let phase = if h2 {
-            Phase::H2(Frames::new())
+            Phase::H2(Traffic::new(&limits))
         } else {
             Phase::Head(Scanner::default())
         };
@@ -87,12 +94,14 @@ impl Guard {
             digest: digest(&state),
             state,
             limits,
+            metrics,
             inbox: BytesMut::new(),
             approved: 0,
             phase,
             last_host: LastHost::default(),
             patience: Patience::default(),
             idle: false,
+            is_cut: false,
         };
         // Silence counts, too: a new connection owes its first head, or its preface, in time.
         guard.arm();
@@ -101,6 +110,19 @@ impl Guard {
 
     fn arm(&mut self) {
         self.patience.arm(self.limits.head_timeout);
+    }
+
+    /// Fails when a head is not there in time.
+    fn check_due(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        let due = self.patience.check(cx);
+        due.inspect_err(|_| self.cut(Limit::Head))
+    }
+
+    /// Counts once why the connection ends.
+    fn cut(&mut self, limit: Limit) {
+        if !std::mem::replace(&mut self.is_cut, true) {
+            self.metrics.refused(limit);
+        }
     }
 
     /// Reads from the socket into the inbox; how many bytes, where none is the end.
@@ -169,7 +191,7 @@ impl Guard {
         }
         self.idle = false;
         self.arm();
-        self.patience.check(cx)
+        self.check_due(cx)
     }
 
     fn approve_head(&mut self, length: usize) -> Progress {
@@ -247,35 +269,6 @@ impl Guard {
             // Pipelined requests are answered also to a client that has closed its half.
             Poll::Pending | Poll::Ready(0) => self.listen(cx),
             Poll::Ready(_) => self.poll_answering(cx),
-        }
-    }
-
-    fn poll_h2(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        self.patience.check(cx)?;
-        let before = buffer.filled().len();
-        if self.inbox.is_empty() {
-            ready!(inner(&mut self.inner)?.poll_read(cx, buffer))?;
-        } else {
-            // What was read to recognise the preface.
-            self.approved = self.inbox.len();
-            self.hand_over(buffer);
-            self.approved = 0;
-        }
-        self.follow(buffer.filled().get(before..).unwrap_or_default());
-        Poll::Ready(Ok(()))
-    }
-
-    fn follow(&mut self, bytes: &[u8]) {
-        let Phase::H2(frames) = &mut self.phase else {
-            return;
-        };
-        let rested = frames.advance(bytes);
-        let under_way = !frames.at_rest();
-        if rested {
-            self.patience.disarm();
-        }
-        if under_way {
-            self.arm();
         }
     }
 }

@@ -44,9 +44,6 @@ struct Timer(Option<Pin<Box<Sleep>>>);
 const KEEP_ALIVE: Duration = Duration::from_mins(1);
 const TICKS: u32 = 4;
 
-/// How long a client may leave an answer unread; Pingora would wait for ever, and its upstream with it.
-const STALLED: Duration = Duration::from_mins(1);
-
 impl Patience {
     /// Something is due within `limit` from now, unless it was due before.
     pub(super) fn arm(&mut self, limit: Duration) {
@@ -147,9 +144,14 @@ impl Patience {
         self.taken.0 = None;
     }
 
-    /// Fails when the client has not taken what was written for too long.
-    pub(super) fn check_written(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        self.taken.arm(STALLED);
+    /// Fails when the client has not taken what was written within `limit`; Pingora would wait for ever, and its
+    /// upstream with it.
+    pub(super) fn check_written(
+        &mut self,
+        cx: &mut Context<'_>,
+        limit: Duration,
+    ) -> io::Result<()> {
+        self.taken.arm(limit);
         self.taken.check(cx)
     }
 }
@@ -252,10 +254,12 @@ mod tests {
     async fn b_04_a_client_that_does_not_read_is_not_waited_for() {
         let mut patience = Patience::default();
         let mut stall = async |limit| {
-            let waited = poll_fn(|cx| match patience.check_written(cx) {
-                Ok(()) => Poll::<()>::Pending,
-                Err(_) => Poll::Ready(()),
-            });
+            let waited = poll_fn(
+                |cx| match patience.check_written(cx, Duration::from_mins(1)) {
+                    Ok(()) => Poll::<()>::Pending,
+                    Err(_) => Poll::Ready(()),
+                },
+            );
             let over = tokio::time::timeout(Duration::from_secs(limit), waited).await;
             patience.written();
             over.is_ok()

@@ -16,8 +16,9 @@ use pingora::protocols::{
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufWriter, ReadBuf};
 use tokio::time::{Duration, timeout};
 
+use super::h2::Traffic;
 use super::{Guard, Phase, Progress, Socket, inner};
-use crate::proxy::wire::h2::Frames;
+use crate::telemetry::limit::Limit;
 
 const H2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -54,13 +55,16 @@ impl AsyncWrite for Guard {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = inner(&mut self.inner)?.poll_write(cx, bytes);
+        if let Poll::Ready(Ok(length)) = written {
+            self.follow_answers([bytes], length);
+        }
         self.note_written(cx, written, bytes.len())
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match inner(&mut self.inner)?.poll_flush(cx) {
             Poll::Pending => {
-                self.patience.check_written(cx)?;
+                self.check_written(cx)?;
                 Poll::Pending
             }
             flushed @ Poll::Ready(_) => {
@@ -81,6 +85,9 @@ impl AsyncWrite for Guard {
     ) -> Poll<io::Result<usize>> {
         let length = pieces.iter().map(|piece| piece.len()).sum();
         let written = inner(&mut self.inner)?.poll_write_vectored(cx, pieces);
+        if let Poll::Ready(Ok(taken)) = written {
+            self.follow_answers(pieces.iter().map(|piece| &**piece), taken);
+        }
         self.note_written(cx, written, length)
     }
 
@@ -92,6 +99,12 @@ impl AsyncWrite for Guard {
 }
 
 impl Guard {
+    /// Fails when the client has not taken what was written for too long.
+    fn check_written(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        let taken = self.patience.check_written(cx, self.limits.stall);
+        taken.inspect_err(|_| self.cut(Limit::Reader))
+    }
+
     /// A client that reads too slowly to take a piece whole is given as long as one that does not read.
     fn note_written(
         &mut self,
@@ -100,7 +113,7 @@ impl Guard {
         length: usize,
     ) -> Poll<io::Result<usize>> {
         match written {
-            Poll::Pending => self.patience.check_written(cx)?,
+            Poll::Pending => self.check_written(cx)?,
             Poll::Ready(Ok(taken)) if taken == length => self.patience.written(),
             Poll::Ready(_) => {}
         }
@@ -115,22 +128,29 @@ impl Drop for Guard {
     /// A socket that is closed with unread bytes is reset, and the reset may overtake the answer. So a
     /// connection that ends within a request is drained for a moment first.
     fn drop(&mut self) {
-        let unread = matches!(self.phase, Phase::Refused | Phase::Body(_));
+        let (unread, farewell) = match &self.phase {
+            Phase::Refused | Phase::Body(_) => (true, None),
+            Phase::H2(traffic) => (traffic.is_over(), traffic.farewell()),
+            Phase::Head(_) | Phase::Answering | Phase::Tunnel => (false, None),
+        };
         if let (true, Some(stream), Ok(runtime)) = (
             unread,
             self.inner.take(),
             tokio::runtime::Handle::try_current(),
         ) {
-            runtime.spawn(linger(stream));
+            runtime.spawn(linger(stream, farewell));
         }
     }
 }
 
-async fn linger(mut stream: BufWriter<Socket>) {
+async fn linger(mut stream: BufWriter<Socket>, farewell: Option<[u8; 17]>) {
     const LONGEST: Duration = Duration::from_secs(1);
     const MOST: u64 = 1 << 20;
     // Errors only mean that there is nobody left to wait for.
     let drained = async {
+        if let Some(farewell) = farewell {
+            let _ = stream.write_all(&farewell).await;
+        }
         let _ = stream.shutdown().await;
         tokio::io::copy(&mut stream.take(MOST), &mut tokio::io::sink()).await
     };
@@ -160,7 +180,7 @@ impl Peek for Guard {
                 if !possible || prefix == H2_PREFACE.len() {
                     return Poll::Ready(Ok(possible));
                 }
-                self.patience.check(cx)?;
+                self.check_due(cx)?;
                 if ready!(self.fill(cx))? == 0 {
                     return Poll::Ready(Err(io::Error::from(io::ErrorKind::UnexpectedEof)));
                 }
@@ -168,7 +188,7 @@ impl Peek for Guard {
         });
         let found = sniff.await?;
         if found {
-            self.phase = Phase::H2(Frames::new());
+            self.phase = Phase::H2(Traffic::new(&self.limits));
             let length = wanted.len().min(H2_PREFACE.len());
             wanted
                 .iter_mut()

@@ -155,6 +155,19 @@ impl H2 {
         stream
     }
 
+    /// Opens a stream and grants nothing for what comes on it.
+    pub fn open_unread(&mut self, fields: &[Field<'_>]) -> u32 {
+        let stream = self.open(fields, true);
+        self.streams.remove(&stream);
+        stream
+    }
+
+    /// Follows a stream that was opened by frames sent by hand.
+    pub fn expect(&mut self, stream: u32) {
+        self.next = self.next.max(stream + 2);
+        self.streams.insert(stream, Stream::default());
+    }
+
     fn block(&mut self, stream: u32, block: &[u8], end: bool) {
         let mut parts = block.chunks(16_384).peekable();
         let mut kind = HEADERS;
@@ -236,6 +249,12 @@ impl H2 {
                 return Err(Outcome::Late);
             }
         }
+    }
+
+    /// How this stream ended, as far as was read.
+    pub fn ended(&self, stream: u32) -> Option<Outcome> {
+        let ended = self.streams.get(&stream)?.ended.clone();
+        ended.or_else(|| self.over.clone())
     }
 
     /// Reads until the whole connection ends or `limit` passes.
@@ -326,7 +345,7 @@ impl H2 {
                 state.end();
             }
         }
-        if !payload.is_empty() {
+        if !payload.is_empty() && self.streams.contains_key(&stream) {
             let grant = u32::try_from(payload.len()).unwrap().to_be_bytes();
             self.frame(WINDOW, 0, 0, &grant);
             self.frame(WINDOW, 0, stream, &grant);

@@ -8,6 +8,9 @@ use std::thread;
 
 use super::{eventually, within};
 
+/// Names how many files the binary may have open, where a test has it fewer than usual.
+pub const DESCRIPTORS: &str = "PORTCULLIS_TEST_DESCRIPTORS";
+
 /// The binary under test.
 pub fn binary() -> PathBuf {
     PathBuf::from(env!("CARGO_BIN_EXE_portcullis"))
@@ -81,7 +84,15 @@ pub struct Process {
 impl Process {
     /// Starts the binary in `folder`; `environment` is added to ours.
     pub fn start(folder: &Path, arguments: &[&str], environment: &[(String, String)]) -> Self {
-        Self::of(&binary(), folder, arguments, environment)
+        let most = environment.iter().find(|(name, _)| name == DESCRIPTORS);
+        let Some((_, most)) = most else {
+            return Self::of(&binary(), folder, arguments, environment);
+        };
+        let script = format!("ulimit -n {most}; exec \"$@\"");
+        let binary = binary();
+        let mut all = vec!["-c", &script, "sh", binary.to_str().unwrap()];
+        all.extend_from_slice(arguments);
+        Self::of(Path::new("sh"), folder, &all, environment)
     }
 
     /// The same with another program.

@@ -1,7 +1,10 @@
 //! An HTTP/1 client that sends exactly what it is given, and reads answers with their right framing.
 
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
+
+use tokio::runtime::{Builder, Runtime};
 
 use super::PATIENCE;
 use super::message::{self, Framing};
@@ -75,6 +78,23 @@ impl Raw {
     /// Connects in the clear.
     pub fn connect(address: SocketAddr) -> Self {
         let socket = TcpStream::connect(address).unwrap();
+        socket.set_nodelay(true).unwrap();
+        Self::over(Wire::Plain(socket))
+    }
+
+    /// Connects in the clear from this address of our own, so that many clients are not one.
+    pub fn from(source: &str, address: SocketAddr) -> Self {
+        static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+        let runtime =
+            RUNTIME.get_or_init(|| Builder::new_current_thread().enable_all().build().unwrap());
+        let socket = runtime.block_on(async {
+            let socket = tokio::net::TcpSocket::new_v4().unwrap();
+            socket
+                .bind((source.parse::<IpAddr>().unwrap(), 0).into())
+                .unwrap();
+            socket.connect(address).await.unwrap().into_std().unwrap()
+        });
+        socket.set_nonblocking(false).unwrap();
         socket.set_nodelay(true).unwrap();
         Self::over(Wire::Plain(socket))
     }
@@ -156,6 +176,11 @@ impl Raw {
                 Got::Late => return false,
             }
         }
+    }
+
+    /// Whether anything comes within `limit`, the end included. It is kept.
+    pub fn hears(&mut self, limit: Duration) -> bool {
+        self.wire.pull(&mut self.buffer, Instant::now() + limit) != Got::Late
     }
 
     /// Reads whatever comes, until the connection ends or `limit` passes.

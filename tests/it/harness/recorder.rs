@@ -215,6 +215,11 @@ impl Recorder {
         self.state.requests.lock().unwrap().clone()
     }
 
+    /// Forgets everything recorded so far.
+    pub fn forget(&self) {
+        self.state.requests.lock().unwrap().clear();
+    }
+
     /// The finished requests so far.
     pub fn requests(&self) -> Vec<Recorded> {
         let all = self.everything().into_iter();

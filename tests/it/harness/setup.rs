@@ -152,6 +152,12 @@ impl Setup {
         self
     }
 
+    /// Lets the gateway have so many files open and no more.
+    #[must_use]
+    pub fn descriptors(self, most: u32) -> Self {
+        self.env(process::DESCRIPTORS, &most.to_string())
+    }
+
     /// Serves TLS too, with a certificate for `names`; the sites become `https://NAME`.
     #[must_use]
     pub fn tls(mut self, names: &[&str]) -> Self {

@@ -1,0 +1,148 @@
+//! What the guard does on an HTTP/2 connection: it lets the bytes through and keeps count of what they ask for.
+//!
+//! Frames are not changed and none is refused on its own: a client that is over a limit is told to calm down, and its
+//! connection ends.
+
+use std::io;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, ReadBuf};
+
+use super::flood::Flood;
+use super::{Guard, Phase, inner};
+use crate::proxy::settings::Limits;
+use crate::proxy::wire::h2::{Answers, Away, Frames, Went, calm_down};
+use crate::telemetry::limit::Limit;
+use crate::telemetry::metrics::Metrics;
+
+/// Both directions of a connection, and what they cost.
+pub(super) struct Traffic {
+    frames: Frames,
+    answers: Answers,
+    flood: Flood,
+    end: End,
+}
+
+/// How a connection ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// Not yet.
+    Open,
+    /// By us, because the client is over a limit.
+    Over,
+    /// By Pingora, because of what the client did; it has been told.
+    Told,
+}
+
+impl Traffic {
+    /// At the start of a connection.
+    pub(super) fn new(limits: &Limits) -> Box<Self> {
+        Box::new(Self {
+            frames: Frames::new(),
+            answers: Answers::default(),
+            flood: Flood::new(limits.resets),
+            end: End::Open,
+        })
+    }
+
+    /// Whether more may come than anybody will read.
+    pub(super) fn is_over(&self) -> bool {
+        self.end != End::Open
+    }
+
+    /// What the client is still to be told, where there is room between frames.
+    pub(super) fn farewell(&self) -> Option<[u8; 17]> {
+        let ours = self.end == End::Over && self.answers.between_frames();
+        ours.then(|| calm_down(self.frames.latest()))
+    }
+}
+
+impl Guard {
+    pub(super) fn poll_h2(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.check_due(cx)?;
+        let before = buffer.filled().len();
+        if self.inbox.is_empty() {
+            ready!(inner(&mut self.inner)?.poll_read(cx, buffer))?;
+        } else {
+            // What was read to recognise the preface.
+            self.approved = self.inbox.len();
+            self.hand_over(buffer);
+            self.approved = 0;
+        }
+        Poll::Ready(self.follow(buffer.filled().get(before..).unwrap_or_default()))
+    }
+
+    /// Follows the client; fails when it asks for too much.
+    fn follow(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let Phase::H2(traffic) = &mut self.phase else {
+            return Ok(());
+        };
+        let came = traffic.frames.advance(bytes);
+        let under_way = !traffic.frames.at_rest();
+        if let Some(limit) = traffic.flood.came(came) {
+            traffic.end(limit, &self.metrics);
+        }
+        let over = traffic.end == End::Over;
+        if came.rested {
+            self.patience.disarm();
+        }
+        if under_way {
+            self.arm();
+        }
+        if over {
+            return Err(io::ErrorKind::QuotaExceeded.into());
+        }
+        Ok(())
+    }
+
+    /// Follows what the client was sent: `length` bytes of these pieces.
+    pub(super) fn follow_answers<'a>(
+        &mut self,
+        pieces: impl IntoIterator<Item = &'a [u8]>,
+        length: usize,
+    ) {
+        let Phase::H2(traffic) = &mut self.phase else {
+            return;
+        };
+        let (mut went, mut left) = (Went::default(), length);
+        for piece in pieces {
+            let sent = piece.get(..left.min(piece.len())).unwrap_or_default();
+            traffic.answers.advance(sent, &mut went);
+            left -= sent.len();
+        }
+        for _ in 0..went.refused {
+            self.metrics.refused(Limit::Streams);
+        }
+        if let Some(away) = went.away {
+            traffic.told(away, &self.metrics);
+        }
+        if let Some(limit) = traffic.flood.went(went) {
+            // Noticed when something is read next; a client that sends nothing more is no flood.
+            traffic.end(limit, &self.metrics);
+        }
+    }
+}
+
+impl Traffic {
+    fn end(&mut self, limit: Limit, metrics: &Metrics) {
+        if self.end == End::Open {
+            self.end = End::Over;
+            metrics.refused(limit);
+        }
+    }
+
+    /// Pingora has told the client that, and why, its connection ends.
+    fn told(&mut self, away: Away, metrics: &Metrics) {
+        self.end = End::Told;
+        match away {
+            Away::Resets => metrics.refused(Limit::Resets),
+            Away::Head => metrics.refused(Limit::Head),
+            Away::Frames => metrics.refused(Limit::Frames),
+            Away::Fault => {}
+        }
+    }
+}

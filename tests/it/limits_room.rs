@@ -1,0 +1,112 @@
+//! More connections than there is room for: B-14.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use crate::harness::{Gateway, Raw, Setup, eventually};
+
+const GET: &str = "GET /public/x HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
+/// As many as a gateway with so few descriptors is asked for.
+const DESCRIPTORS: u32 = 128;
+
+fn refusals(gateway: &Gateway, limit: &str) -> f64 {
+    let labels = [("limit", limit)];
+    gateway
+        .metrics()
+        .sum("portcullis_limit_refusals_total", &labels)
+}
+
+fn is_served(gateway: &Gateway) -> Option<()> {
+    let mut raw = Raw::try_connect(gateway.http())?;
+    let answer = raw.send(GET).try_read().ok();
+    answer.filter(|answer| answer.status == 200).map(drop)
+}
+
+/// Processor time that a process has used.
+fn used(gateway: &Gateway) -> Duration {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", gateway.pid())).unwrap();
+    let fields: Vec<&str> = stat
+        .rsplit(')')
+        .next()
+        .unwrap()
+        .split_whitespace()
+        .collect();
+    let ticks: u64 = [11, 12]
+        .iter()
+        .map(|at| fields[*at].parse::<u64>().unwrap())
+        .sum();
+    // The kernel counts hundredths of a second.
+    Duration::from_millis(ticks * 10)
+}
+
+#[test]
+fn b_14_what_there_is_no_room_for_is_closed() {
+    let gateway = Setup::new().descriptors(DESCRIPTORS).start();
+    // Half of what is left beside the store and the like: each client may need one more, towards the service.
+    let mut held: Vec<Raw> = (0..32).map(|_| gateway.connect()).collect();
+    for raw in &mut held {
+        assert_eq!(raw.ask(GET).status, 200);
+    }
+    for _ in 0..200 {
+        let mut raw = gateway.connect();
+        raw.send(GET);
+        assert!(raw.closes(), "one too many");
+    }
+    assert!(refusals(&gateway, "connections") >= 200.0);
+    assert!(refusals(&gateway, "descriptors") < 1.0);
+    // Whoever is in is served, and operators see what goes on.
+    for raw in &mut held {
+        assert_eq!(raw.ask(GET).status, 200);
+    }
+    assert_eq!(gateway.ask_admin("/healthz").status, 200);
+    held.clear();
+    eventually("a place to become free", || is_served(&gateway));
+}
+
+#[test]
+fn b_14_no_descriptors_left() {
+    // Told to take more than there are: the kernel refuses, and says so to whoever accepts and whoever connects.
+    let gateway = Setup::new()
+        .descriptors(DESCRIPTORS)
+        .set("limits", "{ connections: 100000 }")
+        .start();
+    assert_eq!(gateway.ask(GET).status, 200);
+    assert!(
+        gateway.log().contains("limits.connections"),
+        "{}",
+        gateway.log()
+    );
+    let mut held: Vec<Raw> = Vec::new();
+    // More than there are descriptors, and fewer than wait behind the port besides.
+    for _ in 0..180 {
+        held.push(gateway.connect());
+    }
+    eventually("accepting to fail", || {
+        gateway.log().contains("cannot be accepted").then_some(())
+    });
+    // Not at the cost of a processor.
+    let (before, begun) = (used(&gateway), Instant::now());
+    eventually("two seconds to pass", || {
+        (begun.elapsed() > Duration::from_secs(2)).then_some(())
+    });
+    let share = used(&gateway).saturating_sub(before).as_secs_f64() / begun.elapsed().as_secs_f64();
+    assert!(
+        share < 0.5,
+        "{share:.2} of a processor is spent on accepting"
+    );
+    assert!(gateway.ended().is_none());
+    // A request on one of the open connections needs one more, and there is none.
+    let answer = held[1].send(GET).try_read();
+    let status = answer.as_ref().map(|answer| answer.status);
+    assert!(
+        matches!(status, Ok(200 | 502 | 503)),
+        "{answer:?}: {}",
+        gateway.log()
+    );
+    held.clear();
+    eventually("descriptors to be free", || is_served(&gateway));
+    assert!(refusals(&gateway, "descriptors") >= 1.0);
+    let said = gateway.log().matches("cannot be accepted").count();
+    assert!(said < 10, "said {said} times");
+}
