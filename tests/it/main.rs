@@ -52,6 +52,7 @@ mod headers_more;
 mod hooks;
 mod hosts;
 mod limits;
+mod limits_drift;
 mod limits_h2;
 mod limits_memory;
 mod limits_room;
