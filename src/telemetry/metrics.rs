@@ -220,7 +220,9 @@ impl Metrics {
             healthy.with_label_values(&labels).set(i64::from(well));
         }
         let mut families = self.registry.gather();
-        families.extend(prometheus::core::Collector::collect(&healthy));
+        let shown = prometheus::core::Collector::collect(&healthy);
+        // A family of nothing, as where all is answered by us, cannot be written down.
+        families.extend(shown.into_iter().filter(|one| !one.get_metric().is_empty()));
         let mut text = Vec::new();
         TextEncoder::new().encode(&families, &mut text)?;
         Ok(text)
@@ -330,5 +332,8 @@ mod tests {
             )
         );
         assert!(text.contains("portcullis_build_info") && text.contains("process_"));
+        assert!(text.contains(r#"portcullis_limit_refusals_total{limit="resets"} 0"#));
+        let text = String::from_utf8(metrics.render([]).unwrap()).unwrap();
+        assert!(!text.contains("upstream_healthy"));
     }
 }
