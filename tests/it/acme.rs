@@ -1,9 +1,9 @@
-//! Certificates from an authority: Debian's pebble issues them, and one of our own gets everything wrong.
+//! Certificates from an authority: Debian's pebble issues them.
 
 use std::io::ErrorKind;
 use std::time::Duration;
 
-use crate::harness::authority::{Authority, Script};
+use crate::harness::authority::Authority;
 use crate::harness::pebble::{Looks, Pebble, free_ports};
 use crate::harness::process::Said;
 use crate::harness::setup::Folder;
@@ -15,13 +15,13 @@ const LONG: u64 = 90 * 24 * 3600;
 
 /// Where a gateway listens, chosen before the authority is told where to look.
 #[derive(Clone, Copy)]
-struct Doors {
+pub struct Doors {
     http: u16,
     https: u16,
 }
 
 impl Doors {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let [http, https] = free_ports();
         Self { http, https }
     }
@@ -36,7 +36,7 @@ impl Doors {
 }
 
 /// A gateway for the site `https://one.test` that gets its certificate at this directory.
-fn setup(doors: Doors, directory: &str, own: &str, more: &str) -> Setup {
+pub fn setup(doors: Doors, directory: &str, own: &str, more: &str) -> Setup {
     let Doors { http, https } = doors;
     let acme = format!(
         "{{ email: ops@example.test, directory: \"{directory}\", ca: ca.pem, private: allow, pause: 1s{more} }}"
@@ -58,7 +58,7 @@ fn with(pebble: &Pebble, doors: Doors, more: &str) -> Setup {
 
 /// The certificate that is shown to somebody who asks for the name and trusts the authority; none while there is
 /// none.
-fn shown(gateway: &Gateway, root: &Identity) -> Option<Vec<u8>> {
+pub fn shown(gateway: &Gateway, root: &Identity) -> Option<Vec<u8>> {
     let wire = tls::try_connect(gateway.https(), root, "one.test", &["http/1.1"]);
     wire.ok().map(|wire| tls::shown(&wire))
 }
@@ -72,7 +72,7 @@ fn get(path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: one.test\r\n\r\n")
 }
 
-fn orders(gateway: &Gateway, result: &str) -> f64 {
+pub fn orders(gateway: &Gateway, result: &str) -> f64 {
     let metrics = gateway.metrics();
     metrics.sum("portcullis_acme_orders_total", &[("result", result)])
 }
@@ -367,112 +367,6 @@ fn f_07_the_path_of_challenges_is_no_way_around_the_rules() {
     );
     assert_eq!(ask("localhost", "GET", "/public/x").status, 200);
     assert_eq!(gateway.recorder().requests().len(), 1);
-}
-
-/// Starts against an authority that goes by this script; gives what the log says of the first failure, and how
-/// many seconds later the next order is due.
-fn failed(script: Script) -> (String, i64, Vec<String>) {
-    let stub = Authority::start(script);
-    let gateway = setup(Doors::new(), &stub.directory(), stub.own(), "")
-        .on_sqlite()
-        .start();
-    let root = Identity::new(&["one.test"]);
-    eventually("a failure", || {
-        (orders(&gateway, "failed") > 0.5).then_some(())
-    });
-    assert!(shown(&gateway, &root).is_none());
-    let due: i64 = gateway
-        .stored("SELECT CAST(due_at / 1000 - CAST(strftime('%s') AS INTEGER) AS TEXT) FROM acme_certificates")
-        .parse()
-        .unwrap();
-    let log = gateway.log();
-    let line = log
-        .lines()
-        .find(|line| line.contains("no certificate was issued"));
-    (
-        line.unwrap_or_else(|| panic!("{log}")).to_owned(),
-        due,
-        stub.asked(),
-    )
-}
-
-#[test]
-fn f_07_a_rate_limit_is_kept() {
-    let (line, due, asked) = failed(|_| {
-        let problem = r#"{"type":"urn:ietf:params:acme:error:rateLimited","detail":"too many"}"#;
-        (429, "Retry-After: 7200\r\n", problem)
-    });
-    assert!(line.contains("too many"), "{line}");
-    assert!((7100..=7200).contains(&due), "{due}");
-    assert_eq!(asked.iter().filter(|path| *path == "/order").count(), 1);
-}
-
-#[test]
-fn f_07_an_authority_that_asks_for_years_is_not_believed() {
-    let (_, due, _) = failed(|_| (503, "Retry-After: 999999999\r\n", "{}"));
-    assert!((86_000..=86_400).contains(&due), "{due}");
-}
-
-#[test]
-fn f_07_junk_is_no_order() {
-    for script in [
-        (|_| (200, "", "<html>")) as Script,
-        |_| (500, "", "\u{1b}[31mred\r\nFAKE line"),
-        |_| {
-            (
-                201,
-                "Location: http://localhost/order/1\r\n",
-                r#"{"status":"ready","authorizations":[],"finalize":"http://localhost/f"}"#,
-            )
-        },
-        |_| (302, "Location: http://127.0.0.1/\r\n", ""),
-    ] {
-        let (line, due, _) = failed(script);
-        assert!(
-            !line.contains('\u{1b}') || line.starts_with('\u{1b}'),
-            "{line}"
-        );
-        assert!((0..=2).contains(&due), "{due}");
-    }
-}
-
-#[test]
-fn f_07_a_challenge_for_another_host_is_not_answered() {
-    let (line, _, asked) = failed(|path| match path {
-        "/order" => (
-            201,
-            "Location: BASE/order/1\r\n",
-            r#"{"status":"pending","authorizations":["BASE/authorization"],"finalize":"BASE/finalize"}"#,
-        ),
-        "/authorization" => (
-            200,
-            "",
-            r#"{"status":"pending","identifier":{"type":"dns","value":"victim.test"},
-                "challenges":[{"type":"http-01","url":"BASE/challenge","token":"evaGxfADs6pSRb2LAv9IZf17Dt3juxGJ","status":"pending"}]}"#,
-        ),
-        _ => (500, "", "{}"),
-    });
-    assert!(line.contains("another name: victim.test"), "{line}");
-    assert!(!asked.iter().any(|path| path == "/challenge"), "{asked:?}");
-}
-
-#[test]
-fn f_07_an_order_that_goes_round_ends() {
-    let (line, due, asked) = failed(|path| match path {
-        "/order" => (
-            201,
-            "Location: BASE/order/1\r\n",
-            r#"{"status":"pending","authorizations":[],"finalize":"BASE/finalize"}"#,
-        ),
-        _ => (
-            200,
-            "Retry-After: 86400\r\n",
-            r#"{"status":"pending","authorizations":[],"finalize":"BASE/finalize"}"#,
-        ),
-    });
-    assert!(line.contains("timed out"), "{line}");
-    assert!((0..=2).contains(&due), "{due}");
-    assert!(asked.len() < 10, "{asked:?}");
 }
 
 #[test]

@@ -1,5 +1,4 @@
-//! Certificates in files: chosen by name, swapped while requests go on, and kept when what is new is no good. And
-//! what TLS itself must not do.
+//! Certificates in files: chosen by name, swapped while requests go on, and kept when what is new is no good.
 
 use std::fs;
 
@@ -9,7 +8,7 @@ use crate::harness::{Gateway, Raw, Setup, eventually, marker};
 const CHANGES: &str = "portcullis_certificate_changes_total";
 
 /// What the gateway shows to somebody who asks for `name` and trusts `identity` alone; none when that is not it.
-fn shows(gateway: &Gateway, identity: &Identity, name: &str) -> bool {
+pub fn shows(gateway: &Gateway, identity: &Identity, name: &str) -> bool {
     let wire = tls::try_connect(gateway.https(), identity, name, &["http/1.1"]);
     wire.is_ok_and(|wire| tls::shown(&wire) == identity.der())
 }
@@ -217,7 +216,7 @@ fn presented(gateway: &Gateway, arguments: &[&str], identity: &Identity) -> bool
 }
 
 /// What `openssl s_client` says to this input.
-fn s_client(gateway: &Gateway, arguments: &[&str], input: &str) -> String {
+pub fn s_client(gateway: &Gateway, arguments: &[&str], input: &str) -> String {
     use std::io::Write;
     use std::process::{Command, Stdio};
     let address = gateway.https().to_string();
@@ -309,163 +308,6 @@ fn p_22_an_address_is_covered_by_a_certificate_for_it() {
             "{host}: {said}"
         );
     }
-}
-
-#[test]
-fn s_24_old_versions_and_renegotiation() {
-    let gateway = Setup::new().tls(&["localhost"]).start();
-    let version = |flag: &str| s_client(&gateway, &[flag, "-cipher", "ALL:@SECLEVEL=0"], "Q\n");
-    for flag in ["-tls1", "-tls1_1"] {
-        let said = version(flag);
-        assert!(said.contains("Cipher is (NONE)"), "{flag}: {said}");
-    }
-    assert!(version("-tls1_2").contains("New, TLSv1.2"), "TLS 1.2");
-    assert!(s_client(&gateway, &["-tls1_3"], "Q\n").contains("New, TLSv1.3"));
-    // A client that wants to begin anew in the middle loses its connection.
-    let again = |input: &str| s_client(&gateway, &["-tls1_2", "-legacy_renegotiation"], input);
-    assert!(!again("Q\n").contains(":error:"), "the twin");
-    let said = again("R\n");
-    assert!(
-        said.contains("RENEGOTIATING") && said.contains(":error:"),
-        "{said}"
-    );
-}
-
-#[test]
-fn s_24_no_early_data() {
-    let gateway = Setup::new().tls(&["localhost"]).start();
-    let mark = marker("S-24-early");
-    let folder = gateway.path().to_owned();
-    let ticket = folder.join("ticket.pem");
-    let ticket = ticket.to_str().unwrap();
-    let request = |mark: &str| {
-        format!(
-            "GET /public/x HTTP/1.1\r\nHost: localhost\r\nX-Marker: {mark}\r\nConnection: close\r\n\r\n"
-        )
-    };
-    let twin = marker("S-24-twin");
-    let said = s_client(
-        &gateway,
-        &[
-            "-tls1_3",
-            "-servername",
-            "localhost",
-            "-sess_out",
-            ticket,
-            "-ign_eof",
-        ],
-        &request(&twin),
-    );
-    assert!(said.contains("200 OK"), "{said}");
-    assert!(said.contains("Max Early Data: 0"), "{said}");
-    assert_eq!(gateway.recorder().wait_for(&twin, 1).len(), 1);
-    // The ticket says that none is taken, and a client that wants to send some keeps to it.
-    let early = folder.join("early.txt");
-    fs::write(&early, request(&mark)).unwrap();
-    let said = s_client(
-        &gateway,
-        &[
-            "-tls1_3",
-            "-servername",
-            "localhost",
-            "-sess_in",
-            ticket,
-            "-early_data",
-            early.to_str().unwrap(),
-        ],
-        "Q\n",
-    );
-    assert!(said.contains("Early data was not sent"), "{said}");
-    assert_eq!(
-        gateway.recorder().with(&mark).len(),
-        0,
-        "early data was taken for a request"
-    );
-}
-
-#[test]
-fn s_24_http2_on_the_port_in_the_clear_is_judged_like_any() {
-    let gateway = Setup::new().tls(&["localhost"]).start();
-    let mark = marker("S-24-h2c");
-    let outcome = gateway.h2().get("/public/x", &[("x-marker", &mark)]);
-    assert_eq!(outcome.status(), Some(308), "{outcome:?}");
-    assert_eq!(gateway.recorder().with(&mark).len(), 0);
-}
-
-/// The first record of a client.
-fn hello() -> Vec<u8> {
-    use std::sync::Arc;
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(rustls::RootCertStore::empty())
-        .with_no_client_auth();
-    let name = "localhost".try_into().unwrap();
-    let mut client = rustls::ClientConnection::new(Arc::new(config), name).unwrap();
-    let mut record = Vec::new();
-    client.write_tls(&mut record).unwrap();
-    record
-}
-
-#[test]
-fn b_06_a_hello_in_records_of_one_byte() {
-    let gateway = Setup::new().tls(&["localhost"]).start();
-    let record = hello();
-    let pieces: Vec<u8> = record[5..]
-        .iter()
-        .flat_map(|byte| [0x16, 3, 1, 0, 1, *byte])
-        .collect();
-    // As one record it is answered by a handshake record.
-    let answered = |bytes: &[u8]| {
-        use std::io::{Read, Write};
-        let mut socket = std::net::TcpStream::connect(gateway.https()).unwrap();
-        socket
-            .set_read_timeout(Some(crate::harness::PATIENCE))
-            .unwrap();
-        let mut first = [0];
-        socket
-            .write_all(bytes)
-            .and_then(|()| socket.read(&mut first))
-            .map(|_| first[0])
-    };
-    assert_eq!(answered(&record).ok(), Some(0x16), "the twin");
-    // In pieces it is answered alike, or refused; and nobody else is any the worse for it.
-    let said = answered(&pieces);
-    assert!(
-        !matches!(said, Err(ref error) if error.kind() == std::io::ErrorKind::WouldBlock),
-        "{said:?}"
-    );
-    assert!(matches!(said, Ok(0x16 | 0x15 | 0) | Err(_)), "{said:?}");
-    assert!(shows(&gateway, gateway.identity(), "localhost"));
-    eventually("every connection to end", || {
-        (gateway.metrics().sum("portcullis_connections", &[]) < 1.5).then_some(())
-    });
-}
-
-#[test]
-fn b_06_many_handshakes_at_once() {
-    const CLIENTS: usize = 16;
-    const EACH: usize = 50;
-    let gateway = Setup::new().tls(&["localhost"]).start();
-    let begun = gateway.metrics().sum("process_resident_memory_bytes", &[]);
-    std::thread::scope(|scope| {
-        for _ in 0..CLIENTS {
-            scope.spawn(|| {
-                for _ in 0..EACH {
-                    assert!(shows(&gateway, gateway.identity(), "localhost"));
-                }
-            });
-        }
-    });
-    eventually("every connection to end", || {
-        (gateway.metrics().sum("portcullis_connections", &[]) < 1.5).then_some(())
-    });
-    let grown = gateway.metrics().sum("process_resident_memory_bytes", &[]) - begun;
-    assert!(
-        grown < 64.0 * 1024.0 * 1024.0,
-        "{grown} bytes more than before"
-    );
 }
 
 #[test]

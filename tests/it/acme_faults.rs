@@ -1,0 +1,112 @@
+//! An authority that gets everything wrong, and what is made of it: nothing in force, a line in the log, and patience.
+
+use crate::acme::{Doors, orders, setup, shown};
+use crate::harness::authority::{Authority, Script};
+use crate::harness::eventually;
+use crate::harness::tls::Identity;
+
+/// Starts against an authority that goes by this script; gives what the log says of the first failure, and how
+/// many seconds later the next order is due.
+fn failed(script: Script) -> (String, i64, Vec<String>) {
+    let stub = Authority::start(script);
+    let gateway = setup(Doors::new(), &stub.directory(), stub.own(), "")
+        .on_sqlite()
+        .start();
+    let root = Identity::new(&["one.test"]);
+    eventually("a failure", || {
+        (orders(&gateway, "failed") > 0.5).then_some(())
+    });
+    assert!(shown(&gateway, &root).is_none());
+    let due: i64 = gateway
+        .stored("SELECT CAST(due_at / 1000 - CAST(strftime('%s') AS INTEGER) AS TEXT) FROM acme_certificates")
+        .parse()
+        .unwrap();
+    let log = gateway.log();
+    let line = log
+        .lines()
+        .find(|line| line.contains("no certificate was issued"));
+    (
+        line.unwrap_or_else(|| panic!("{log}")).to_owned(),
+        due,
+        stub.asked(),
+    )
+}
+
+#[test]
+fn f_07_a_rate_limit_is_kept() {
+    let (line, due, asked) = failed(|_| {
+        let problem = r#"{"type":"urn:ietf:params:acme:error:rateLimited","detail":"too many"}"#;
+        (429, "Retry-After: 7200\r\n", problem)
+    });
+    assert!(line.contains("too many"), "{line}");
+    assert!((7100..=7200).contains(&due), "{due}");
+    assert_eq!(asked.iter().filter(|path| *path == "/order").count(), 1);
+}
+
+#[test]
+fn f_07_an_authority_that_asks_for_years_is_not_believed() {
+    let (_, due, _) = failed(|_| (503, "Retry-After: 999999999\r\n", "{}"));
+    assert!((86_000..=86_400).contains(&due), "{due}");
+}
+
+#[test]
+fn f_07_junk_is_no_order() {
+    for script in [
+        (|_| (200, "", "<html>")) as Script,
+        |_| (500, "", "\u{1b}[31mred\r\nFAKE line"),
+        |_| {
+            (
+                201,
+                "Location: http://localhost/order/1\r\n",
+                r#"{"status":"ready","authorizations":[],"finalize":"http://localhost/f"}"#,
+            )
+        },
+        |_| (302, "Location: http://127.0.0.1/\r\n", ""),
+    ] {
+        let (line, due, _) = failed(script);
+        assert!(
+            !line.contains('\u{1b}') || line.starts_with('\u{1b}'),
+            "{line}"
+        );
+        assert!((0..=2).contains(&due), "{due}");
+    }
+}
+
+#[test]
+fn f_07_a_challenge_for_another_host_is_not_answered() {
+    let (line, _, asked) = failed(|path| match path {
+        "/order" => (
+            201,
+            "Location: BASE/order/1\r\n",
+            r#"{"status":"pending","authorizations":["BASE/authorization"],"finalize":"BASE/finalize"}"#,
+        ),
+        "/authorization" => (
+            200,
+            "",
+            r#"{"status":"pending","identifier":{"type":"dns","value":"victim.test"},
+                "challenges":[{"type":"http-01","url":"BASE/challenge","token":"evaGxfADs6pSRb2LAv9IZf17Dt3juxGJ","status":"pending"}]}"#,
+        ),
+        _ => (500, "", "{}"),
+    });
+    assert!(line.contains("another name: victim.test"), "{line}");
+    assert!(!asked.iter().any(|path| path == "/challenge"), "{asked:?}");
+}
+
+#[test]
+fn f_07_an_order_that_goes_round_ends() {
+    let (line, due, asked) = failed(|path| match path {
+        "/order" => (
+            201,
+            "Location: BASE/order/1\r\n",
+            r#"{"status":"pending","authorizations":[],"finalize":"BASE/finalize"}"#,
+        ),
+        _ => (
+            200,
+            "Retry-After: 86400\r\n",
+            r#"{"status":"pending","authorizations":[],"finalize":"BASE/finalize"}"#,
+        ),
+    });
+    assert!(line.contains("timed out"), "{line}");
+    assert!((0..=2).contains(&due), "{due}");
+    assert!(asked.len() < 10, "{asked:?}");
+}

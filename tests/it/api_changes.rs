@@ -1,0 +1,127 @@
+//! Rights that change: at once for whoever has them, not at all for whoever comes after under the same name, and never
+//! for the last superuser.
+
+use serde_json::{Value, json};
+
+use crate::api::{self, Bench, CHIEF, superuser};
+use crate::harness::setup::password;
+
+#[test]
+fn ad_14_a_name_made_again_inherits_nothing() {
+    let bench = Bench::new();
+    bench.gateway.add_user("dora", "reader").fine();
+    let (token, cookie) = (bench.token("dora"), bench.gateway.login("dora"));
+    let (old, subject) = (bench.number("dora"), subject(&token));
+    assert_eq!(bench.call(&token, "GET", "/auth/users", None).status, 200);
+    bench.chief("DELETE", &format!("/auth/users/{old}"), None);
+    bench.gateway.add_user("dora", "user").fine();
+    bench.refused(&token, ("GET", "/auth/users"), &Value::Null, 401);
+    bench.refused(&token, ("GET", "/auth/me"), &Value::Null, 401);
+    let lines = format!("Cookie: {cookie}\r\n");
+    let answer = api::with_lines(&bench.gateway, &lines, "GET", "/auth/sessions", None);
+    assert_eq!(answer.status, 401);
+    let again = bench.token("dora");
+    assert!(bench.number("dora") > old);
+    assert_ne!(self::subject(&again), subject);
+    let me = bench.call(&again, "GET", "/auth/me", None).json();
+    assert_eq!(me["permissions"], json!([]));
+    assert_eq!(me["roles"].as_array().unwrap().len(), 1);
+}
+
+/// Who a token speaks for.
+fn subject(token: &str) -> Value {
+    use base64::Engine as _;
+    let claims = token.split('.').nth(1).unwrap();
+    let claims = base64::prelude::BASE64_URL_SAFE_NO_PAD
+        .decode(claims)
+        .unwrap();
+    serde_json::from_slice::<Value>(&claims).unwrap()["sub"].clone()
+}
+
+#[test]
+fn c_15_what_is_changed_bites_at_the_next_request() {
+    let bench = Bench::new();
+    let (id, role) = (bench.number("alice"), bench.role());
+    let permission = json!({ "name": "users:read", "resource": "users", "action": "read" });
+    assert_eq!(
+        bench
+            .call(&bench.chief, "POST", "/auth/permissions", Some(&permission))
+            .status,
+        400
+    );
+    let list = bench.chief("GET", "/auth/permissions", None);
+    let all = list.as_array().unwrap();
+    let read = all.iter().find(|it| it["name"] == "users:read").unwrap()["id"].clone();
+    let (token, cookie) = (bench.token("alice"), bench.gateway.login("alice"));
+    let sees = |status: u16, why: &str| {
+        let lines = format!("Cookie: {cookie}\r\n");
+        let by_cookie = api::with_lines(&bench.gateway, &lines, "GET", "/auth/users", None);
+        let by_token = bench.call(&token, "GET", "/auth/users", None);
+        assert_eq!(
+            (by_cookie.status, by_token.status),
+            (status, status),
+            "{why}"
+        );
+    };
+    let of_alice = format!("/auth/users/{id}");
+    let of_role = format!("/auth/roles/{}", role.0);
+    sees(403, "at first");
+    bench.chief("POST", &format!("{of_alice}/roles/{}", role.1), None);
+    sees(403, "with a role that gives nothing");
+    bench.chief("PUT", &of_role, Some(&json!({ "permission_ids": [read] })));
+    sees(200, "the role gives it");
+    bench.chief("PUT", &of_role, Some(&json!({ "permission_ids": [] })));
+    sees(403, "the role gives it no more");
+    bench.chief("PUT", &of_role, Some(&json!({ "permission_ids": [read] })));
+    bench.chief("DELETE", &format!("{of_alice}/roles/{}", role.1), None);
+    sees(403, "the role is taken");
+    bench.chief(
+        "POST",
+        &format!("{of_alice}/roles"),
+        Some(&json!({ "role_ids": [role.0] })),
+    );
+    sees(200, "the role is given by number");
+    bench.chief("DELETE", &of_role, None);
+    sees(403, "the role is gone");
+    bench.chief("PUT", &of_alice, Some(&json!({ "is_superuser": true })));
+    sees(200, "promoted");
+    bench.chief("PUT", &of_alice, Some(&json!({ "is_active": false })));
+    sees(401, "disabled");
+    bench.chief("PUT", &of_alice, Some(&json!({ "is_active": true })));
+    sees(401, "enabled again: what was open stays closed");
+}
+
+#[test]
+fn a_password_that_somebody_else_set_is_changed_first() {
+    let bench = Bench::new();
+    let (id, token) = (bench.number("alice"), bench.token("alice"));
+    let set = json!({ "password": "a password of the office" });
+    bench.chief("PUT", &format!("/auth/users/{id}"), Some(&set));
+    bench.refused(&token, ("GET", "/auth/me"), &Value::Null, 401);
+    let answer = api::login(&bench.gateway, "alice", "a password of the office");
+    let token = answer.json()["access_token"].as_str().unwrap().to_owned();
+    bench.refused(&token, ("GET", "/auth/sessions"), &Value::Null, 403);
+    let own = json!({ "password": "a password of my own", "current_password": "a password of the office" });
+    bench.refused(&token, ("PUT", "/auth/me"), &own, 200);
+    let answer = api::login(&bench.gateway, "alice", "a password of my own");
+    let token = answer.json()["access_token"].as_str().unwrap().to_owned();
+    bench.refused(&token, ("GET", "/auth/sessions"), &Value::Null, 200);
+}
+
+#[test]
+fn ad_05_the_last_superuser_stays() {
+    let bench = Bench::new();
+    let id = bench.number(CHIEF);
+    superuser(&bench.gateway, "second");
+    let second = bench.token("second");
+    bench.chief(
+        "PUT",
+        &format!("/auth/users/{}", bench.number("second")),
+        Some(&json!({ "is_superuser": false })),
+    );
+    let chief = format!("/auth/users/{id}");
+    bench.refused(&second, ("DELETE", &chief), &Value::Null, 403);
+    let leave = json!({ "current_password": password(CHIEF) });
+    bench.refused(&bench.chief.clone(), ("DELETE", "/auth/me"), &leave, 400);
+    assert_eq!(bench.user(id)["is_superuser"], true);
+}
