@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::harness::{Gateway, Recorder, Reply, Setup, marker};
@@ -118,6 +119,24 @@ fn g_18_a_request_that_hangs_is_sent_again_within_the_whole_time() {
         "retry: 5, timeout: { read: 400ms, total: 600ms }",
     );
     assert_eq!(tried(&gateway, "GET", "", ""), (504, 2));
+}
+
+#[test]
+fn g_18_each_try_has_the_whole_time_of_its_step() {
+    let slow = Duration::from_millis(1_500);
+    let recorder = Recorder::start();
+    let first = AtomicBool::new(true);
+    recorder.answer(move |_| {
+        let answer = if first.swap(false, Ordering::Relaxed) {
+            ""
+        } else {
+            LAST
+        };
+        Reply::default().pause(slow).then(answer).close()
+    });
+    // Together they take longer than one may.
+    let gateway = before(&recorder, "retry: 1, timeout: { read: 2s }");
+    assert_eq!(tried(&gateway, "GET", "", ""), (200, 2));
 }
 
 #[test]

@@ -46,6 +46,8 @@ pub struct ConnState {
     answer: AtomicU64,
     /// Whether it said nothing for longer.
     unanswered: AtomicBool,
+    /// Whether another try has begun, whose service has all of that time again.
+    another: AtomicBool,
     /// Whether the current request is a head and nothing else.
     bodiless: AtomicBool,
     /// Set when both sides have agreed that HTTP ends here.
@@ -88,6 +90,7 @@ impl ConnState {
             fell_silent: AtomicBool::new(false),
             answer: AtomicU64::new(0),
             unanswered: AtomicBool::new(false),
+            another: AtomicBool::new(false),
             bodiless: AtomicBool::new(false),
             tunnel: AtomicBool::new(false),
             backlog: AtomicBool::new(false),
@@ -130,6 +133,7 @@ impl ConnState {
         self.next.store(true, Ordering::Release);
         self.silence.store(0, Ordering::Relaxed);
         self.answer.store(0, Ordering::Relaxed);
+        self.unanswered.store(false, Ordering::Relaxed);
         self.rests.store(false, Ordering::Release);
     }
 
@@ -159,13 +163,14 @@ impl ConnState {
         }
     }
 
-    /// From here on the guard times the service, which may say nothing for `limit` or a quarter of that more: it does so
+    /// A try begins: from here on the guard times the service, which may say nothing for `limit` or a quarter of that more: it does so
     /// without reading a clock for each request. Whether it does; a request with a body is not its to time, because it
     /// does not know what is held up where.
     pub fn limit_answer(&self, limit: Duration) -> bool {
         let bodiless = self.bodiless.load(Ordering::Acquire);
         if bodiless {
             self.answer.store(in_millis(limit), Ordering::Release);
+            self.another.store(true, Ordering::Release);
         }
         bodiless
     }
@@ -225,6 +230,11 @@ impl ConnState {
     /// For about how long the service may say nothing, where the guard is to time it.
     pub(super) fn answer(&self) -> Option<Duration> {
         from_millis(&self.answer)
+    }
+
+    /// Whether another try has begun since this was asked last.
+    pub(super) fn take_another(&self) -> bool {
+        self.another.load(Ordering::Acquire) && self.another.swap(false, Ordering::AcqRel)
     }
 
     pub(super) fn note_unanswered(&self) {

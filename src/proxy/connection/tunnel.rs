@@ -47,6 +47,9 @@ impl Guard {
     /// Waits for something to come or go, and not for ever where the request says for how long.
     pub(super) fn listen(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Progress>> {
         if let Some(limit) = self.state.answer() {
+            if self.state.take_another() {
+                self.patience.answered();
+            }
             let heard = self.patience.check_answer(cx, limit);
             heard.inspect_err(|_| self.state.note_unanswered())?;
         }
