@@ -80,6 +80,7 @@ mod paths_letters;
 mod paths_more;
 mod paths_random;
 mod peer;
+mod programs;
 mod readings;
 mod recovery;
 mod recovery_kill;

@@ -30,10 +30,14 @@ impl Socket {
         }
     }
 
+    /// HTTP/2 or not: what else was agreed upon is HTTP/1 of some version, which Pingora would not know.
     pub(super) fn alpn(&self) -> Option<ALPN> {
         match self {
             Self::Plain(..) => None,
-            Self::Tls(stream) => stream.selected_alpn_proto(),
+            Self::Tls(stream) => stream.selected_alpn_proto().map(|agreed| match agreed {
+                ALPN::H2 => ALPN::H2,
+                _ => ALPN::H1,
+            }),
         }
     }
 

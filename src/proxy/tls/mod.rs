@@ -26,6 +26,9 @@ use clients::{Resumable, Verifier};
 pub use clients::Clients;
 pub use files::{Files, TlsFault};
 
+/// What is spoken, the best first. Who knows only HTTP/1.0 says so, too, and would else be sent away.
+const PROTOCOLS: [&[u8]; 4] = [b"h2", b"http/1.1", b"http/1.0", CHALLENGE];
+
 /// The protocol of an authority that looks for the answer to a challenge. No request is ever served on it.
 const CHALLENGE: &[u8] = b"acme-tls/1";
 
@@ -106,7 +109,7 @@ impl Made {
             None => builder.with_no_client_auth(),
         };
         let mut config = builder.with_cert_resolver(Arc::new(resolver));
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec(), CHALLENGE.to_vec()];
+        config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).into();
         config.session_storage = Arc::new(Resumable::new());
         Self {
             acceptor: Acceptor::from_server_config(Arc::new(config)),
