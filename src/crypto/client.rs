@@ -63,10 +63,23 @@ pub enum NameFault {
     Spelling,
 }
 
-/// Not a certificate.
+/// Not a certificate that is looked at.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the certificate cannot be read: {0}")]
-pub struct Unreadable(String);
+pub enum ShownFault {
+    /// More came along than any authority needs.
+    #[error("more is shown than a certificate and what stands between it and its authority")]
+    TooMuch,
+    /// One of them is none.
+    #[error("the certificate cannot be read: {0}")]
+    Unreadable(String),
+}
+
+/// How many may come along with a certificate. Every order of them is a path that is tried, and who shows them
+/// chooses them.
+const MOST_OTHERS: usize = 4;
+
+/// How many bytes all of them may have.
+const MOST_BYTES: usize = 16 * 1024;
 
 impl NamedBy {
     /// Every kind and the word for it in the file.
@@ -82,12 +95,16 @@ impl ClientCertificate {
     /// A certificate and what came with it.
     ///
     /// # Errors
-    /// When one of them cannot be read.
+    /// When there are too many of them, which is found out before anything is read, or one cannot be read.
     pub fn new(
         end_entity: &CertificateDer<'_>,
         others: &[CertificateDer<'_>],
-    ) -> Result<Self, Unreadable> {
+    ) -> Result<Self, ShownFault> {
         let all = || std::iter::once(end_entity).chain(others);
+        let bytes: usize = all().map(|one| one.len()).sum();
+        if others.len() > MOST_OTHERS || bytes > MOST_BYTES {
+            return Err(ShownFault::TooMuch);
+        }
         // The text has a colon, which no cookie's has; each length keeps two chains apart.
         let mut named = b"certificate:".to_vec();
         for one in all() {
@@ -150,11 +167,12 @@ impl ClientCertificate {
     }
 }
 
-fn end_of(one: &CertificateDer<'_>) -> Result<Timestamp, Unreadable> {
-    let (rest, read) =
-        X509Certificate::from_der(one).map_err(|error| Unreadable(error.to_string()))?;
+fn end_of(one: &CertificateDer<'_>) -> Result<Timestamp, ShownFault> {
+    let (rest, read) = X509Certificate::from_der(one)
+        .map_err(|error| ShownFault::Unreadable(error.to_string()))?;
     if !rest.is_empty() {
-        return Err(Unreadable("something stands behind it".to_owned()));
+        let why = "something stands behind it".to_owned();
+        return Err(ShownFault::Unreadable(why));
     }
     let seconds = read.validity().not_after.timestamp();
     Ok(Timestamp::from_millis(seconds.saturating_mul(1000)))

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
@@ -31,6 +31,9 @@ pub type InForce = ArcSwapOption<ClientRoots>;
 #[derive(Debug)]
 pub struct ClientRoots {
     roots: Vec<Root>,
+    lists: Vec<CertificateRevocationListDer<'static>>,
+    /// Those of the roots whose time it is.
+    current: ArcSwap<Current>,
     subjects: Vec<DistinguishedName>,
     named_by: NamedBy,
     hosts: Option<Vec<Host>>,
@@ -38,12 +41,26 @@ pub struct ClientRoots {
     lists_until: Option<Timestamp>,
 }
 
+/// Before any time that is asked for, and after.
+const BEGINNING: Timestamp = Timestamp::from_millis(i64::MIN);
+const END: Timestamp = Timestamp::from_millis(i64::MAX);
+
 /// One authority.
 #[derive(Debug)]
 struct Root {
     from: Timestamp,
     until: Timestamp,
-    verifier: Arc<dyn ClientCertVerifier>,
+    der: CertificateDer<'static>,
+}
+
+/// All who vouch from one time to another, asked together: however many they are, a certificate gets one search for
+/// a path, with one limit to what it may cost.
+#[derive(Debug)]
+struct Current {
+    from: Timestamp,
+    until: Timestamp,
+    /// None while it is nobody's time.
+    verifier: Option<Arc<dyn ClientCertVerifier>>,
 }
 
 /// Authorities could not be used.
@@ -75,6 +92,9 @@ pub enum Unvouched {
     /// It is not what an authority of ours issued, for this use, and not revoked.
     #[error(transparent)]
     Refused(#[from] rustls::Error),
+    /// Those who vouch could be read before, and cannot be now.
+    #[error("who vouches {0}")]
+    Roots(#[from] RootsFault),
 }
 
 impl ClientRoots {
@@ -92,15 +112,13 @@ impl ClientRoots {
         let lists = revoked.map_or_else(|| Ok(Vec::new()), lists_of)?;
         let ends = lists.iter().map(|list| end_of_list(list));
         let lists_until = ends.collect::<Result<Vec<_>, _>>()?.into_iter().min();
-        let roots = found.iter().map(|one| Root::new(one, &lists));
-        let roots = roots.collect::<Result<Vec<_>, _>>()?;
-        let subjects = roots.iter().flat_map(|root| {
-            let hints = root.verifier.root_hint_subjects();
-            hints.iter().cloned()
-        });
+        let roots = found.iter().map(Root::new).collect::<Result<Vec<_>, _>>()?;
+        let all = verifier_of(roots.iter(), &lists)?;
         Ok(Self {
-            subjects: subjects.collect(),
+            subjects: all.root_hint_subjects().to_vec(),
             roots,
+            lists,
+            current: ArcSwap::from_pointee(Current::NEVER),
             named_by,
             hosts,
             lists_until: lists_until.flatten(),
@@ -157,47 +175,82 @@ impl ClientRoots {
         }
         let seconds = u64::try_from(now.seconds()).unwrap_or_default();
         let at = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
-        let mut fault = Unvouched::Time;
-        for root in self.roots.iter().filter(|root| root.is_valid(now)) {
-            match root.verifier.verify_client_cert(own, others, at) {
-                Ok(_) => return Ok(()),
-                Err(error) => fault = error.into(),
-            }
+        let current = self.current(now)?;
+        let verifier = current.verifier.as_ref().ok_or(Unvouched::Time)?;
+        verifier.verify_client_cert(own, others, at)?;
+        Ok(())
+    }
+
+    /// Those who vouch now. They are others when the time of one begins or ends, which is seldom.
+    fn current(&self, now: Timestamp) -> Result<Arc<Current>, RootsFault> {
+        let known = self.current.load();
+        if known.from <= now && now < known.until {
+            return Ok(Arc::clone(&known));
         }
-        Err(fault)
+        let turns = || self.roots.iter().flat_map(|root| [root.from, root.until]);
+        let valid = || self.roots.iter().filter(|root| root.is_valid(now));
+        let verifier = match valid().next() {
+            Some(_) => Some(verifier_of(valid(), &self.lists)?),
+            None => None,
+        };
+        let current = Arc::new(Current {
+            from: turns()
+                .filter(|turn| *turn <= now)
+                .max()
+                .unwrap_or(BEGINNING),
+            until: turns().filter(|turn| *turn > now).min().unwrap_or(END),
+            verifier,
+        });
+        self.current.store(Arc::clone(&current));
+        Ok(current)
     }
 }
 
+impl Current {
+    /// Before anybody has asked.
+    const NEVER: Self = Self {
+        from: END,
+        until: BEGINNING,
+        verifier: None,
+    };
+}
+
 impl Root {
-    fn new(
-        der: &CertificateDer<'static>,
-        lists: &[CertificateRevocationListDer<'static>],
-    ) -> Result<Self, RootsFault> {
-        let unreadable = |error: &dyn std::fmt::Display| RootsFault::Unreadable(error.to_string());
-        let (_, read) = X509Certificate::from_der(der).map_err(|error| unreadable(&error))?;
+    fn new(der: &CertificateDer<'static>) -> Result<Self, RootsFault> {
+        let (_, read) = X509Certificate::from_der(der)
+            .map_err(|error| RootsFault::Unreadable(error.to_string()))?;
         if !read.is_ca() {
             return Err(RootsFault::NoAuthority(read.subject().to_string()));
         }
         let at = |seconds: i64| Timestamp::from_millis(seconds.saturating_mul(1000));
         let (from, until) = (read.validity().not_before, read.validity().not_after);
-        let mut store = RootCertStore::empty();
-        store.add(der.clone()).map_err(|error| unreadable(&error))?;
-        let provider = Arc::new(aws_lc_rs::default_provider());
-        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(store), provider)
-            .with_crls(lists.iter().cloned())
-            .enforce_revocation_expiration()
-            .build()
-            .map_err(|error| RootsFault::UnreadableList(error.to_string()))?;
         Ok(Self {
             from: at(from.timestamp()),
             until: at(until.timestamp()),
-            verifier,
+            der: der.clone(),
         })
     }
 
     fn is_valid(&self, now: Timestamp) -> bool {
         self.from <= now && now < self.until
     }
+}
+
+fn verifier_of<'a>(
+    roots: impl Iterator<Item = &'a Root>,
+    lists: &[CertificateRevocationListDer<'static>],
+) -> Result<Arc<dyn ClientCertVerifier>, RootsFault> {
+    let mut store = RootCertStore::empty();
+    for root in roots {
+        let added = store.add(root.der.clone());
+        added.map_err(|error| RootsFault::Unreadable(error.to_string()))?;
+    }
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    WebPkiClientVerifier::builder_with_provider(Arc::new(store), provider)
+        .with_crls(lists.iter().cloned())
+        .enforce_revocation_expiration()
+        .build()
+        .map_err(|error| RootsFault::UnreadableList(error.to_string()))
 }
 
 fn lists_of(pem: &[u8]) -> Result<Vec<CertificateRevocationListDer<'static>>, RootsFault> {

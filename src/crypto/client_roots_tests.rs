@@ -7,6 +7,7 @@ use rcgen::{
 };
 
 use super::*;
+use crate::crypto::client::ShownFault;
 
 /// An authority made for a test.
 pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
@@ -179,6 +180,40 @@ fn what_comes_along_is_needed_and_has_a_time_of_its_own() {
     let until = whole.good_until(year(2026)).unwrap();
     assert!(until < year(2030), "looked at again when the first is over");
     assert!(whole.good_until(year(2036)).is_none());
+}
+
+/// A certificate of `I`, and so many authorities that are all called so and have issued none of it.
+fn maze(others: usize) -> Result<ClientCertificate, ShownFault> {
+    let leaf = Authority::new("I").der(&leaf());
+    let others: Vec<_> = (0..others)
+        .map(|_| Authority::new("I").0.der().clone())
+        .collect();
+    ClientCertificate::new(&leaf, &others)
+}
+
+#[test]
+fn what_comes_along_is_no_more_than_authorities_need() {
+    for (others, fault) in [(4, None), (5, Some(ShownFault::TooMuch))] {
+        assert_eq!(maze(others).err(), fault, "{others}");
+    }
+    let junk = |bytes: usize| {
+        let der = CertificateDer::from(vec![0; bytes]);
+        ClientCertificate::new(&der, &[]).unwrap_err()
+    };
+    assert_eq!(junk(16 * 1024 + 1), ShownFault::TooMuch);
+    assert!(matches!(junk(16 * 1024), ShownFault::Unreadable(_)));
+}
+
+#[test]
+fn however_many_vouch_a_certificate_gets_one_search() {
+    let own: Vec<_> = (0..10).map(|_| Authority::new("I")).collect();
+    let roots = roots(&own.iter().collect::<Vec<_>>(), None);
+    // Four can be put in a row in 65 ways, each to be held against each of the ten.
+    let said = roots.verify(&maze(4).unwrap(), year(2026)).unwrap_err();
+    assert!(format!("{said:?}").contains("MaximumSignature"), "{said:?}");
+    for one in &own {
+        assert!(roots.verify(&one.issue(leaf()), year(2026)).is_ok());
+    }
 }
 
 #[test]

@@ -153,6 +153,7 @@ impl Verifier {
             Ok(()) => Ok(()),
             Err(Unvouched::Refused(error)) => Err(error),
             Err(Unvouched::Time) => Err(CertificateError::Expired.into()),
+            Err(Unvouched::Roots(fault)) => Err(Error::General(fault.to_string())),
         }
     }
 }
@@ -182,7 +183,7 @@ impl ClientCertVerifier for Verifier {
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
         let _ = note(|shown| shown.refused = true);
-        // Pingora panics over what this cannot read.
+        // Pingora panics over what this cannot read; and what is too much is let go before anything is read of it.
         let certificate = ClientCertificate::new(end_entity, intermediates)
             .map_err(|_| Error::from(CertificateError::BadEncoding))?;
         self.verify(&certificate, now)?;
