@@ -34,6 +34,24 @@ impl Authority {
         ClientCertificate::new(&self.der(&params), &[]).unwrap()
     }
 
+    /// The same certificate again and again, each time with others beside it that it has no need of.
+    pub(crate) fn issue_beside(
+        &self,
+        params: &CertificateParams,
+        times: usize,
+    ) -> Vec<ClientCertificate> {
+        let leaf = self.der(params);
+        let others: Vec<_> = (0..=times.isqrt())
+            .map(|at| self.below(&at.to_string()))
+            .collect();
+        let pairs = others
+            .iter()
+            .flat_map(|one| others.iter().map(move |other| [one, other]));
+        let beside = |pair: [&Self; 2]| pair.map(|one| one.0.der().clone());
+        let all = pairs.map(|pair| ClientCertificate::new(&leaf, &beside(pair)).unwrap());
+        all.take(times).collect()
+    }
+
     fn der(&self, params: &CertificateParams) -> CertificateDer<'static> {
         let key = KeyPair::generate().unwrap();
         params.signed_by(&key, &self.0).unwrap().der().clone()

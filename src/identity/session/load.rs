@@ -159,11 +159,12 @@ impl Sessions {
             cached_until: now.plus(CACHE_TTL),
             end,
         });
-        inner.cache.insert(hash, Arc::clone(&live));
+        let cache = inner.cache_of(live.end.source());
+        cache.insert(hash, Arc::clone(&live));
         if inner.epoch.load(Ordering::Acquire) != epoch {
             // Something ended meanwhile, perhaps this one. The answer was right when it was read; it is not
             // kept.
-            inner.cache.remove(&hash);
+            cache.remove(&hash);
         }
         live
     }

@@ -45,6 +45,10 @@ pub const CACHE_TTL: Duration = Duration::from_secs(30);
 /// Sessions kept in the cache; at some 400 bytes each, 40 MB at most.
 const CACHE_ENTRIES: usize = 100_000;
 
+/// Certificates kept in a cache of their own; at 16 KiB each at most, 16 MB. Whoever has one good certificate can show
+/// it with ever other ones beside it, each time as another to us, and must not push out everybody's sessions.
+const CERTIFICATE_ENTRIES: usize = 1_000;
+
 /// Sessions of one user, where the file names no number: nobody fills the store with logins of their own.
 const MOST_OF_A_USER: u32 = 1_000;
 
@@ -60,6 +64,8 @@ struct Inner {
     /// Who vouches for certificates.
     roots: Arc<InForce>,
     cache: Cache<TokenHash, Arc<Live>>,
+    /// The same for certificates.
+    shown: Cache<TokenHash, Arc<Live>>,
     /// Where requests in flight hear of the end of their session.
     ends: Ends,
     /// Rises with everything that may make a cached answer wrong.
@@ -130,6 +136,7 @@ impl Sessions {
             settings: arc_swap::ArcSwap::from_pointee(settings),
             roots: Arc::default(),
             cache: Cache::new(CACHE_ENTRIES),
+            shown: Cache::new(CERTIFICATE_ENTRIES),
             ends: Ends::default(),
             epoch: AtomicU64::new(0),
         }))
@@ -266,7 +273,7 @@ impl Sessions {
         shown: &Arc<ClientCertificate>,
     ) -> Result<Option<Arc<Live>>, IdentityFault> {
         let now = self.0.clock.now();
-        let known = self.0.cache.get(&shown.hash());
+        let known = self.0.shown.get(&shown.hash());
         if let Some(live) = known.filter(|live| live.is_fresh(now)) {
             return Ok(Some(live));
         }
@@ -280,7 +287,7 @@ impl Sessions {
     /// When the store does not answer; nothing is cached then, so nothing stale is believed.
     pub async fn revalidate(&self) -> Result<(), IdentityFault> {
         self.0.epoch.fetch_add(1, Ordering::AcqRel);
-        self.0.cache.clear();
+        self.0.forget_all();
         for source in self.0.ends.in_use() {
             if self.load(&source, self.0.clock.now()).await?.is_none() {
                 self.0.ends.announce(&source.hash());
@@ -298,13 +305,13 @@ impl Sessions {
         inner.epoch.fetch_add(1, Ordering::AcqRel);
         let now = inner.clock.now();
         let owned = inner.store.volatile.owned(Kind::Session, user.0, now).await;
-        let owned = owned.inspect_err(|_| inner.cache.clear())?;
+        let owned = owned.inspect_err(|_| inner.forget_all())?;
         let rows = owned
             .iter()
             .map(|entry| Source::Row(TokenHash::from_bytes(*entry.key.as_bytes())));
         for source in rows.chain(inner.ends.certificates_of(user)) {
             let hash = source.hash();
-            inner.cache.remove(&hash);
+            inner.cache_of(&source).remove(&hash);
             if inner.ends.is_used(&hash) && self.load(&source, now).await?.is_none() {
                 inner.ends.announce(&hash);
             }
@@ -332,6 +339,20 @@ impl Sessions {
             self.0.cache.remove(&hash);
             self.0.ends.announce(&hash);
         }
+    }
+}
+
+impl Inner {
+    fn cache_of(&self, source: &Source) -> &Cache<TokenHash, Arc<Live>> {
+        match source {
+            Source::Row(_) => &self.cache,
+            Source::Certificate(_) => &self.shown,
+        }
+    }
+
+    fn forget_all(&self) {
+        self.cache.clear();
+        self.shown.clear();
     }
 }
 

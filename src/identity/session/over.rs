@@ -27,7 +27,7 @@ impl Sessions {
         for source in self.0.ends.expired(now) {
             if self.load(&source, now).await?.is_none() {
                 let hash = source.hash();
-                self.0.cache.remove(&hash);
+                self.0.cache_of(&source).remove(&hash);
                 self.0.ends.announce(&hash);
             }
         }

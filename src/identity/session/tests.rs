@@ -1,10 +1,10 @@
 //! Sessions against a real store with a clock that is moved by hand.
 
 use super::*;
-use crate::crypto::client_roots::ClientRoots;
-use crate::crypto::client_roots::tests::Authority;
 use crate::store::users::NewUser;
 use crate::store::{DbUrl, Settings as StoreSettings, VolatileKind};
+
+mod certificates;
 
 const START: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 const HOUR: Duration = Duration::from_hours(1);
@@ -301,55 +301,4 @@ async fn w_01_lost_rights_end_what_is_open_and_not_the_session() {
     let (set, found) = tokio::join!(set(&[]), find());
     let () = set;
     assert!(!found.ended().is_cancelled() || found.identity.roles.len() == 1);
-}
-
-fn shown_and_roots(name: &str) -> (Arc<ClientCertificate>, Arc<ClientRoots>) {
-    let authority = Authority::new("authority");
-    let mut params = rcgen::CertificateParams::default();
-    params
-        .distinguished_name
-        .push(rcgen::DnType::CommonName, name);
-    params.not_before = rcgen::date_time_ymd(2021, 1, 1);
-    params.not_after = rcgen::date_time_ymd(2024, 1, 1);
-    (
-        Arc::new(authority.issue(params)),
-        Arc::new(authority.roots()),
-    )
-}
-
-#[tokio::test]
-async fn c_15_a_certificate_stands_for_its_user_while_somebody_vouches_for_it() {
-    let bench = bench(None).await;
-    let (shown, roots) = shown_and_roots("alice");
-    let find = || async { bench.sessions.find_certificate(&shown).await.unwrap() };
-    let vouch = |roots| bench.sessions.roots().store(roots);
-    assert!(find().await.is_none(), "nobody vouches for anybody");
-    vouch(Some(Arc::clone(&roots)));
-    let live = find().await.unwrap();
-    assert_eq!(live.identity.id, bench.user.id);
-    assert!(Arc::ptr_eq(&live, &find().await.unwrap()), "remembered");
-    let listed = bench.sessions.of_user(bench.user.id).await.unwrap();
-    assert!(listed.is_empty(), "it has no row");
-
-    let active = async |active| {
-        let users = &bench.store.users;
-        users
-            .set_active(bench.user.id, active, START)
-            .await
-            .unwrap();
-        bench.sessions.reconsider(bench.user.id).await.unwrap();
-    };
-    active(false).await;
-    assert!(live.ended().is_cancelled() && find().await.is_none());
-    active(true).await;
-    let live = find().await.unwrap();
-    vouch(Some(shown_and_roots("alice").1));
-    bench.sessions.revalidate().await.unwrap();
-    assert!(live.ended().is_cancelled() && find().await.is_none());
-
-    vouch(Some(roots));
-    let live = find().await.unwrap();
-    bench.clock.advance(60 * 24 * HOUR);
-    bench.sessions.end_expired().await.unwrap();
-    assert!(live.ended().is_cancelled() && find().await.is_none());
 }
