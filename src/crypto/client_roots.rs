@@ -39,6 +39,8 @@ pub struct ClientRoots {
     hosts: Option<Vec<Host>>,
     /// When the first list of revocations is too old.
     lists_until: Option<Timestamp>,
+    /// When one of the roots, or of the lists, is over or begins: in order.
+    turns: Vec<Timestamp>,
 }
 
 /// Before any time that is asked for, and after.
@@ -111,9 +113,17 @@ impl ClientRoots {
         let found = chain_of(authorities).map_err(|_| RootsFault::NoCertificate)?;
         let lists = revoked.map_or_else(|| Ok(Vec::new()), lists_of)?;
         let ends = lists.iter().map(|list| end_of_list(list));
-        let lists_until = ends.collect::<Result<Vec<_>, _>>()?.into_iter().min();
+        let ends: Vec<_> = ends
+            .filter_map(Result::transpose)
+            .collect::<Result<_, _>>()?;
         let roots = found.iter().map(Root::new).collect::<Result<Vec<_>, _>>()?;
         let all = verifier_of(roots.iter(), &lists)?;
+        let mut turns: Vec<_> = roots
+            .iter()
+            .flat_map(|root| [root.from, root.until])
+            .collect();
+        turns.extend(&ends);
+        turns.sort_unstable();
         Ok(Self {
             subjects: all.root_hint_subjects().to_vec(),
             roots,
@@ -121,7 +131,8 @@ impl ClientRoots {
             current: ArcSwap::from_pointee(Current::NEVER),
             named_by,
             hosts,
-            lists_until: lists_until.flatten(),
+            lists_until: ends.iter().min().copied(),
+            turns,
         })
     }
 
@@ -181,24 +192,32 @@ impl ClientRoots {
         Ok(())
     }
 
+    /// Until when what they say of a certificate may hold: one of them, or of their lists, is over then.
+    #[must_use]
+    pub fn until_turn(&self, now: Timestamp) -> Timestamp {
+        let next = self.turns.iter().find(|turn| **turn > now);
+        next.copied().unwrap_or(END)
+    }
+
+    fn turned(&self, now: Timestamp) -> Timestamp {
+        let last = self.turns.iter().rfind(|turn| **turn <= now);
+        last.copied().unwrap_or(BEGINNING)
+    }
+
     /// Those who vouch now. They are others when the time of one begins or ends, which is seldom.
     fn current(&self, now: Timestamp) -> Result<Arc<Current>, RootsFault> {
         let known = self.current.load();
         if known.from <= now && now < known.until {
             return Ok(Arc::clone(&known));
         }
-        let turns = || self.roots.iter().flat_map(|root| [root.from, root.until]);
         let valid = || self.roots.iter().filter(|root| root.is_valid(now));
         let verifier = match valid().next() {
             Some(_) => Some(verifier_of(valid(), &self.lists)?),
             None => None,
         };
         let current = Arc::new(Current {
-            from: turns()
-                .filter(|turn| *turn <= now)
-                .max()
-                .unwrap_or(BEGINNING),
-            until: turns().filter(|turn| *turn > now).min().unwrap_or(END),
+            from: self.turned(now),
+            until: self.until_turn(now),
             verifier,
         });
         self.current.store(Arc::clone(&current));

@@ -18,7 +18,8 @@ impl Authority {
         Self::of_years(name, 2020, 2040)
     }
 
-    fn of_years(name: &str, from: i32, until: i32) -> Self {
+    /// One that lasts from one year's first day to another's.
+    pub(crate) fn of_years(name: &str, from: i32, until: i32) -> Self {
         let params = authority(name, from, until);
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
@@ -62,7 +63,8 @@ impl Authority {
         roots(&[self], None)
     }
 
-    fn list(&self, serials: &[u64], until: i32) -> String {
+    /// What it has revoked, said until a year's first day.
+    pub(crate) fn list(&self, serials: &[u64], until: i32) -> String {
         let revoked = |serial: &u64| RevokedCertParams {
             serial_number: SerialNumber::from(*serial),
             revocation_time: date_time_ymd(2024, 1, 1),
@@ -70,7 +72,7 @@ impl Authority {
             invalidity_date: None,
         };
         let list = CertificateRevocationListParams {
-            this_update: date_time_ymd(2024, 1, 1),
+            this_update: date_time_ymd(2022, 1, 1),
             next_update: date_time_ymd(until, 1, 1),
             crl_number: SerialNumber::from(1),
             issuing_distribution_point: None,
@@ -120,7 +122,8 @@ fn serial(serial: u64) -> CertificateParams {
     with(|params| params.serial_number = Some(SerialNumber::from(serial)))
 }
 
-fn roots(authorities: &[&Authority], lists: Option<&str>) -> ClientRoots {
+/// These, and what they have revoked.
+pub(crate) fn roots(authorities: &[&Authority], lists: Option<&str>) -> ClientRoots {
     let pem: String = authorities.iter().map(|one| one.pem()).collect();
     let lists = lists.map(str::as_bytes);
     ClientRoots::from_pem(pem.as_bytes(), lists, NamedBy::CommonName, None).unwrap()

@@ -131,6 +131,7 @@ impl Sessions {
         let Some(until) = shown.good_until(reading.now) else {
             return refused(&"its time is over");
         };
+        let until = until.min(roots.until_turn(reading.now));
         inner.ends.expires(&reading.end, until);
         let found = Found {
             sid: sid_of(shown.hash()),

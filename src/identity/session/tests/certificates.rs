@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::crypto::client_roots::ClientRoots;
-use crate::crypto::client_roots::tests::Authority;
+use crate::crypto::client_roots::tests::{Authority, roots};
 
 fn params(name: &str) -> rcgen::CertificateParams {
     let mut params = rcgen::CertificateParams::default();
@@ -77,4 +77,27 @@ async fn one_certificate_in_ever_other_company_fills_nothing() {
     assert!(kept <= CERTIFICATE_ENTRIES + 1, "{kept}");
     let again = bench.sessions.find(&token).await.unwrap().unwrap();
     assert!(Arc::ptr_eq(&session, &again), "sessions are kept apart");
+}
+
+#[tokio::test]
+async fn w_01_what_is_open_ends_with_those_who_vouch_and_with_their_lists() {
+    for (what, authority_until, list_until, ends) in [
+        ("authority", 2024, 2040, true),
+        ("list", 2040, 2024, true),
+        ("neither", 2040, 2040, false),
+    ] {
+        let bench = bench(None).await;
+        let authority = Authority::of_years("authority", 2020, authority_until);
+        let list = authority.list(&[7], list_until);
+        let vouching = Arc::new(roots(&[&authority], Some(&list)));
+        bench.sessions.roots().store(Some(vouching));
+        let mut params = params("alice");
+        params.not_after = rcgen::date_time_ymd(2030, 1, 1);
+        let shown = Arc::new(authority.issue(params));
+        let live = bench.sessions.find_certificate(&shown).await;
+        let live = live.unwrap().unwrap();
+        bench.clock.advance(60 * 24 * HOUR);
+        bench.sessions.end_expired().await.unwrap();
+        assert_eq!(live.ended().is_cancelled(), ends, "{what}");
+    }
 }
