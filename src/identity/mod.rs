@@ -31,6 +31,9 @@ pub enum IdentityFault {
     /// A message could not be sealed.
     #[error("outbox: {0}")]
     Outbox(String),
+    /// Each time that it was read who somebody is, it had changed before the reading was over.
+    #[error("who it is changes faster than it can be read")]
+    Unsettled,
 }
 
 impl From<crate::store::error::DbError> for IdentityFault {

@@ -82,6 +82,12 @@ impl End {
         &self.source
     }
 
+    /// Whether nobody has found out yet whose it is.
+    pub(super) fn is_unknown(&self) -> bool {
+        let identity = self.identity.lock().unwrap_or_else(PoisonError::into_inner);
+        identity.is_none()
+    }
+
     /// Whether it was a certificate of this user's, when it was read last.
     fn is_certificate_of(&self, user: UserId) -> bool {
         let identity = self.identity.lock().unwrap_or_else(PoisonError::into_inner);

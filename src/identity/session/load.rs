@@ -44,16 +44,21 @@ impl Sessions {
                 end: self.0.ends.of(source),
                 now,
             };
+            let (first, epoch) = (reading.end.is_unknown(), reading.epoch);
             let found = match source {
                 Source::Row(hash) => self.read_row(*hash, reading).await?,
                 Source::Certificate(shown) => self.read_certificate(shown, reading).await?,
             };
+            // Whoever a certificate stands for, it is not found by them before it was read for the first time: what
+            // has ended meanwhile may have been meant for it.
+            let unheard = first && matches!(source, Source::Certificate(_));
             match found {
                 Some(live) if live.ended().is_cancelled() => {}
+                Some(_) if unheard && self.0.epoch.load(Ordering::Acquire) != epoch => {}
                 found => return Ok(found),
             }
         }
-        Ok(None)
+        Err(IdentityFault::Unsettled)
     }
 
     /// One reading of the row. The session may have ended meanwhile.

@@ -1,5 +1,9 @@
 //! Certificates as sessions: what they stand for, for how long, and what they may cost.
 
+use std::pin::{Pin, pin};
+use std::sync::atomic::AtomicBool;
+use std::task::{Context, Poll, Wake, Waker};
+
 use super::*;
 use crate::crypto::client_roots::ClientRoots;
 use crate::crypto::client_roots::tests::{Authority, roots};
@@ -99,5 +103,97 @@ async fn w_01_what_is_open_ends_with_those_who_vouch_and_with_their_lists() {
         bench.clock.advance(60 * 24 * HOUR);
         bench.sessions.end_expired().await.unwrap();
         assert_eq!(live.ended().is_cancelled(), ends, "{what}");
+    }
+}
+
+/// Something that is done one step at a time: what it waits for has been answered before the next one.
+struct Stepped<'a, T> {
+    work: Pin<&'a mut dyn Future<Output = T>>,
+    woken: Arc<Woken>,
+}
+
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
+impl<'a, T> Stepped<'a, T> {
+    fn new(work: Pin<&'a mut dyn Future<Output = T>>) -> Self {
+        let woken = Arc::new(Woken(AtomicBool::new(true)));
+        Self { work, woken }
+    }
+
+    /// What comes of it, if that was the last step.
+    async fn step(&mut self) -> Option<T> {
+        self.woken.0.store(false, Ordering::Release);
+        let waker = Waker::from(Arc::clone(&self.woken));
+        let polled = self.work.as_mut().poll(&mut Context::from_waker(&waker));
+        if let Poll::Ready(done) = polled {
+            return Some(done);
+        }
+        while !self.woken.0.load(Ordering::Acquire) {
+            tokio::task::yield_now().await;
+        }
+        None
+    }
+}
+
+#[tokio::test]
+async fn c_15_whoever_is_disabled_while_their_certificate_is_read_is_nobody() {
+    for steps in 1.. {
+        let bench = bench(None).await;
+        let (shown, roots) = shown_and_roots("alice");
+        bench.sessions.roots().store(Some(roots));
+        let mut finding = pin!(bench.sessions.find_certificate(&shown));
+        let mut stepped = Stepped::new(finding.as_mut());
+        let mut found = None;
+        for _ in 0..steps {
+            found = stepped.step().await;
+        }
+        let in_time = found.is_none();
+        let users = &bench.store.users;
+        let disabled = users.set_active(bench.user.id, false, START).await;
+        disabled.unwrap();
+        bench.sessions.reconsider(bench.user.id).await.unwrap();
+        while found.is_none() {
+            found = stepped.step().await;
+        }
+        let live = found.unwrap().unwrap();
+        assert!(
+            live.is_none_or(|live| live.ended().is_cancelled()),
+            "{steps}"
+        );
+        if !in_time {
+            return;
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_cannot_be_told_in_three_readings_is_not_told_to_be_nobody() {
+    let bench = bench(None).await;
+    let (shown, roots) = shown_and_roots("alice");
+    bench.sessions.roots().store(Some(roots));
+    // How much is done in a step is the store's to say, so once is not enough.
+    loop {
+        let mut finding = pin!(bench.sessions.find_certificate(&shown));
+        let mut stepped = Stepped::new(finding.as_mut());
+        let found = loop {
+            bench.sessions.0.ends.announce(&shown.hash());
+            if let Some(found) = stepped.step().await {
+                break found;
+            }
+        };
+        match found {
+            Ok(Some(live)) => bench.sessions.0.ends.announce(&live.end.source().hash()),
+            Ok(None) => panic!("told to be nobody"),
+            Err(fault) => {
+                assert!(matches!(fault, IdentityFault::Unsettled), "{fault}");
+                break;
+            }
+        }
     }
 }
