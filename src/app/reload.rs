@@ -27,6 +27,7 @@ use crate::web::brand::Brand;
 use super::certificates::Certificates;
 use super::people::People;
 use super::post::{NewPost, Post};
+use super::tasks::look_again;
 use super::{roles, running};
 
 /// Everything a reload replaces, and what it needs to do so.
@@ -179,9 +180,7 @@ impl Reload {
         self.keepers.follow(&next.pools);
         self.running.store(Arc::new(next));
         // Roles may have changed, and who vouches for certificates; whoever is cached by the old ones is looked at again.
-        if let Err(fault) = self.people.sessions.revalidate().await {
-            tracing::warn!(%fault, "could not look at the sessions again; none is cached");
-        }
+        look_again(&self.people.sessions).await;
         self.config = config;
         Ok(())
     }

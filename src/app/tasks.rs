@@ -41,11 +41,34 @@ pub async fn sweep(store: Store, clock: Clock) {
 pub async fn follow_changes(store: Store, sessions: Sessions) {
     let mut changes = store.db.changes();
     while changes.changed().await.is_ok() {
-        while let Err(fault) = sessions.revalidate().await {
-            tracing::warn!(%fault, "could not look at the sessions again; none is cached");
+        while !revalidate(&sessions).await {
             tokio::time::sleep(RETRY_AFTER).await;
         }
     }
+}
+
+/// Looks at the sessions again; where the store does not answer, also later, until it does.
+pub async fn look_again(sessions: &Sessions) {
+    if revalidate(sessions).await {
+        return;
+    }
+    let sessions = sessions.clone();
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(RETRY_AFTER).await;
+            if revalidate(&sessions).await {
+                break;
+            }
+        }
+    });
+}
+
+async fn revalidate(sessions: &Sessions) -> bool {
+    let looked = sessions.revalidate().await;
+    let told = looked.inspect_err(
+        |fault| tracing::warn!(%fault, "could not look at the sessions again; none is cached"),
+    );
+    told.is_ok()
 }
 
 /// Ends what is open of sessions whose time is over.
@@ -77,10 +100,8 @@ pub async fn watch_certificates(
         let Ok((mut news, vouching)) = looked.await else {
             continue;
         };
-        if let Some(Ok(_)) = &vouching
-            && let Err(fault) = sessions.revalidate().await
-        {
-            tracing::warn!(%fault, "could not look at the sessions again; none is cached");
+        if let Some(Ok(_)) = &vouching {
+            look_again(&sessions).await;
         }
         news.extend(vouching);
         for change in news {

@@ -281,19 +281,25 @@ impl Sessions {
     }
 
     /// Drops every cached answer, as when another process wrote to the store, and ends live requests whose
-    /// session is no more.
+    /// session is no more. Certificates come first: that nobody vouches for one any more is known without the store.
     ///
     /// # Errors
-    /// When the store does not answer; nothing is cached then, so nothing stale is believed.
+    /// When the store did not answer for one of them; the others have been looked at. Nothing stale is cached then,
+    /// so nothing stale is believed.
     pub async fn revalidate(&self) -> Result<(), IdentityFault> {
         self.0.epoch.fetch_add(1, Ordering::AcqRel);
         self.0.forget_all();
-        for source in self.0.ends.in_use() {
-            if self.load(&source, self.0.clock.now()).await?.is_none() {
-                self.0.ends.announce(&source.hash());
+        let mut sources = self.0.ends.in_use();
+        sources.sort_by_key(|source| matches!(source, Source::Row(_)));
+        let mut all = Ok(());
+        for source in sources {
+            match self.load(&source, self.0.clock.now()).await {
+                Ok(Some(_)) => {}
+                Ok(None) => self.0.ends.announce(&source.hash()),
+                Err(fault) => all = Err(fault),
             }
         }
-        Ok(())
+        all
     }
 
     /// Looks at one user's sessions again, after their account was changed.

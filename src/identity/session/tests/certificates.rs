@@ -7,6 +7,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use super::*;
 use crate::crypto::client_roots::ClientRoots;
 use crate::crypto::client_roots::tests::{Authority, roots};
+use crate::store::statement::Statement;
 
 fn params(name: &str) -> rcgen::CertificateParams {
     let mut params = rcgen::CertificateParams::default();
@@ -196,4 +197,24 @@ async fn who_cannot_be_told_in_three_readings_is_not_told_to_be_nobody() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn c_15_who_vouches_no_more_is_heard_of_though_the_store_does_not_answer() {
+    const BREAK: Statement = Statement::write("test.break", "ALTER TABLE users RENAME TO gone");
+    let bench = bench(None).await;
+    let (shown, roots) = shown_and_roots("alice");
+    bench.sessions.roots().store(Some(roots));
+    let mut in_use = Vec::new();
+    for _ in 0..20 {
+        let token = bench.begin().await;
+        in_use.push(bench.sessions.find(&token).await.unwrap().unwrap());
+    }
+    let live = bench.sessions.find_certificate(&shown).await;
+    let live = live.unwrap().unwrap();
+    bench.store.db.execute(BREAK.with([])).await.unwrap();
+    bench.sessions.roots().store(None);
+    bench.sessions.revalidate().await.unwrap_err();
+    assert!(live.ended().is_cancelled());
+    assert!(!in_use.iter().any(|live| live.ended().is_cancelled()));
 }
