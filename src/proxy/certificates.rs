@@ -4,16 +4,21 @@
 //! A cookie of ours stays behind when another site's page sends a form (`SameSite=Lax`); a certificate does not. So
 //! what changes something is refused here when such a page has sent it.
 
+use std::sync::Arc;
+
 use http::header::{self, HeaderMap};
 use http::{HeaderName, Method};
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 
 use crate::base::identity::Method as Proof;
+use crate::base::net::Host;
+use crate::crypto::client::ClientCertificate;
 use crate::policy::decide::Permit;
 use crate::policy::target::Target;
 
 use super::answer::{Answer, is_navigation};
+use super::client::Client;
 use super::context::Context;
 use super::gateway::Gateway;
 use super::request::state_of;
@@ -47,6 +52,23 @@ fn is_sent_from_elsewhere(headers: &HeaderMap) -> bool {
 }
 
 impl Gateway {
+    /// The certificate of the client, where this host asks for one: on a connection that was opened for another it
+    /// proves nothing here. That of a trusted proxy says who the proxy is, and not whom it speaks for.
+    pub(super) fn shown_by(
+        &self,
+        session: &Session,
+        client: &Client,
+        host: &Host,
+    ) -> Option<Arc<ClientCertificate>> {
+        let shown = state_of(&session.downstream_session)?
+            .shown
+            .certificate
+            .as_ref()?;
+        let roots = self.0.roots.load();
+        let asks = roots.as_ref().is_none_or(|roots| roots.asks_at(Some(host)));
+        (asks && !client.through_trusted).then(|| Arc::clone(shown))
+    }
+
     /// Whether a certificate could prove who asks, and was never asked for on this connection, or by others than
     /// those who vouch now: it was made for another site, or before a reload.
     pub(super) fn never_asked(&self, session: &Session, ctx: &Context) -> bool {
@@ -61,7 +83,7 @@ impl Gateway {
             return false;
         };
         let asked = connection.shown.asked.as_ref();
-        !asked.is_some_and(|asked| std::sync::Arc::ptr_eq(asked, roots))
+        !asked.is_some_and(|asked| Arc::ptr_eq(asked, roots))
     }
 
     /// A browser comes back on a connection of its own, on which it is asked (RFC 9110 section 15.5.20).

@@ -9,7 +9,6 @@ use pingora::proxy::Session;
 use pingora::{Error, ErrorType};
 
 use crate::base::token::Token;
-use crate::crypto::client::ClientCertificate;
 use crate::crypto::cookie::CookieNames;
 use crate::gate::judge::{JudgeFault, Presented};
 use crate::gate::snapshot::Owner;
@@ -200,7 +199,7 @@ impl Gateway {
         names: CookieNames,
     ) -> pingora::Result<bool> {
         let (client, target) = ctx.admitted()?;
-        let certificate = shown_by(session, client);
+        let certificate = self.shown_by(session, client, target.host());
         let asked = &session.req_header().headers;
         let (cookie, left) = headers::sort_cookies(asked, names.session);
         let presented = Presented {
@@ -243,13 +242,6 @@ impl Gateway {
             }
         }
     }
-}
-
-/// The certificate of the client. That of a trusted proxy in front says who the proxy is, and not whom it speaks for.
-fn shown_by(session: &Session, client: &Client) -> Option<Arc<ClientCertificate>> {
-    let connection = state_of(&session.downstream_session)?;
-    let shown = connection.shown.certificate.as_ref();
-    shown.filter(|_| !client.through_trusted).cloned()
 }
 
 /// The origin and the method that a CORS preflight asks for (Fetch, section 3.3.2).

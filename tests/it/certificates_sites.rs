@@ -53,8 +53,12 @@ fn p_22_only_the_sites_that_are_named_ask_for_a_certificate() {
     assert!(raw.closes());
     let mut raw = connect(&gateway, "api.test", &alice);
     assert_eq!(ask(&mut raw, "api.test", "/only/x").status, 200);
-    // What was proved was proved for the connection.
-    assert_eq!(ask(&mut raw, "app.test", "/only/x").status, 200);
+    assert_eq!(gateway.recorder().wait_for(&mark, 3).len(), 3);
+    // What was proved was proved to those who ask, on whatever connection: for the others there is no certificate.
+    let answer = ask(&mut raw, "app.test", "/only/x");
+    assert!(answer.status == 401 && !answer.text().contains("INVALID_CERTIFICATE"));
+    assert_eq!(ask(&mut raw, "app.test", "/app/x").status, 401);
+    assert_eq!(ask(&mut raw, "app.test", "/x").status, 200);
     assert_eq!(gateway.recorder().wait_for(&mark, 4).len(), 4);
     let config = tls::config(gateway.identity(), &["http/1.1"], Some(&stranger));
     if let Ok(wire) = tls::over(gateway.https(), Arc::new(config), "api.test") {
