@@ -40,7 +40,7 @@ pub fn is_foreign(request: &RequestHeader, permit: &Permit, running: &Running) -
         Some(origin) => {
             let cors = permit.rule().cors.as_ref();
             let admitted = cors.is_some_and(|cors| cors.admits_with_credentials(origin));
-            !admitted && !tunnel::is_ours(headers, &running.snapshot.sites, &[])
+            !admitted && !tunnel::is_ours(request, &running.snapshot.sites, &[])
         }
         None => headers.contains_key(header::ORIGIN) || is_sent_from_elsewhere(headers),
     }

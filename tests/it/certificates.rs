@@ -28,7 +28,7 @@ const RULES: &str = r#"
 pub struct Bench {
     pub gateway: Gateway,
     pub issuer: Issuer,
-    marker: String,
+    pub marker: String,
     seen: std::cell::Cell<usize>,
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use rustls::HandshakeKind;
 
 use crate::certificates::{Bench, asking, is_no_good};
+use crate::harness::h2::request;
 use crate::harness::issuer::{Issuer, numbered, until};
 use crate::harness::tls::{self, Identity};
 use crate::harness::{H2, Raw, Setup, Wire, eventually};
@@ -254,4 +255,28 @@ fn w_03_another_sites_page_does_nothing_with_the_certificate_of_who_looks_at_it(
     assert_eq!(handshake("https://evil.test").status, 403);
     bench.nothing_came("a handshake of another page");
     assert_eq!(handshake("https://localhost").status, 101);
+}
+
+#[test]
+fn w_03_a_page_is_its_hosts_in_http_2_at_whatever_port_it_is_reached() {
+    let bench = Bench::new(Setup::new(), ", user: subject.cn");
+    let alice = bench.issuer.issue("alice");
+    let mut h2 = H2::over(bench.wire(Some(&alice), "h2").unwrap());
+    for (asked, origin, status) in [
+        ("localhost:8443", "https://localhost:8443", 200),
+        ("localhost:8443", "https://localhost:8444", 403),
+        ("localhost:8443", "https://evil.test:8443", 403),
+    ] {
+        let mut fields = request("POST", "/only/x");
+        fields.retain(|(name, _)| *name != ":authority");
+        fields.push((":authority", asked));
+        fields.extend([("origin", origin), ("x-marker", &bench.marker)]);
+        assert_eq!(h2.ask(&fields).status(), Some(status), "{origin}");
+        if status == 200 {
+            bench.arrived(origin);
+        } else {
+            bench.nothing_came(origin);
+            h2 = H2::over(bench.wire(Some(&alice), "h2").unwrap());
+        }
+    }
 }

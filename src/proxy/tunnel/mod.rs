@@ -6,6 +6,7 @@
 //! service.
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::uri::Authority;
 use http::{Method, StatusCode, Version};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::protocols::ALPN;
@@ -120,7 +121,7 @@ pub fn check(
     check_form(request)?;
     // Browsers send both along without being asked.
     let unasked = matches!(permit.proof(), Some((Proof::Session | Proof::Mtls, _)));
-    if unasked && !is_ours(&request.headers, sites, &permit.rule().origins) {
+    if unasked && !is_ours(request, sites, &permit.rule().origins) {
         return Err(HandshakeFault::Origin);
     }
     Ok(Tunnel {
@@ -169,16 +170,22 @@ fn is_key(text: &[u8]) -> bool {
 
 /// Whether a handshake was made by one of our own pages, by one that the rule names, or by a program: browsers put
 /// an `Origin` into each (RFC 6455 section 4.1), so what has none cannot have been made by somebody else's page.
-pub(super) fn is_ours(headers: &HeaderMap, sites: &Sites, also: &[PageOrigin]) -> bool {
+pub(super) fn is_ours(request: &RequestHeader, sites: &Sites, also: &[PageOrigin]) -> bool {
+    let headers = &request.headers;
     if !headers.contains_key(header::ORIGIN) {
         return true;
     }
     let origin = only(headers, &header::ORIGIN)
         .and_then(|origin| origin.to_str().ok()?.parse::<PageOrigin>().ok());
-    let asked = headers
-        .get(header::HOST)
-        .and_then(|host| Host::parse_authority(host.to_str().ok()?).ok());
+    let asked = asked(request);
     origin.is_some_and(|origin| also.contains(&origin) || sites.holds(&origin, asked.as_ref()))
+}
+
+/// The host and port that a request asks for: `:authority` in HTTP/2, `Host` in HTTP/1. They agree where both are.
+fn asked(request: &RequestHeader) -> Option<(Host, Option<u16>)> {
+    let authority = request.uri.authority().map(Authority::as_str);
+    let line = || request.headers.get(header::HOST)?.to_str().ok();
+    Host::parse_authority(authority.or_else(line)?).ok()
 }
 
 /// The value of a header that is there once.

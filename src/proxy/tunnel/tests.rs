@@ -130,8 +130,18 @@ fn w_03_whose_page_it_was() {
         ),
     ];
     for (lines, ours) in cases {
-        let headers = request("GET", lines).headers.clone();
-        assert_eq!(is_ours(&headers, &sites, &also), ours, "{lines:?}");
+        let made = request("GET", lines);
+        assert_eq!(is_ours(&made, &sites, &also), ours, "{lines:?}");
+    }
+    // In HTTP/2 the host is a part of what is asked for.
+    for (asked, ours) in [
+        ("https://app.test:8443/x", true),
+        ("https://app.test/x", false),
+        ("https://other.test:8443/x", false),
+    ] {
+        let mut made = request("GET", &[("origin", "https://app.test:8443")]);
+        made.set_uri(asked.parse().unwrap());
+        assert_eq!(is_ours(&made, &sites, &[]), ours, "{asked}");
     }
 }
 
