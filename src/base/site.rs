@@ -82,6 +82,12 @@ impl Site {
     }
 }
 
+impl Site {
+    fn is_of(&self, origin: &PageOrigin) -> bool {
+        (self.https, &self.host, self.port) == (origin.https, &origin.host, origin.port)
+    }
+}
+
 impl Sites {
     /// The main site and the others.
     #[must_use]
@@ -110,13 +116,18 @@ impl Sites {
     /// the request asks for, which a page of another site cannot choose.
     #[must_use]
     pub fn holds(&self, origin: &PageOrigin, asked: Option<&(Host, Option<u16>)>) -> bool {
-        let PageOrigin { https, host, port } = origin;
-        let as_written = |site: &Site| (site.https, &site.host, site.port) == (*https, host, *port);
-        let as_asked = |(asked, at): &(Host, Option<u16>)| {
-            self.of_host(asked).is_some_and(|site| site.https == *https)
-                && (asked, at) == (host, port)
-        };
-        self.iter().any(as_written) || asked.is_some_and(as_asked)
+        let as_asked = |asked| self.holds_at(origin, asked);
+        self.iter().any(|site| site.is_of(origin)) || asked.is_some_and(as_asked)
+    }
+
+    /// Whether a page of this origin is one of the host that is asked: of its site as it is written, or with the port
+    /// of the request.
+    #[must_use]
+    pub fn holds_at(&self, origin: &PageOrigin, (host, port): &(Host, Option<u16>)) -> bool {
+        let of_host = |site: &&Site| site.host == *host && origin.host == *host;
+        let as_asked = |site: &Site| site.https == origin.https && origin.port == *port;
+        let mut sites = self.iter().filter(of_host);
+        sites.any(|site| site.is_of(origin) || as_asked(site))
     }
 
     /// Whether every site is `https`.

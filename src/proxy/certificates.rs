@@ -23,7 +23,7 @@ use super::context::Context;
 use super::gateway::Gateway;
 use super::request::state_of;
 use super::running::Running;
-use super::tunnel;
+use super::tunnel::{self, Pages};
 
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
@@ -40,7 +40,7 @@ pub fn is_foreign(request: &RequestHeader, permit: &Permit, running: &Running) -
         Some(origin) => {
             let cors = permit.rule().cors.as_ref();
             let admitted = cors.is_some_and(|cors| cors.admits_with_credentials(origin));
-            !admitted && !tunnel::is_ours(request, &running.snapshot.sites, &[])
+            !admitted && !tunnel::is_ours(request, Pages::of(&running.snapshot), &[])
         }
         None => headers.contains_key(header::ORIGIN) || is_sent_from_elsewhere(headers),
     }

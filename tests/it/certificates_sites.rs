@@ -74,6 +74,35 @@ fn p_22_only_the_sites_that_are_named_ask_for_a_certificate() {
 }
 
 #[test]
+fn w_03_a_sites_page_does_nothing_on_another_site_unless_they_share_sessions() {
+    let issuer = Issuer::new("the authority");
+    let alice = issuer.issue("alice");
+    let setup = Setup::new()
+        .tls(&["a.gate.test", "b.gate.test"])
+        .asset("clients.pem", &issuer.pem())
+        .set(
+            "client_certificates",
+            "{ ca: clients.pem, user: subject.cn }",
+        )
+        .rules(RULES);
+    let post = |gateway: &Gateway, origin: &str| {
+        let mark = marker("pages");
+        let answer = connect(gateway, "a.gate.test", &alice).ask(format!(
+            "POST /only/x HTTP/1.1\r\nHost: a.gate.test\r\nX-Marker: {mark}\r\n\
+             Origin: https://{origin}\r\nContent-Length: 0\r\n\r\n"
+        ));
+        (answer.status, gateway.recorder().with(&mark).len())
+    };
+    let gateway = setup.clone().start();
+    assert_eq!(post(&gateway, "a.gate.test"), (200, 1));
+    assert_eq!(post(&gateway, "b.gate.test"), (403, 0));
+    let gateway = setup.set("cookie_domain", "gate.test").start();
+    assert_eq!(post(&gateway, "a.gate.test"), (200, 1));
+    assert_eq!(post(&gateway, "b.gate.test"), (200, 1));
+    assert_eq!(post(&gateway, "c.gate.test"), (403, 0));
+}
+
+#[test]
 fn h_10_the_certificate_of_a_trusted_proxy_is_not_its_clients() {
     let issuer = Issuer::new("the authority");
     let setup = Setup::new()

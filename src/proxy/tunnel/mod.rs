@@ -16,6 +16,7 @@ use std::time::Duration;
 use crate::base::identity::Method as Proof;
 use crate::base::net::Host;
 use crate::base::site::{PageOrigin, Sites};
+use crate::gate::snapshot::Snapshot;
 use crate::policy::decide::Permit;
 use crate::telemetry::metrics::Metrics;
 
@@ -78,6 +79,40 @@ pub enum HandshakeFault {
     Origin,
 }
 
+/// Whose pages are ours.
+#[derive(Clone, Copy, Debug)]
+pub struct Pages<'a> {
+    sites: &'a Sites,
+    /// Whether those of one site are to the others what their own are.
+    shared: bool,
+}
+
+impl<'a> Pages<'a> {
+    /// Those of the host that is asked, and of every site where these share their sessions.
+    #[must_use]
+    pub const fn of(snapshot: &'a Snapshot) -> Self {
+        Self {
+            sites: &snapshot.sites,
+            shared: snapshot.cookie_domain.is_some(),
+        }
+    }
+
+    /// Those of every site, as a cookie has it: browsers say themselves where one goes along.
+    const fn all(self) -> Self {
+        Self {
+            shared: true,
+            ..self
+        }
+    }
+
+    fn hold(self, origin: &PageOrigin, asked: Option<&(Host, Option<u16>)>) -> bool {
+        if self.shared {
+            return self.sites.holds(origin, asked);
+        }
+        asked.is_some_and(|asked| self.sites.holds_at(origin, asked))
+    }
+}
+
 impl HandshakeFault {
     /// The word for metrics.
     #[must_use]
@@ -116,12 +151,17 @@ pub fn is_named(headers: &HeaderMap) -> bool {
 pub fn check(
     request: &RequestHeader,
     permit: &Permit,
-    sites: &Sites,
+    pages: Pages<'_>,
 ) -> Result<Tunnel, HandshakeFault> {
     check_form(request)?;
     // Browsers send both along without being asked.
-    let unasked = matches!(permit.proof(), Some((Proof::Session | Proof::Mtls, _)));
-    if unasked && !is_ours(request, sites, &permit.rule().origins) {
+    let pages = match permit.proof() {
+        Some((Proof::Session, _)) => Some(pages.all()),
+        Some((Proof::Mtls, _)) => Some(pages),
+        _ => None,
+    };
+    let origins = &permit.rule().origins;
+    if pages.is_some_and(|pages| !is_ours(request, pages, origins)) {
         return Err(HandshakeFault::Origin);
     }
     Ok(Tunnel {
@@ -170,7 +210,7 @@ fn is_key(text: &[u8]) -> bool {
 
 /// Whether a handshake was made by one of our own pages, by one that the rule names, or by a program: browsers put
 /// an `Origin` into each (RFC 6455 section 4.1), so what has none cannot have been made by somebody else's page.
-pub(super) fn is_ours(request: &RequestHeader, sites: &Sites, also: &[PageOrigin]) -> bool {
+pub(super) fn is_ours(request: &RequestHeader, pages: Pages<'_>, also: &[PageOrigin]) -> bool {
     let headers = &request.headers;
     if !headers.contains_key(header::ORIGIN) {
         return true;
@@ -178,7 +218,7 @@ pub(super) fn is_ours(request: &RequestHeader, sites: &Sites, also: &[PageOrigin
     let origin = only(headers, &header::ORIGIN)
         .and_then(|origin| origin.to_str().ok()?.parse::<PageOrigin>().ok());
     let asked = asked(request);
-    origin.is_some_and(|origin| also.contains(&origin) || sites.holds(&origin, asked.as_ref()))
+    origin.is_some_and(|origin| also.contains(&origin) || pages.hold(&origin, asked.as_ref()))
 }
 
 /// The host and port that a request asks for: `:authority` in HTTP/2, `Host` in HTTP/1. They agree where both are.

@@ -7,7 +7,7 @@ use pingora::proxy::{FailToProxy, Session};
 use pingora::upstreams::peer::HttpPeer;
 
 use super::socket::{Latch, latch};
-use super::{End, Tunnel, check, fit};
+use super::{End, Pages, Tunnel, check, fit};
 use crate::identity::session::Live;
 use crate::policy::decide::Permit;
 use crate::proxy::answer::Answer;
@@ -53,7 +53,7 @@ impl Gateway {
         running: &Running,
         permit: Permit,
     ) -> pingora::Result<bool> {
-        match check(session.req_header(), &permit, &running.snapshot.sites) {
+        match check(session.req_header(), &permit, Pages::of(&running.snapshot)) {
             Ok(tunnel) => {
                 super::ask(session.req_header_mut())?;
                 ctx.tunnel = Some(Box::new(tunnel));

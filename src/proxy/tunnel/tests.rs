@@ -129,9 +129,14 @@ fn w_03_whose_page_it_was() {
             false,
         ),
     ];
+    let own = Pages {
+        sites: &sites,
+        shared: false,
+    };
+    let all = own.all();
     for (lines, ours) in cases {
         let made = request("GET", lines);
-        assert_eq!(is_ours(&made, &sites, &also), ours, "{lines:?}");
+        assert_eq!(is_ours(&made, all, &also), ours, "{lines:?}");
     }
     // In HTTP/2 the host is a part of what is asked for.
     for (asked, ours) in [
@@ -141,7 +146,18 @@ fn w_03_whose_page_it_was() {
     ] {
         let mut made = request("GET", &[("origin", "https://app.test:8443")]);
         made.set_uri(asked.parse().unwrap());
-        assert_eq!(is_ours(&made, &sites, &[]), ours, "{asked}");
+        assert_eq!(is_ours(&made, all, &[]), ours, "{asked}");
+        assert_eq!(is_ours(&made, own, &[]), ours, "{asked}");
+    }
+    // Another site's page is ours where sessions are everybody's.
+    for (host, ours) in [
+        ("app.test", true),
+        ("localhost", false),
+        ("evil.test", false),
+    ] {
+        let made = request("GET", &[("origin", "https://app.test"), ("host", host)]);
+        assert!(is_ours(&made, all, &[]), "{host}");
+        assert_eq!(is_ours(&made, own, &[]), ours, "{host}");
     }
 }
 
