@@ -18,7 +18,6 @@ use crate::base::identity::Identity;
 use crate::base::random::Random;
 use crate::base::time::{Clock, Timestamp};
 use crate::base::token::{Token, TokenHash};
-use crate::crypto::client::ClientCertificate;
 use crate::crypto::client_roots::InForce;
 use crate::store::Store;
 use crate::store::users::User;
@@ -34,10 +33,12 @@ mod load;
 mod over;
 mod record;
 mod seen;
+mod shown;
 
 use ends::{End, Ends, Source};
 use record::Record;
 pub use record::SessionInfo;
+use shown::Refusals;
 
 /// Longest time an answer is given from the cache without asking the store again.
 pub const CACHE_TTL: Duration = Duration::from_secs(30);
@@ -66,6 +67,8 @@ struct Inner {
     cache: Cache<TokenHash, Arc<Live>>,
     /// The same for certificates.
     shown: Cache<TokenHash, Arc<Live>>,
+    /// Certificates that did not count a moment ago.
+    refused: Refusals,
     /// Where requests in flight hear of the end of their session.
     ends: Ends,
     /// Rises with everything that may make a cached answer wrong.
@@ -137,6 +140,7 @@ impl Sessions {
             roots: Arc::default(),
             cache: Cache::new(CACHE_ENTRIES),
             shown: Cache::new(CERTIFICATE_ENTRIES),
+            refused: Refusals::new(CERTIFICATE_ENTRIES),
             ends: Ends::default(),
             epoch: AtomicU64::new(0),
         }))
@@ -261,23 +265,6 @@ impl Sessions {
             self.touch(hash, live, now);
         }
         Ok(live)
-    }
-
-    /// What a certificate that was shown stands for: the account that it names, for as long as somebody vouches
-    /// for it and the account may be used. It has no row; otherwise it is a session like others.
-    ///
-    /// # Errors
-    /// As [`Sessions::find`].
-    pub async fn find_certificate(
-        &self,
-        shown: &Arc<ClientCertificate>,
-    ) -> Result<Option<Arc<Live>>, IdentityFault> {
-        let now = self.0.clock.now();
-        let known = self.0.shown.get(&shown.hash());
-        if let Some(live) = known.filter(|live| live.is_fresh(now)) {
-            return Ok(Some(live));
-        }
-        Box::pin(self.load(&Source::Certificate(Arc::clone(shown)), now)).await
     }
 
     /// Drops every cached answer, as when another process wrote to the store, and ends live requests whose

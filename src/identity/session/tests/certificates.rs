@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::task::{Context, Poll, Wake, Waker};
 
 use super::*;
+use crate::crypto::client::ClientCertificate;
 use crate::crypto::client_roots::ClientRoots;
 use crate::crypto::client_roots::tests::{Authority, roots};
 use crate::store::statement::Statement;
@@ -35,6 +36,7 @@ async fn c_15_a_certificate_stands_for_its_user_while_somebody_vouches_for_it() 
     let vouch = |roots| bench.sessions.roots().store(roots);
     assert!(find().await.is_none(), "nobody vouches for anybody");
     vouch(Some(Arc::clone(&roots)));
+    bench.sessions.revalidate().await.unwrap();
     let live = find().await.unwrap();
     assert_eq!(live.identity.id, bench.user.id);
     assert!(Arc::ptr_eq(&live, &find().await.unwrap()), "remembered");
@@ -58,6 +60,7 @@ async fn c_15_a_certificate_stands_for_its_user_while_somebody_vouches_for_it() 
     assert!(live.ended().is_cancelled() && find().await.is_none());
 
     vouch(Some(roots));
+    bench.sessions.revalidate().await.unwrap();
     let live = find().await.unwrap();
     bench.clock.advance(60 * 24 * HOUR);
     bench.sessions.end_expired().await.unwrap();
@@ -217,4 +220,33 @@ async fn c_15_who_vouches_no_more_is_heard_of_though_the_store_does_not_answer()
     bench.sessions.revalidate().await.unwrap_err();
     assert!(live.ended().is_cancelled());
     assert!(!in_use.iter().any(|live| live.ended().is_cancelled()));
+}
+
+#[tokio::test]
+async fn one_that_does_not_count_is_looked_at_once_a_second_or_after_a_change() {
+    let bench = bench(None).await;
+    let (shown, roots) = shown_and_roots("alice");
+    bench.sessions.roots().store(Some(roots));
+    let counts = async || {
+        let found = bench.sessions.find_certificate(&shown).await;
+        found.unwrap().is_some()
+    };
+    let set = async |active| {
+        let users = &bench.store.users;
+        let set = users.set_active(bench.user.id, active, START).await;
+        set.unwrap();
+    };
+    set(false).await;
+    assert!(!counts().await);
+    // As another process does it, of which nobody has heard yet.
+    set(true).await;
+    assert!(!counts().await);
+    bench.clock.advance(Duration::from_secs(1));
+    assert!(counts().await);
+    set(false).await;
+    bench.sessions.reconsider(bench.user.id).await.unwrap();
+    assert!(!counts().await);
+    set(true).await;
+    bench.sessions.reconsider(bench.user.id).await.unwrap();
+    assert!(counts().await, "a change that is known of is felt at once");
 }
