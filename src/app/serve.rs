@@ -27,6 +27,7 @@ use crate::proxy::admin::Admin;
 use crate::proxy::drain::Drain;
 use crate::proxy::gateway::Gateway;
 use crate::proxy::listener::{House, Listener, bind};
+use crate::proxy::places::Places;
 use crate::proxy::request::Requests;
 use crate::proxy::shell::Shell;
 use crate::proxy::upstream::keeper::Keepers;
@@ -361,6 +362,7 @@ impl Assembled {
             clock: self.clock.clone(),
             random: self.random.clone(),
             drain: self.drain.clone(),
+            coders: Places::default(),
             own_label: "own".into(),
         }
     }

@@ -234,10 +234,11 @@ pub(super) const OTHER: &[(&str, &str)] = &[
              3 limits.connections_per_address: must be from 1 to 1000000: '-1'",
     ),
     (
-        "limits: { connections: 0, body_rate: fast, stall: 2h, streams: 0, resets: 0, drain: 2h }",
+        "limits: { connections: 0, body_rate: fast, stall: 2h, compressed: 0, streams: 0, resets: 0, drain: 2h }",
         "3 limits.connections: must be from 1 to 10000000: '0'
              3 limits.body_rate: not a size: 'fast'
              3 limits.stall: must be from 10ms to 1h: '2h'
+             3 limits.compressed: must be from 1 to 1000000: '0'
              3 limits.streams: must be from 1 to 10000: '0'
              3 limits.resets: must be from 1 to 1000000: '0'
              3 limits.drain: must be from 0s to 1h: '2h'",

@@ -52,6 +52,7 @@ pub fn limits(file: &Object<'_>) -> Limits {
         connections: count(&object, "connections", 10_000_000),
         body_rate: none_or(&object, "body_rate", default.body_rate),
         stall: time("stall", STALL, default.stall),
+        compressed: count(&object, "compressed", 1_000_000).unwrap_or(default.compressed),
         streams: number("streams", 10_000, default.streams),
         resets: number("resets", 1_000_000, default.resets),
         drain: time("drain", DRAIN, default.drain),

@@ -15,10 +15,12 @@ use pingora::{Error, ErrorType};
 
 use crate::base::id::PublicId;
 use crate::policy::decide::Permit;
+use crate::telemetry::limit::Limit;
 
 use super::coding;
 use super::context::{Context, Passed};
 use super::forward::{finish_answer, finish_request, time_left};
+use super::places::Place;
 use super::served::strip_trailers;
 use super::shell::Shell;
 use super::tries::{after_no_connection, tell_true_cause};
@@ -26,6 +28,18 @@ use super::tunnel::serve::wait_for;
 
 /// The proxy's logic, as Pingora wants it.
 pub struct Gateway(pub Shell);
+
+impl Gateway {
+    /// Room for one more answer to be compressed, if there is any.
+    fn place_to_code(&self) -> Option<Place> {
+        let most = self.0.running.load().limits.compressed;
+        let place = self.0.coders.take(most);
+        if place.is_none() {
+            self.0.metrics.refused(Limit::Compressed);
+        }
+        place
+    }
+}
 
 #[async_trait]
 impl ProxyHttp for Gateway {
@@ -122,7 +136,8 @@ impl ProxyHttp for Gateway {
         finish_answer(session, response, ctx)?;
         let rule = ctx.permit().map(Permit::rule);
         if let Some(rule) = rule.filter(|rule| !rule.compress.is_empty()) {
-            ctx.coder = coding::begin(&rule.compress, session.req_header(), response)?;
+            let place = || self.place_to_code();
+            ctx.coder = coding::begin(&rule.compress, session.req_header(), response, place)?;
         }
         if response.status == http::StatusCode::SWITCHING_PROTOCOLS {
             self.open_tunnel(session, ctx);

@@ -21,6 +21,7 @@ mod handle;
 pub mod headers;
 pub mod listener;
 pub mod pace;
+pub mod places;
 pub mod request;
 pub mod running;
 pub mod served;

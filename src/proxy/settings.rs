@@ -77,6 +77,8 @@ pub struct Limits {
     pub body_rate: Option<u64>,
     /// How far a body may fall behind its pace, and how long an answer may wait to be taken.
     pub stall: Duration,
+    /// Answers that are compressed at a time.
+    pub compressed: usize,
     /// HTTP/2 streams at a time on one connection.
     pub streams: u32,
     /// HTTP/2 streams a second that may be reset on one connection, by the client or for its faults.
@@ -97,6 +99,7 @@ impl Limits {
         connections: None,
         body_rate: Some(240),
         stall: Duration::from_mins(1),
+        compressed: 256,
         streams: 128,
         resets: 100,
         drain: Duration::from_secs(30),

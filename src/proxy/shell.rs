@@ -13,6 +13,7 @@ use crate::telemetry::metrics::Metrics;
 
 use super::bridge::Pages;
 use super::drain::Drain;
+use super::places::Places;
 use super::running::Running;
 
 /// Everything the proxy needs, handed to it by `app`.
@@ -37,6 +38,8 @@ pub struct Shell {
     pub random: Random,
     /// Whether the gateway is going down.
     pub drain: Drain,
+    /// For answers that are being compressed.
+    pub coders: Places,
     /// What metrics call requests for our own pages.
     pub own_label: Arc<str>,
 }

@@ -17,6 +17,8 @@ pub enum Limit {
     Connections,
     /// File descriptors of the process.
     Descriptors,
+    /// Answers that are compressed at a time.
+    Compressed,
     /// HTTP/2 streams at a time.
     Streams,
     /// HTTP/2 streams that were reset, by the client or for its faults.
@@ -27,7 +29,7 @@ pub enum Limit {
 
 impl Limit {
     /// Every limit.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Head,
         Self::Body,
         Self::Reader,
@@ -35,6 +37,7 @@ impl Limit {
         Self::Address,
         Self::Connections,
         Self::Descriptors,
+        Self::Compressed,
         Self::Streams,
         Self::Resets,
         Self::Frames,
@@ -51,6 +54,7 @@ impl Limit {
             Self::Address => "address",
             Self::Connections => "connections",
             Self::Descriptors => "descriptors",
+            Self::Compressed => "compressed",
             Self::Streams => "streams",
             Self::Resets => "resets",
             Self::Frames => "frames",

@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use crate::harness::{Gateway, Raw, Setup, eventually};
+use crate::harness::{Gateway, Raw, Recorder, Reply, Setup, eventually};
 
 const GET: &str = "GET /public/x HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
@@ -109,4 +109,52 @@ fn b_14_no_descriptors_left() {
     assert!(refusals(&gateway, "descriptors") >= 1.0);
     let said = gateway.log().matches("cannot be accepted").count();
     assert!(said < 10, "said {said} times");
+}
+
+#[test]
+fn b_14_only_so_many_answers_are_compressed_at_a_time() {
+    let recorder = Recorder::start();
+    recorder.answer(|request| {
+        let reply = Reply::raw(
+            "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 4000\r\n\r\n",
+        )
+        .then("a".repeat(2_000));
+        let reply = if request.path() == "/public/long" {
+            reply.pause(Duration::from_secs(20))
+        } else {
+            reply
+        };
+        reply.then("a".repeat(2_000))
+    });
+    let gateway = Setup::before(recorder)
+        .rules("\n  - { path: /public/**, allow: anyone, compress: true }\n")
+        .set("limits", "{ compressed: 2 }")
+        .start();
+    let ask = |path: &str| {
+        let mut raw = gateway.connect();
+        raw.send(format!(
+            "GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: gzip\r\n\r\n"
+        ));
+        let head = raw.read_head();
+        assert_eq!(head.header("vary").as_deref(), Some("accept-encoding"));
+        (head.header("content-encoding"), raw)
+    };
+    let gzip = Some("gzip".to_owned());
+    let mut held: Vec<_> = (0..2).map(|_| ask("/public/long")).collect();
+    assert!(held.iter().all(|(coding, _)| *coding == gzip));
+    // No room is left: what comes is what the service said.
+    for _ in 0..3 {
+        let (coding, mut raw) = ask("/public/short");
+        assert_eq!(coding, None);
+        assert!(raw.wait_for(&"a".repeat(4_000)), "all of it comes");
+    }
+    assert!((refusals(&gateway, "compressed") - 3.0).abs() < 0.1);
+    // Whoever goes makes room, and so does an answer that is through.
+    held.pop();
+    eventually("room for another one", || {
+        (ask("/public/short").0 == gzip).then_some(())
+    });
+    eventually("room once more", || {
+        (ask("/public/short").0 == gzip).then_some(())
+    });
 }
