@@ -94,6 +94,8 @@ pub struct Context {
 pub enum Passed {
     /// Nothing yet; perhaps there is none.
     Nothing,
+    /// Nothing yet, though the service said that it may come.
+    Awaited,
     /// Some of it was passed on.
     Some,
     /// Not enough in time.

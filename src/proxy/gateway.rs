@@ -133,6 +133,9 @@ impl ProxyHttp for Gateway {
         if let (Some(pool), Some(serving)) = (&ctx.pool, &ctx.serving) {
             pool.served(serving.member());
         }
+        if response.status == http::StatusCode::CONTINUE && ctx.body == Passed::Nothing {
+            ctx.body = Passed::Awaited;
+        }
         finish_answer(session, response, ctx)?;
         let rule = ctx.permit().map(Permit::rule);
         if let Some(rule) = rule.filter(|rule| !rule.compress.is_empty()) {

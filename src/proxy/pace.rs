@@ -5,7 +5,9 @@
 
 use std::time::Duration;
 
-use http::header::{self, HeaderMap, HeaderValue};
+use http::header::{self, HeaderValue};
+use http::request::Parts;
+use http::{Method, Version};
 use tokio::time::Instant;
 
 /// When the next piece of a body must be there.
@@ -19,13 +21,12 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// A body begins: so many bytes a second, and so far behind at most. Calls that are conversations go at the pace of
-    /// whoever speaks.
+    /// A body begins: so many bytes a second, and so far behind at most.
     #[must_use]
-    pub fn begin(headers: &HeaderMap, rate: Option<u64>, grace: Duration) -> Self {
+    pub fn begin(rate: Option<u64>, grace: Duration) -> Self {
         Self {
             due: Instant::now() + grace,
-            rate: rate.filter(|_| !is_conversation(headers)),
+            rate,
             grace,
         }
     }
@@ -44,11 +45,21 @@ impl Pace {
     }
 }
 
-/// Whether a body is a stream of messages by its type: gRPC, and Connect's streams.
-fn is_conversation(headers: &HeaderMap) -> bool {
-    let kind = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
-    kind.is_some_and(|kind| {
-        kind.starts_with(b"application/grpc") || kind.starts_with(b"application/connect+")
+/// Whether a body is one side of a conversation, which goes at the pace of whoever speaks: calls of gRPC and Connect's
+/// streams, which are both told by more than their type; and what has no length, where the rule says how long its
+/// streams may be silent. `trailers`: whether the client understands them.
+#[must_use]
+pub fn is_conversation(request: &Parts, trailers: bool, streams: bool) -> bool {
+    if streams && !request.headers.contains_key(header::CONTENT_LENGTH) {
+        return true;
+    }
+    if request.version != Version::HTTP_2 || request.method != Method::POST {
+        return false;
+    }
+    let kind = request.headers.get(header::CONTENT_TYPE);
+    kind.map(HeaderValue::as_bytes).is_some_and(|kind| {
+        (trailers && kind.starts_with(b"application/grpc"))
+            || kind.starts_with(b"application/connect+")
     })
 }
 
@@ -57,10 +68,8 @@ mod tests {
     use super::*;
 
     /// How many seconds a body lasts of which `length` bytes come every `pause` seconds, up to an hour.
-    async fn lasts(kind: &'static str, length: u64, pause: u64) -> u64 {
-        let mut headers = HeaderMap::new();
-        headers.insert(header::CONTENT_TYPE, kind.parse().unwrap());
-        let mut pace = Pace::begin(&headers, Some(240), Duration::from_mins(1));
+    async fn lasts(rate: Option<u64>, length: u64, pause: u64) -> u64 {
+        let mut pace = Pace::begin(rate, Duration::from_mins(1));
         let begun = Instant::now();
         while begun.elapsed() < Duration::from_hours(1) && pace.take(length) {
             tokio::time::advance(Duration::from_secs(pause)).await;
@@ -70,19 +79,59 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn b_05_a_body_keeps_its_pace_or_is_late() {
-        for (kind, length, pause, least, most) in [
-            ("text/plain", 1, 1, 60, 62),
-            ("text/plain", 1, 20, 60, 80),
-            ("text/plain", 240, 1, 3600, 3601),
-            ("text/plain", 2400, 10, 3600, 3610),
+        for (rate, length, pause, least, most) in [
+            (Some(240), 1, 1, 60, 62),
+            (Some(240), 1, 20, 60, 80),
+            (Some(240), 240, 1, 3600, 3601),
+            (Some(240), 2400, 10, 3600, 3610),
             // Fast at first is not enough.
-            ("text/plain", 1 << 30, 61, 61, 61),
-            ("application/grpc", 1, 30, 3600, 3630),
-            ("application/connect+proto", 1, 30, 3600, 3630),
+            (Some(240), 1 << 30, 61, 61, 61),
+            (None, 1, 30, 3600, 3630),
         ] {
-            let lasted = lasts(kind, length, pause).await;
+            let lasted = lasts(rate, length, pause).await;
             let fits = (least..=most).contains(&lasted);
-            assert!(fits, "{length} bytes every {pause} s of {kind}: {lasted} s");
+            assert!(
+                fits,
+                "{length} bytes every {pause} s at {rate:?}: {lasted} s"
+            );
+        }
+    }
+
+    #[test]
+    fn b_05_a_type_alone_makes_no_conversation() {
+        let (old, new) = (Version::HTTP_11, Version::HTTP_2);
+        for (version, method, kind, trailers, expected) in [
+            (new, "POST", "application/grpc", true, true),
+            (new, "POST", "application/grpc+proto", true, true),
+            (new, "POST", "application/connect+json", false, true),
+            (new, "POST", "application/grpc", false, false),
+            (new, "PUT", "application/grpc", true, false),
+            (old, "POST", "application/grpc", true, false),
+            (old, "POST", "application/connect+json", true, false),
+            (new, "POST", "text/plain", true, false),
+        ] {
+            let request = http::Request::builder().method(method).version(version);
+            let request = request.header("content-type", kind).body(()).unwrap();
+            let (parts, ()) = request.into_parts();
+            let told = is_conversation(&parts, trailers, false);
+            assert_eq!(told, expected, "{method} {version:?} {kind} {trailers}");
+        }
+    }
+
+    #[test]
+    fn a_rule_for_streams_lets_what_has_no_length_take_its_time() {
+        for (length, streams, expected) in [
+            (None, true, true),
+            (Some("5"), true, false),
+            (None, false, false),
+        ] {
+            let mut request = http::Request::builder().method("POST");
+            if let Some(length) = length {
+                request = request.header("content-length", length);
+            }
+            let (parts, ()) = request.body(()).unwrap().into_parts();
+            let told = is_conversation(&parts, false, streams);
+            assert_eq!(told, expected, "{length:?} {streams}");
         }
     }
 }

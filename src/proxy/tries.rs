@@ -3,6 +3,7 @@
 //! Fails closed: without a permit for this very upstream there is no first try. Nothing is sent twice that a service
 //! may have acted upon: what is not idempotent, or of which some body was passed on, is sent once.
 
+use http::header;
 use pingora::proxy::Session;
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType, RetryType};
@@ -10,7 +11,7 @@ use pingora::{Error, ErrorSource, ErrorType, RetryType};
 use super::context::{Context, Passed};
 use super::forward::time_left;
 use super::gateway::Gateway;
-use super::pace::Pace;
+use super::pace::{Pace, is_conversation};
 use super::request::state_of;
 use super::upstream::Nobody;
 
@@ -51,7 +52,11 @@ impl Gateway {
         reused: bool,
     ) -> bool {
         if is_waiting_for_client(session, ctx, error) {
-            ctx.body = Passed::TooLate;
+            // A client that asks first waits for the service. The service is not left alone for it even so: there are
+            // some that know nothing of such questions, and whoever likes could ask them.
+            if !waits_for_service(session, ctx) {
+                ctx.body = Passed::TooLate;
+            }
             return false;
         }
         let answered = session.response_written().is_some();
@@ -86,12 +91,15 @@ impl Gateway {
         if length == 0 || ctx.tunnel.is_some() {
             return Ok(());
         }
+        let idle = ctx.permit().and_then(|permit| permit.rule().idle);
         let pace = ctx.pace.get_or_insert_with(|| {
             let limits = self.0.running.load().limits;
             // A service that does not take what came holds the rest up.
             let write = ctx.pool.as_ref().map(|pool| pool.settings.timeouts.write);
-            let grace = limits.stall + write.unwrap_or_default();
-            Pace::begin(&session.req_header().headers, limits.body_rate, grace)
+            let grace = limits.stall.max(idle.unwrap_or_default()) + write.unwrap_or_default();
+            let trailers = ctx.asks.trailers;
+            let free = is_conversation(session.req_header(), trailers, idle.is_some());
+            Pace::begin(limits.body_rate.filter(|_| !free), grace)
         });
         if pace.take(length) {
             return Ok(());
@@ -140,6 +148,12 @@ fn is_waiting_for_client(session: &mut Session, ctx: &Context, error: &Error) ->
         (error.etype(), error.esource()) == (&ErrorType::ReadTimedout, &ErrorSource::Upstream);
     let answered = session.response_written().is_some();
     silent && !answered && ctx.tunnel.is_none() && time_left(ctx).is_ok() && !session.is_body_done()
+}
+
+/// Whether a client sends its body when it is told that it may, and was not told.
+fn waits_for_service(session: &Session, ctx: &Context) -> bool {
+    let asks = session.req_header().headers.contains_key(header::EXPECT);
+    asks && ctx.body == Passed::Nothing
 }
 
 /// Whether there is another try after one that came to no connection. Nothing of the request has been sent, so that

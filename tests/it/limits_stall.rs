@@ -63,6 +63,11 @@ fn b_05_a_body_that_drips() {
     thread::scope(|scope| {
         for (more, piece) in [
             ("Content-Length: 100000\r\n", "b"),
+            // Whoever says so makes no conversation of it.
+            (
+                "Content-Length: 100000\r\nContent-Type: application/grpc\r\n",
+                "b",
+            ),
             ("Transfer-Encoding: chunked\r\n", "1\r\nb\r\n"),
         ] {
             let head = head(more);
@@ -96,7 +101,7 @@ fn b_05_a_body_that_drips() {
             assert_eq!(answer.status, 200);
         }
     });
-    assert!(refusals(gateway, "body") >= before + 3.0);
+    assert!(refusals(gateway, "body") >= before + 4.0);
     // The service never saw a whole one.
     let seen = gateway.recorder().everything();
     let whole = seen
@@ -138,11 +143,38 @@ fn b_05_a_body_that_does_not_come() {
 }
 
 #[test]
+fn b_05_a_client_that_asks_first_is_not_late() {
+    let recorder = Recorder::start();
+    recorder.answer(|request| match request.path().as_str() {
+        "/public/asked" => Reply::raw("HTTP/1.1 100 Continue\r\n\r\n")
+            .early()
+            .pause(Duration::from_secs(5)),
+        _ => Reply::default().early().pause(Duration::from_secs(5)),
+    });
+    let upstream = format!("{{ to: \"{}\", timeout: {{ read: 1s }} }}", recorder.url());
+    let gateway = Setup::before(recorder).upstream("web", &upstream).start();
+    for (path, more, status) in [
+        ("/public/silent", "Expect: 100-continue\r\n", 504),
+        ("/public/asked", "Expect: 100-continue\r\n", 408),
+        ("/public/silent", "", 408),
+    ] {
+        let answer = gateway.ask(format!(
+            "POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n{more}\r\n"
+        ));
+        assert_eq!(answer.status, status, "{path} {more}{}", answer.text());
+    }
+    assert!((refusals(&gateway, "body") - 2.0).abs() < 0.1);
+}
+
+#[test]
 fn b_05_a_conversation_goes_at_its_own_pace() {
     let gateway = gateway();
     let mut client = gateway.h2();
     let mut fields = h2::request("POST", "/public/x");
-    fields.push(("content-type", "application/grpc+proto"));
+    fields.extend([
+        ("content-type", "application/grpc+proto"),
+        ("te", "trailers"),
+    ]);
     let stream = client.open(&fields, false);
     let begun = Instant::now();
     while begun.elapsed() < 4 * STALL {
@@ -152,6 +184,37 @@ fn b_05_a_conversation_goes_at_its_own_pace() {
     }
     client.frame(0, 1, stream, b"b");
     assert_eq!(client.read(stream).status(), Some(200));
+}
+
+#[test]
+fn b_05_a_rule_for_streams_takes_what_hardly_comes() {
+    let recorder = Recorder::start();
+    let upstream = format!("{{ to: \"{}\", timeout: {{ write: 1s }} }}", recorder.url());
+    let gateway = Setup::before(recorder)
+        .upstream("web", &upstream)
+        .rules("\n  - { path: /public/**, allow: anyone, idle: 1m }\n")
+        .set("limits", "{ stall: 10ms, body_rate: 1KiB }")
+        .start();
+    thread::scope(|scope| {
+        for (more, piece, last) in [
+            ("Transfer-Encoding: chunked\r\n", "1\r\nb\r\n", "0\r\n\r\n"),
+            ("Content-Length: 31\r\n", "b", "b"),
+        ] {
+            let gateway = &gateway;
+            scope.spawn(move || {
+                let mut raw = gateway.connect();
+                raw.send(format!(
+                    "POST /public/x HTTP/1.1\r\nHost: localhost\r\n{more}\r\n"
+                ));
+                for _ in 0..30 {
+                    raw.send(piece);
+                    assert!(!raw.hears(Duration::from_millis(100)), "{more}");
+                }
+                raw.send(last);
+                assert_eq!(raw.read().status, 200, "{more}");
+            });
+        }
+    });
 }
 
 #[test]
