@@ -127,6 +127,7 @@ fn rule(at: &At<'_>, scope: &Scope<'_>, defaults: &Defaults) -> Option<Rule> {
         if let Some(upstream) = scope.upstreams.get(&upstream) {
             super::upstreams::refuse_unfit(&object, &path, upstream);
         }
+        let open = allow.holds(None);
         let label = name.unwrap_or_else(|| label(methods, host.as_ref(), &path, mode));
         Some(Rule {
             label: label.into(),
@@ -141,7 +142,7 @@ fn rule(at: &At<'_>, scope: &Scope<'_>, defaults: &Defaults) -> Option<Rule> {
             mode,
             body_limit,
             cors: cors.flatten().map(Arc::new),
-            headers: super::upstreams::headers_of_rule(&object, scope.headers),
+            headers: super::upstreams::headers_of_rule(&object, scope.headers, open),
             idle: streams::idle(&object),
             origins: streams::origins(&object),
             compress: compress::compress(&object),

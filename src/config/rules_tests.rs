@@ -77,6 +77,69 @@ fn h_17_a_rule_does_not_speak_for_the_gateway() {
 }
 
 #[test]
+fn h_17_answers_say_nothing_that_is_said_elsewhere_or_too_much() {
+    let rule = |allow: &str, more: &str, response: &str| {
+        format!(
+            "  - {{ path: /a, to: web, allow: {allow}, {more}headers: {{ response: {{ {response} }} }} }}"
+        )
+    };
+    let cors = "cors: { origins: ['https://other.test'] }, ";
+    let at = "3 rules[0].headers.response";
+    let shared = "lets caches give the answer for one user to another";
+    for (allow, more, response, expected) in [
+        (
+            "anyone",
+            "",
+            "Strict-Transport-Security: max-age=0",
+            format!(
+                "{at}.Strict-Transport-Security: strict-transport-security is the gateway's to set"
+            ),
+        ),
+        (
+            "anyone",
+            "",
+            "alt-svc: clear",
+            format!("{at}.alt-svc: alt-svc is the gateway's to set"),
+        ),
+        (
+            "anyone",
+            cors,
+            "Access-Control-Allow-Origin: '*'",
+            format!(
+                "{at}.Access-Control-Allow-Origin: Access-Control-Allow-Origin is said by cors in this rule"
+            ),
+        ),
+        (
+            "anyone",
+            "",
+            "Access-Control-Allow-Origin: '*'",
+            String::new(),
+        ),
+        (
+            "signed_in",
+            "",
+            "Cache-Control: 'public, max-age=600'",
+            format!("?{at}.Cache-Control: {shared}: 'public, max-age=600'"),
+        ),
+        (
+            "signed_in",
+            "",
+            "Cache-Control: 'max-age=600, private'",
+            String::new(),
+        ),
+        ("signed_in", "", "Cache-Control: No-Store", String::new()),
+        (
+            "anyone",
+            "",
+            "Cache-Control: 'public, max-age=600'",
+            String::new(),
+        ),
+    ] {
+        assert_eq!(said(&rule(allow, more, response)).join("\n"), expected);
+    }
+}
+
+#[test]
 fn one_bad_rule_does_not_hide_the_next() {
     let said = said(
         "  - { path: admin, allow: anyone, to: web }

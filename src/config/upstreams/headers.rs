@@ -32,6 +32,12 @@ const FOR_ONE_HOP: [&str; 9] = [
 const NOT_IN_REQUESTS: [&str; 2] = ["host", "cookie"];
 const NOT_IN_ANSWERS: [&str; 2] = ["set-cookie", "content-encoding"];
 
+/// What TLS ends with is said by who ends it.
+const OF_TLS: [(&str, &str); 2] = [
+    ("strict-transport-security", "hsts: 365d, beside site"),
+    ("alt-svc", "the gateway's ports are all there is"),
+];
+
 /// Headers on the way to an upstream and back.
 pub fn headers(upstream: &Object<'_>, identity: &IdentityHeaders) -> Headers {
     let Some(object) = upstream.section("headers", "headers") else {
@@ -44,11 +50,52 @@ pub fn headers(upstream: &Object<'_>, identity: &IdentityHeaders) -> Headers {
     }
 }
 
-/// Headers of the answers under one rule.
-pub fn of_rule(rule: &Object<'_>, identity: &IdentityHeaders) -> Option<Arc<[Said]>> {
+/// Headers of the answers under one rule; `open` says that it lets everybody pass.
+pub fn of_rule(rule: &Object<'_>, identity: &IdentityHeaders, open: bool) -> Option<Arc<[Said]>> {
     let object = rule.section("headers", "rule_headers")?;
+    let entries = object.get("response").and_then(|at| at.entries());
+    let entries = entries.unwrap_or_default();
+    if rule.get("cors").is_some() {
+        refuse_other_cors(&entries);
+    }
+    if !open {
+        warn_of_shared(&entries);
+    }
     let said = all(&object, "response", &reserved(identity), &NOT_IN_ANSWERS);
     (!said.is_empty()).then(|| said.into())
+}
+
+/// What `cors` says of other origins takes the place of all else that is said of them.
+fn refuse_other_cors(entries: &[Entry<'_>]) {
+    let of_cors = |entry: &&Entry<'_>| fold(entry.name).starts_with("access-control-");
+    for entry in entries.iter().filter(of_cors) {
+        let message = format!("{} is said by cors in this rule", printable(entry.name));
+        entry
+            .at
+            .refuse_around::<()>(message, Some("cors: { origins: [..] }"));
+    }
+}
+
+/// Whatever stands between us and the users would give the answer for one of them to the next.
+fn warn_of_shared(entries: &[Entry<'_>]) {
+    let of_caches = |entry: &&Entry<'_>| fold(entry.name) == "cache-control";
+    for entry in entries.iter().filter(of_caches) {
+        let Value::Text(said) = entry.at.value() else {
+            continue;
+        };
+        let mut words = said.split([',', '=']).map(str::trim);
+        let kept = |word: &str| {
+            ["private", "no-store"]
+                .iter()
+                .any(|one| word.eq_ignore_ascii_case(one))
+        };
+        if !words.any(kept) {
+            entry.at.warn(
+                "lets caches give the answer for one user to another",
+                "add private, or no-store",
+            );
+        }
+    }
 }
 
 /// The names that the gateway speaks for.
@@ -84,6 +131,10 @@ fn header(
     }
     if reserved.contains(name.as_str()) {
         let hint = "choose a name of letters, digits and '-' that the gateway does not speak for";
+        return at.refuse_around(format!("{name} is the gateway's to set"), Some(hint));
+    }
+    let answers = refused == NOT_IN_ANSWERS;
+    if let Some((_, hint)) = OF_TLS.iter().find(|(other, _)| answers && *other == folded) {
         return at.refuse_around(format!("{name} is the gateway's to set"), Some(hint));
     }
     if refused.contains(&&*folded) {
