@@ -9,7 +9,7 @@ use crate::telemetry::limit::Limit;
 
 use super::answer::{Answer, is_navigation};
 use super::context::{Context, Passed};
-use super::forward::status_of;
+use super::forward::{is_answered, status_of};
 use super::gateway::Gateway;
 
 impl Gateway {
@@ -35,7 +35,7 @@ impl Gateway {
             ctx.outcome.reason = "unread";
             self.0.metrics.refused(Limit::Reader);
         }
-        if status == Some(503) && session.response_written().is_none() {
+        if status == Some(503) && !is_answered(session) {
             return self.tell_maintenance(session, ctx).await;
         }
         // Only what kind of failure it was: the rest may quote what a service sent, secrets included.
@@ -48,7 +48,7 @@ impl Gateway {
             server = ctx.tried.last().map(|member| &*member.label),
             "a request failed"
         );
-        if let (Some(status), None) = (status, session.response_written()) {
+        if let Some(status) = status.filter(|_| !is_answered(session)) {
             let navigation =
                 is_navigation(&session.req_header().method, &session.req_header().headers);
             let (code, detail) = match status {

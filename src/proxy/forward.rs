@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use http::StatusCode;
 use http::header::{self, HeaderValue, InvalidHeaderValue};
 use http::request::Parts as ReqParts;
 use http::uri::Authority;
@@ -173,6 +174,17 @@ pub fn finish_answer(
         tunnel::finish_consent(response)?;
     }
     Ok(())
+}
+
+/// Whether the client has been told something final: leave to send a body is not an answer yet.
+#[must_use]
+pub fn is_answered(session: &Session) -> bool {
+    let is_last = |status: StatusCode| {
+        !status.is_informational() || status == StatusCode::SWITCHING_PROTOCOLS
+    };
+    session
+        .response_written()
+        .is_some_and(|head| is_last(head.status))
 }
 
 /// The status for an error that Pingora met, or none when there is nobody left to tell.

@@ -9,7 +9,7 @@ use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType, RetryType};
 
 use super::context::{Context, Passed};
-use super::forward::time_left;
+use super::forward::{is_answered, time_left};
 use super::gateway::Gateway;
 use super::pace::{Pace, is_conversation};
 use super::request::state_of;
@@ -59,7 +59,7 @@ impl Gateway {
             }
             return false;
         }
-        let answered = session.response_written().is_some();
+        let answered = is_answered(session);
         let harmless =
             session.req_header().method.is_idempotent() && ctx.body == Passed::Nothing && !answered;
         // A kept connection that the service has closed meanwhile says nothing about the service; nor does a
@@ -146,7 +146,7 @@ pub fn tell_true_cause(session: &Session, error: &mut Error) {
 fn is_waiting_for_client(session: &mut Session, ctx: &Context, error: &Error) -> bool {
     let silent =
         (error.etype(), error.esource()) == (&ErrorType::ReadTimedout, &ErrorSource::Upstream);
-    let answered = session.response_written().is_some();
+    let answered = is_answered(session);
     silent && !answered && ctx.tunnel.is_none() && time_left(ctx).is_ok() && !session.is_body_done()
 }
 
