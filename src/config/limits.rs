@@ -49,6 +49,8 @@ pub fn limits(file: &Object<'_>) -> Limits {
         head_timeout: time("head_timeout", HEAD_TIMEOUT, default.head_timeout),
         connections_per_address: count(&object, "connections_per_address", 1_000_000)
             .unwrap_or(default.connections_per_address),
+        requests_per_address: count(&object, "requests_per_address", 1_000_000)
+            .unwrap_or(default.requests_per_address),
         connections: count(&object, "connections", 10_000_000),
         body_rate: none_or(&object, "body_rate", default.body_rate),
         stall: time("stall", STALL, default.stall),

@@ -22,6 +22,7 @@ use super::coding::Coder;
 use super::drain::Busy;
 use super::headers::Asks;
 use super::pace::Pace;
+use super::places::Place;
 use super::tunnel::{End, Tunnel};
 use super::upstream::member::Member;
 use super::upstream::{Ask, Pool, Serving};
@@ -34,6 +35,8 @@ pub struct Context {
     logged: bool,
     /// Holds the gateway up while it drains.
     pub busy: Option<Busy>,
+    /// Its place among the requests of its origin.
+    pub place: Option<Place>,
     /// Names the request.
     pub id: Option<PublicId>,
     /// `X-Request-Id`, towards both sides.
@@ -122,6 +125,7 @@ impl Context {
             started: None,
             logged: true,
             busy: None,
+            place: None,
             id: None,
             id_header: None,
             snapshot_name: None,

@@ -77,6 +77,21 @@ impl Gateway {
         }
     }
 
+    /// Too many requests of one origin are under way. Nothing was looked at.
+    pub(super) async fn turn_away(
+        &self,
+        session: &mut Session,
+        ctx: &mut Context,
+    ) -> pingora::Result<bool> {
+        self.0.metrics.refused(Limit::Requests);
+        (ctx.outcome.verdict, ctx.outcome.reason) = ("refuse", "requests");
+        session.set_keepalive(None);
+        let detail = "Too many requests of this address are under way.";
+        let answer = Answer::refusal(429, "TOO_MANY_REQUESTS", detail, false);
+        let answer = answer.with(http::header::RETRY_AFTER, "1");
+        self.answer(session, ctx, answer).await
+    }
+
     /// No server is healthy. That was logged when the last one went; requests are counted, not logged once more.
     async fn tell_maintenance(&self, session: &mut Session, ctx: &mut Context) -> FailToProxy {
         ctx.outcome.reason = "unhealthy";

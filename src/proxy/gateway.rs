@@ -21,6 +21,7 @@ use super::coding;
 use super::context::{Context, Passed};
 use super::forward::{finish_answer, finish_request, time_left};
 use super::places::Place;
+use super::request::state_of;
 use super::served::strip_trailers;
 use super::shell::Shell;
 use super::tries::{after_no_connection, tell_true_cause};
@@ -30,6 +31,17 @@ use super::tunnel::serve::wait_for;
 pub struct Gateway(pub Shell);
 
 impl Gateway {
+    /// Whether its origin may have one more request under way.
+    fn finds_place(&self, session: &Session, ctx: &mut Context) -> bool {
+        let connection = state_of(&session.downstream_session);
+        let Some(crowd) = connection.and_then(|state| state.crowd.as_ref()) else {
+            return true;
+        };
+        let most = self.0.running.load().limits.requests_per_address;
+        ctx.place = crowd.take(most);
+        ctx.place.is_some()
+    }
+
     /// Room for one more answer to be compressed, if there is any.
     fn place_to_code(&self) -> Option<Place> {
         let most = self.0.running.load().limits.compressed;
@@ -69,6 +81,9 @@ impl ProxyHttp for Gateway {
             // A stream may stall on a connection that does not; HTTP/1 is timed by the guard.
             let stall = self.0.running.load().limits.stall;
             session.set_write_timeout(Some(stall));
+        }
+        if !self.finds_place(session, ctx) {
+            return Box::pin(self.turn_away(session, ctx)).await;
         }
         self.handle(session, ctx).await
     }

@@ -25,6 +25,7 @@ use crate::telemetry::metrics::Metrics;
 
 use super::connection::{ConnState, Guard, Socket};
 use super::drain::Drain;
+use super::places::Places;
 use super::request::Connections;
 use super::running::Running;
 use super::tls::{Handshakes, Shown, with_shown};
@@ -53,20 +54,28 @@ struct Shared<C> {
     metrics: Metrics,
 }
 
-/// How many connections each origin has open.
+/// How many connections each origin has open, and what is under way on them.
 #[derive(Debug, Default)]
 pub struct Origins(Mutex<Taken>);
 
 #[derive(Debug, Default)]
 struct Taken {
     all: usize,
-    by_origin: HashMap<Origin, usize>,
+    by_origin: HashMap<Origin, Guests>,
+}
+
+#[derive(Debug, Default)]
+struct Guests {
+    connections: usize,
+    requests: Arc<Places>,
 }
 
 /// One open connection of an origin, until it is dropped.
 struct Seat {
     origins: Arc<Origins>,
     origin: Origin,
+    /// For requests of its origin.
+    requests: Arc<Places>,
 }
 
 /// What every public listener shares.
@@ -204,11 +213,12 @@ impl<C: Connections> Shared<C> {
             Ok(seat) => seat,
             Err(limit) => return self.metrics.refused(limit),
         };
+        let crowd = (!trusted).then(|| Arc::clone(&seat.requests));
         let shared = Arc::clone(self);
         let open = self.lingers.then(|| self.drain.connected());
         tokio::spawn(async move {
             shared.metrics.connections.inc();
-            if let Some(stream) = shared.prepare(socket, peer).await {
+            if let Some(stream) = shared.prepare(socket, peer, crowd).await {
                 Arc::clone(&shared.connections)
                     .serve(stream, shared.drain.goodbye())
                     .await;
@@ -219,7 +229,12 @@ impl<C: Connections> Shared<C> {
     }
 
     /// From a socket to guarded bytes.
-    async fn prepare(&self, socket: TcpStream, peer: SocketAddr) -> Option<Stream> {
+    async fn prepare(
+        &self,
+        socket: TcpStream,
+        peer: SocketAddr,
+        crowd: Option<Arc<Places>>,
+    ) -> Option<Stream> {
         let limits = self.running.load().limits;
         let digest = SocketDigest::from_raw_fd(socket.as_raw_fd());
         // Set by hand: Pingora would ask the kernel again for each request that wants it.
@@ -228,7 +243,7 @@ impl<C: Connections> Shared<C> {
             tracing::debug!(%error, "TCP_NODELAY");
         }
         let Some(handshakes) = &self.handshakes else {
-            let state = ConnState::new(peer, false, Shown::default());
+            let state = ConnState::among(peer, false, Shown::default(), crowd);
             let socket = Socket::Plain(socket, Arc::new(digest));
             let metrics = self.metrics.clone();
             return Some(Box::new(Guard::new(socket, state, limits, metrics)));
@@ -246,7 +261,7 @@ impl<C: Connections> Shared<C> {
             // The authority has seen the answer in the handshake; nothing is said on this connection.
             Ok(Ok(_)) if shown.challenge => None,
             Ok(Ok(tls)) => {
-                let state = ConnState::new(peer, true, shown);
+                let state = ConnState::among(peer, true, shown, crowd);
                 let socket = Socket::Tls(Box::new(tls));
                 let metrics = self.metrics.clone();
                 Some(Box::new(Guard::new(socket, state, limits, metrics)))
@@ -290,15 +305,17 @@ impl Origins {
         if taken.all >= room {
             return Err(Limit::Connections);
         }
-        let count = taken.by_origin.entry(origin).or_default();
-        if *count >= most {
+        let guests = taken.by_origin.entry(origin).or_default();
+        if guests.connections >= most {
             return Err(Limit::Address);
         }
-        *count += 1;
+        guests.connections += 1;
+        let requests = Arc::clone(&guests.requests);
         taken.all += 1;
         Ok(Seat {
             origins: Arc::clone(origins),
             origin,
+            requests,
         })
     }
 }
@@ -311,9 +328,9 @@ impl Drop for Seat {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         taken.all -= 1;
-        if let Some(count) = taken.by_origin.get_mut(&self.origin) {
-            *count -= 1;
-            if *count == 0 {
+        if let Some(guests) = taken.by_origin.get_mut(&self.origin) {
+            guests.connections -= 1;
+            if guests.connections == 0 {
                 taken.by_origin.remove(&self.origin);
             }
         }

@@ -71,6 +71,8 @@ pub struct Limits {
     pub head_timeout: Duration,
     /// Connections from one IPv4 address or IPv6 /64.
     pub connections_per_address: usize,
+    /// Requests at a time from one IPv4 address or IPv6 /64, on all its connections.
+    pub requests_per_address: usize,
     /// Connections altogether; none: as many as there are file descriptors for.
     pub connections: Option<usize>,
     /// Bytes a second that a request body must come at; none: any pace will do.
@@ -96,6 +98,7 @@ impl Limits {
         body: Some(1 << 30),
         head_timeout: Duration::from_secs(10),
         connections_per_address: 1024,
+        requests_per_address: 1024,
         connections: None,
         body_rate: Some(240),
         stall: Duration::from_mins(1),

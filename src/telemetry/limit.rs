@@ -13,6 +13,8 @@ pub enum Limit {
     Handshake,
     /// Connections from one address.
     Address,
+    /// Requests of one address at a time.
+    Requests,
     /// Connections altogether.
     Connections,
     /// File descriptors of the process.
@@ -29,12 +31,13 @@ pub enum Limit {
 
 impl Limit {
     /// Every limit.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Head,
         Self::Body,
         Self::Reader,
         Self::Handshake,
         Self::Address,
+        Self::Requests,
         Self::Connections,
         Self::Descriptors,
         Self::Compressed,
@@ -52,6 +55,7 @@ impl Limit {
             Self::Reader => "reader",
             Self::Handshake => "handshake",
             Self::Address => "address",
+            Self::Requests => "requests",
             Self::Connections => "connections",
             Self::Descriptors => "descriptors",
             Self::Compressed => "compressed",

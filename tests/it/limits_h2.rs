@@ -224,6 +224,26 @@ fn b_07_whoever_asks_for_something_is_not_counted_out() {
     }
 }
 
+#[test]
+fn b_07_a_proxy_that_is_trusted_speaks_for_many() {
+    let recorder = Recorder::start();
+    recorder.answer(|request| match request.path().as_str() {
+        "/public/slow" => Reply::default().pause(Duration::from_secs(5)),
+        _ => Reply::ok("quick"),
+    });
+    let gateway = Setup::before(recorder)
+        .set("limits", "{ resets: 1 }")
+        .set("trusted_proxies", "[127.0.0.0/8]")
+        .start();
+    let mut client = gateway.h2();
+    for round in 0..60 {
+        let stream = client.open(&h2::request("GET", "/public/slow"), true);
+        client.frame(RESET, 0, stream, &CANCEL);
+        let answer = client.get("/public/x", &[]);
+        assert_eq!(answer.status(), Some(200), "round {round}: {answer:?}");
+    }
+}
+
 /// A block that puts one large field into the table and then refers to it, a byte each time.
 fn bomb(references: usize) -> Vec<u8> {
     // GET, http, / and localhost by the table of the protocol.

@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use crate::harness::{Gateway, Raw, Recorder, Reply, Setup, eventually};
+use crate::harness::{Gateway, Raw, Recorder, Reply, Setup, eventually, h2};
 
 const GET: &str = "GET /public/x HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
@@ -136,7 +136,7 @@ fn b_14_only_so_many_answers_are_compressed_at_a_time() {
             "GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: gzip\r\n\r\n"
         ));
         let head = raw.read_head();
-        assert_eq!(head.header("vary").as_deref(), Some("accept-encoding"));
+        assert_eq!(head.header("vary").as_deref(), Some("Accept-Encoding"));
         (head.header("content-encoding"), raw)
     };
     let gzip = Some("gzip".to_owned());
@@ -157,4 +157,45 @@ fn b_14_only_so_many_answers_are_compressed_at_a_time() {
     eventually("room once more", || {
         (ask("/public/short").0 == gzip).then_some(())
     });
+}
+
+#[test]
+fn b_14_only_so_many_requests_of_one_address_are_under_way() {
+    let setup = || {
+        let recorder = Recorder::start();
+        recorder.answer(|request| match request.path().as_str() {
+            "/public/slow" => Reply::default().pause(Duration::from_secs(20)),
+            _ => Reply::ok("quick"),
+        });
+        Setup::before(recorder)
+    };
+    let gateway = setup().set("limits", "{ requests_per_address: 3 }").start();
+    let mut client = gateway.h2();
+    for _ in 0..3 {
+        client.open(&h2::request("GET", "/public/slow"), true);
+    }
+    eventually("three requests to be under way", || {
+        (gateway.recorder().count() == 3).then_some(())
+    });
+    // On all connections together; whoever comes from elsewhere does not notice.
+    let answer = gateway.ask(GET);
+    assert_eq!(answer.status, 429, "{}", answer.text());
+    assert_eq!(answer.header("retry-after").as_deref(), Some("1"));
+    assert_eq!(gateway.h2().get("/public/x", &[]).status(), Some(429));
+    let mut other = Raw::from("127.0.0.2", gateway.http());
+    assert_eq!(other.ask(GET).status, 200);
+    assert!((refusals(&gateway, "requests") - 2.0).abs() < 0.1);
+    drop(client);
+    eventually("a place to become free", || is_served(&gateway));
+    // Whoever is proxied for by somebody trusted is not counted as them.
+    let gateway = setup()
+        .set("limits", "{ requests_per_address: 1 }")
+        .set("trusted_proxies", "[127.0.0.0/8]")
+        .start();
+    let mut client = gateway.h2();
+    client.open(&h2::request("GET", "/public/slow"), true);
+    eventually("it to be under way", || {
+        (gateway.recorder().count() == 1).then_some(())
+    });
+    assert_eq!(gateway.ask(GET).status, 200);
 }

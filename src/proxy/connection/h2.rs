@@ -19,7 +19,8 @@ use crate::telemetry::metrics::Metrics;
 pub(super) struct Traffic {
     frames: Frames,
     answers: Answers,
-    flood: Flood,
+    /// None for a proxy that is trusted: it speaks for many, and keeps order among them.
+    flood: Option<Flood>,
     end: End,
 }
 
@@ -36,11 +37,11 @@ enum End {
 
 impl Traffic {
     /// At the start of a connection.
-    pub(super) fn new(limits: &Limits) -> Box<Self> {
+    pub(super) fn new(limits: &Limits, trusted: bool) -> Box<Self> {
         Box::new(Self {
             frames: Frames::new(),
             answers: Answers::default(),
-            flood: Flood::new(limits.resets),
+            flood: (!trusted).then(|| Flood::new(limits.resets)),
             end: End::Open,
         })
     }
@@ -83,7 +84,7 @@ impl Guard {
         };
         let came = traffic.frames.advance(bytes);
         let under_way = !traffic.frames.at_rest();
-        if let Some(limit) = traffic.flood.came(came) {
+        if let Some(limit) = traffic.charge(|flood| flood.came(came)) {
             traffic.end(limit, &self.metrics);
         }
         let over = traffic.end == End::Over;
@@ -120,7 +121,7 @@ impl Guard {
         if let Some(away) = went.away {
             traffic.told(away, &self.metrics);
         }
-        if let Some(limit) = traffic.flood.went(went) {
+        if let Some(limit) = traffic.charge(|flood| flood.went(went)) {
             // Noticed when something is read next; a client that sends nothing more is no flood.
             traffic.end(limit, &self.metrics);
         }
@@ -128,6 +129,10 @@ impl Guard {
 }
 
 impl Traffic {
+    fn charge(&mut self, what: impl FnOnce(&mut Flood) -> Option<Limit>) -> Option<Limit> {
+        self.flood.as_mut().and_then(what)
+    }
+
     fn end(&mut self, limit: Limit, metrics: &Metrics) {
         if self.end == End::Open {
             self.end = End::Over;

@@ -85,7 +85,7 @@ impl Guard {
     pub fn new(inner: Socket, state: Arc<ConnState>, limits: Limits, metrics: Metrics) -> Self {
         let h2 = matches!(inner.alpn(), Some(ALPN::H2));
         let phase = if h2 {
-            Phase::H2(Traffic::new(&limits))
+            Phase::H2(Traffic::new(&limits, state.is_trusted()))
         } else {
             Phase::Head(Scanner::default())
         };

@@ -14,6 +14,7 @@ use http::HeaderValue;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::base::net::Host;
+use crate::proxy::places::Places;
 use crate::proxy::tls::Shown;
 use crate::proxy::wire::head::HeadFault;
 
@@ -28,6 +29,8 @@ pub struct ConnState {
     pub tls: bool,
     /// What the TLS handshake was about.
     pub shown: Shown,
+    /// What its origin has under way on all its connections; none for a proxy that is trusted.
+    pub crowd: Option<Arc<Places>>,
     refusal: Mutex<Option<HeadFault>>,
     /// The first host that the handshake was found to be for: a certificate is parsed once for most connections.
     fits: OnceLock<Host>,
@@ -69,9 +72,20 @@ struct Cut {
 }
 
 impl ConnState {
-    /// A connection from `peer`.
+    /// A connection from `peer` that is counted with no others.
     #[must_use]
     pub fn new(peer: SocketAddr, tls: bool, shown: Shown) -> Arc<Self> {
+        Self::among(peer, tls, shown, None)
+    }
+
+    /// A connection from `peer`, one of its origin's.
+    #[must_use]
+    pub fn among(
+        peer: SocketAddr,
+        tls: bool,
+        shown: Shown,
+        crowd: Option<Arc<Places>>,
+    ) -> Arc<Self> {
         let text = peer.ip().to_canonical().to_string();
         Arc::new(Self {
             peer,
@@ -80,6 +94,7 @@ impl ConnState {
                 .unwrap_or(HeaderValue::from_static("unknown")),
             tls,
             shown,
+            crowd,
             refusal: Mutex::default(),
             fits: OnceLock::new(),
             host: Mutex::default(),
@@ -96,6 +111,12 @@ impl ConnState {
             backlog: AtomicBool::new(false),
             eased: AtomicWaker::new(),
         })
+    }
+
+    /// Whether the other end is a proxy that keeps order among those it speaks for.
+    #[must_use]
+    pub const fn is_trusted(&self) -> bool {
+        self.crowd.is_none()
     }
 
     /// The fault for which the head of the current request was refused.

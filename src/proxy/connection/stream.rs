@@ -188,7 +188,7 @@ impl Peek for Guard {
         });
         let found = sniff.await?;
         if found {
-            self.phase = Phase::H2(Traffic::new(&self.limits));
+            self.phase = Phase::H2(Traffic::new(&self.limits, self.state.is_trusted()));
             let length = wanted.len().min(H2_PREFACE.len());
             wanted
                 .iter_mut()
