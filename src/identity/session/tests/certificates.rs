@@ -154,8 +154,11 @@ async fn c_15_whoever_is_disabled_while_their_certificate_is_read_is_nobody() {
         let mut finding = pin!(bench.sessions.find_certificate(&shown));
         let mut stepped = Stepped::new(finding.as_mut());
         let mut found = None;
+        // The store may be quicker this time and leave fewer steps.
         for _ in 0..steps {
-            found = stepped.step().await;
+            if found.is_none() {
+                found = stepped.step().await;
+            }
         }
         let in_time = found.is_none();
         let users = &bench.store.users;
