@@ -69,7 +69,8 @@ server {{
 }}
 """
 
-HAPROXY = """
+# Limits that no row reaches; a tunnel is as idle as any connection.
+HAPROXY_DEFAULTS = """
 global
   nbthread 1
   maxconn 4096
@@ -78,7 +79,10 @@ defaults
   timeout connect 5s
   timeout client 60s
   timeout server 60s
-frontend plain
+  timeout tunnel 60s
+"""
+
+HAPROXY = HAPROXY_DEFAULTS + """frontend plain
   bind 127.0.0.1:{plain}
   default_backend upstream
 frontend signature

@@ -32,17 +32,7 @@ server {{
 }}
 """
 
-HAPROXY = """
-global
-  nbthread 1
-  maxconn 4096
-defaults
-  mode http
-  timeout connect 5s
-  timeout client 60s
-  timeout server 60s
-  timeout tunnel 60s
-frontend all
+HAPROXY = peers.HAPROXY_DEFAULTS + """frontend all
   bind 127.0.0.1:{plain}
   bind 127.0.0.1:{secure} ssl crt {both} alpn h2,http/1.1
   use_backend echo if {{ path {talk} }}
