@@ -285,7 +285,7 @@ fn b_08_a_small_head_that_becomes_a_large_one() {
     let bombs = seen
         .iter()
         .skip(before)
-        .filter(|seen| seen.mentions("bbbb"));
+        .filter(|seen| seen.mentions("x-bomb"));
     assert_eq!(bombs.count(), 0, "{codes:?}");
 }
 
