@@ -121,6 +121,11 @@ fn translate(
         .uri(target)
         .body(body)?;
     *request.headers_mut() = head.headers.clone();
+    // HTTP/2 says it in its request line; pages look for it where HTTP/1 does.
+    let authority = head.uri.authority().map(|host| host.as_str().parse());
+    if let Some(Ok(host)) = authority {
+        request.headers_mut().entry(header::HOST).or_insert(host);
+    }
     Ok(request)
 }
 

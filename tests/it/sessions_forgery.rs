@@ -171,6 +171,27 @@ fn c_14_the_login_form_of_another_site() {
     }
 }
 
+/// By the port that was asked, which HTTP/2 tells in its request line, and no site in the file knows.
+#[test]
+fn c_14_forms_behind_a_mapped_port_over_http_2() {
+    let gateway = Gateway::shared();
+    for (origin, status) in [
+        ("http://localhost:9998", 403),
+        ("http://evil.test", 403),
+        ("http://localhost:9999", 200),
+    ] {
+        let answer = gateway.h2().ask(&[
+            (":method", "POST"),
+            (":scheme", "http"),
+            (":authority", "localhost:9999"),
+            (":path", "/auth/logout"),
+            ("cookie", &gateway.login("alice")),
+            ("origin", origin),
+        ]);
+        assert_eq!(answer.status(), Some(status), "{origin}: {answer:?}");
+    }
+}
+
 #[test]
 fn c_14_logout_by_another_site() {
     let gateway = Gateway::shared();
