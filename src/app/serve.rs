@@ -284,6 +284,8 @@ async fn first_user(
 fn server(config: &Config, parts: &Assembled, sockets: Sockets) -> Server {
     let conf = ServerConf {
         threads: config.threads,
+        // A thread that is alone has nobody to share its tasks with.
+        work_stealing: config.threads > 1,
         // Draining is done before Pingora is told to stop.
         grace_period_seconds: Some(0),
         graceful_shutdown_timeout_seconds: Some(1),

@@ -67,6 +67,7 @@ impl Setup {
             .set("site", "http://localhost")
             .set("listen", r#"{ http: "127.0.0.1:0", admin: "127.0.0.1:0" }"#)
             .store()
+            .threads()
             .set(
                 "login",
                 "{ password: { argon2: { memory: 8MiB, passes: 1, lanes: 1 } } }",
@@ -99,6 +100,14 @@ impl Setup {
             Ok(other) => {
                 panic!("PORTCULLIS_TEST_STORE is '{other}', and neither postgres nor sqlite")
             }
+        }
+    }
+
+    /// As many as `PORTCULLIS_TEST_THREADS` says: one alone has a scheduler of its own.
+    fn threads(self) -> Self {
+        match std::env::var("PORTCULLIS_TEST_THREADS") {
+            Ok(threads) => self.set("threads", &threads),
+            Err(_) => self,
         }
     }
 
