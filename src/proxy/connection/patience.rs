@@ -6,7 +6,7 @@
 
 use std::io;
 use std::pin::Pin;
-use std::task::Context;
+use std::task::{Context, Waker};
 
 use tokio::time::{Duration, Instant, Sleep, sleep};
 
@@ -37,7 +37,11 @@ struct Ticks {
 
 /// A timer that may not be needed.
 #[derive(Debug, Default)]
-struct Timer(Option<Pin<Box<Sleep>>>);
+struct Timer {
+    sleep: Option<Pin<Box<Sleep>>>,
+    /// Whom its end wakes. That is the same task nearly always, and need not be told for each request.
+    listener: Option<Waker>,
+}
 
 /// How long a connection may idle between requests, a tick more or less; Pingora sets no limit after the
 /// first.
@@ -52,7 +56,7 @@ impl Patience {
 
     /// What was due has come.
     pub(super) fn disarm(&mut self) {
-        self.due.0 = None;
+        self.due.disarm();
     }
 
     /// Fails when what is due has not come.
@@ -68,14 +72,14 @@ impl Patience {
     /// Fails when the connection has idled for too long.
     pub(super) fn check_rest(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         const TICK: Duration = Duration::from_secs(KEEP_ALIVE.as_secs() / TICKS as u64);
-        let tick = self.tick.arm(TICK);
-        while tick.as_mut().poll(cx).is_ready() {
+        self.tick.arm(TICK);
+        while self.tick.is_over(cx) {
             // The first may have begun before the connection was idle.
             self.ticks += 1;
             if self.ticks > TICKS {
                 return Err(io::ErrorKind::TimedOut.into());
             }
-            tick.as_mut().reset(Instant::now() + TICK);
+            self.tick.reset(Instant::now() + TICK);
         }
         Ok(())
     }
@@ -87,7 +91,7 @@ impl Patience {
 
     /// Another limit holds from now on.
     pub(super) fn listen_anew(&mut self) {
-        self.silence.0 = None;
+        self.silence = Timer::default();
         self.moved();
     }
 
@@ -99,13 +103,13 @@ impl Patience {
         limit: Duration,
     ) -> io::Result<()> {
         let since = *self.moved.get_or_insert_with(Instant::now);
-        let timer = self.silence.arm(limit);
-        while timer.as_mut().poll(cx).is_ready() {
+        self.silence.arm(limit);
+        while self.silence.is_over(cx) {
             let due = since + limit;
             if due <= Instant::now() {
                 return Err(io::ErrorKind::TimedOut.into());
             }
-            timer.as_mut().reset(due);
+            self.silence.reset(due);
         }
         Ok(())
     }
@@ -124,25 +128,25 @@ impl Patience {
             moved,
         } = &mut self.answer;
         if std::mem::replace(known, limit) != limit {
-            tick.0 = None;
+            tick.disarm();
         }
         let step = limit / TICKS;
-        let timer = tick.arm(step);
-        while timer.as_mut().poll(cx).is_ready() {
+        tick.arm(step);
+        while tick.is_over(cx) {
             *count = if std::mem::take(moved) { 0 } else { *count + 1 };
             // The first tick after a movement may come at once, the others are a quarter of the limit apart.
             if *count >= TICKS {
                 (*count, *moved) = (0, true);
                 return Err(io::ErrorKind::TimedOut.into());
             }
-            timer.as_mut().reset(Instant::now() + step);
+            tick.reset(Instant::now() + step);
         }
         Ok(())
     }
 
     /// The client has taken what was written.
     pub(super) fn written(&mut self) {
-        self.taken.0 = None;
+        self.taken.disarm();
     }
 
     /// Fails when the client has not taken what was written within `limit`; Pingora would wait for ever, and its
@@ -158,16 +162,42 @@ impl Patience {
 }
 
 impl Timer {
-    fn arm(&mut self, limit: Duration) -> &mut Pin<Box<Sleep>> {
-        self.0.get_or_insert_with(|| Box::pin(sleep(limit)))
+    /// Begins, unless it has begun before.
+    fn arm(&mut self, limit: Duration) {
+        if self.sleep.is_none() {
+            self.sleep = Some(Box::pin(sleep(limit)));
+        }
+    }
+
+    fn disarm(&mut self) {
+        self.sleep = None;
+        self.listener = None;
+    }
+
+    /// Begins anew.
+    fn reset(&mut self, due: Instant) {
+        self.listener = None;
+        if let Some(sleep) = &mut self.sleep {
+            sleep.as_mut().reset(due);
+        }
+    }
+
+    /// Whether it has begun and is over; else the task is woken when it is.
+    fn is_over(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(sleep) = &mut self.sleep else {
+            return false;
+        };
+        let listens = |known: &Waker| known.will_wake(cx.waker());
+        if self.listener.as_ref().is_some_and(listens) && !sleep.is_elapsed() {
+            return false;
+        }
+        let over = sleep.as_mut().poll(cx).is_ready();
+        self.listener = (!over).then(|| cx.waker().clone());
+        over
     }
 
     fn check(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        let over = self
-            .0
-            .as_mut()
-            .is_some_and(|timer| timer.as_mut().poll(cx).is_ready());
-        if over {
+        if self.is_over(cx) {
             Err(io::ErrorKind::TimedOut.into())
         } else {
             Ok(())
