@@ -254,10 +254,7 @@ impl Context {
         // How long people talk says nothing about how long a service takes.
         let talked = self.tunnel.as_ref().is_some_and(|tunnel| tunnel.is_open());
         if let Some(pool) = self.pool.as_ref().filter(|_| !talked) {
-            self.metrics
-                .request_duration
-                .with_label_values(&[&*pool.name])
-                .observe(took.as_secs_f64());
+            pool.note_duration(&self.metrics, took);
         }
         if tracing::enabled!(target: "access", tracing::Level::INFO) {
             let id = self.id_text();

@@ -2,8 +2,8 @@
 
 use std::io;
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -11,10 +11,12 @@ use futures_util::FutureExt;
 use futures_util::future::join_all;
 use pingora::protocols::l4::socket::SocketAddr;
 use pingora::upstreams::peer::HttpPeer;
+use prometheus::Histogram;
 use tokio::time::Instant;
 
 use crate::base::id::PublicId;
 use crate::proxy::settings::{Balance, Destination, HealthCheck, HostSent, Server, Upstream};
+use crate::telemetry::metrics::Metrics;
 
 use super::balance::{Choice, choose, key};
 use super::member::Member;
@@ -39,6 +41,8 @@ pub struct Pool {
     turn: AtomicUsize,
     /// What requests that failed are sent again from.
     pub budget: Budget,
+    /// How long its requests take, once the first one has been timed: no metric is looked up by name for the others.
+    durations: OnceLock<Histogram>,
 }
 
 /// What choosing a server needs to know of a try.
@@ -87,6 +91,7 @@ impl Pool {
             servers,
             turn: AtomicUsize::new(0),
             budget: Budget::full(),
+            durations: OnceLock::new(),
         }
     }
 
@@ -94,6 +99,14 @@ impl Pool {
     #[must_use]
     pub const fn is_echo(&self) -> bool {
         self.servers.is_empty()
+    }
+
+    /// A request that was sent here took so long.
+    pub fn note_duration(&self, metrics: &Metrics, took: Duration) {
+        let named = || metrics.request_duration.with_label_values(&[&*self.name]);
+        self.durations
+            .get_or_init(named)
+            .observe(took.as_secs_f64());
     }
 
     /// How many addresses are known, which is how often a connection is worth trying.
