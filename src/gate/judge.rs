@@ -79,32 +79,54 @@ impl Gate {
         Self { sessions, tokens }
     }
 
+    /// The rules that a request is judged by.
+    ///
+    /// # Errors
+    /// When the path is ambiguous; nothing may be forwarded then.
+    pub fn select(&self, snapshot: &Snapshot, target: &Target) -> Result<Selection, JudgeFault> {
+        let readings = |upstream: &str| snapshot.readings_of(upstream);
+        Ok(settle(&snapshot.policy, target, readings)?)
+    }
+
+    /// Judges a request by what is known without asking anybody: of one whose session is remembered, or who proves
+    /// nothing. That is nearly every request, so it waits for nothing and carries no room for waiting.
+    #[must_use]
+    pub fn judge_at_hand(&self, selection: &Selection, presented: &Presented) -> Option<Judged> {
+        if !selection.reporting.is_empty() {
+            return None;
+        }
+        let accepted = |method| accepts(selection.rule.as_slice(), method);
+        let token = presented.bearer.is_some() && accepted(Method::Jwt);
+        let certificate = presented.certificate.is_some() && accepted(Method::Mtls);
+        if token || certificate {
+            return None;
+        }
+        let live = match presented.session.filter(|_| accepted(Method::Session)) {
+            Some(hash) => usable(Some(self.sessions.find_at_hand(hash)?)),
+            None => None,
+        };
+        let proof = live.map(|live| (Method::Session, live));
+        let decision = decide(selection, &evidence(presented, proof.as_ref()));
+        Some(Judged::of(decision, proof))
+    }
+
     /// Judges a request.
     ///
     /// # Errors
-    /// When the path is ambiguous, a credential is no good, or the store does not answer; nothing may be
-    /// forwarded then.
+    /// When a credential is no good, or the store does not answer; nothing may be forwarded then.
     pub async fn judge(
         &self,
-        snapshot: &Snapshot,
-        target: &Target,
+        selection: &Selection,
         presented: &Presented,
     ) -> Result<Judged, JudgeFault> {
-        let selection = settle(&snapshot.policy, target, |upstream| {
-            snapshot.readings_of(upstream)
-        })?;
         let proof = self
             .authenticate(selection.rule.as_slice(), presented)
             .await?;
-        let mut decision = decide(&selection, &evidence(presented, proof.as_ref()));
+        let mut decision = decide(selection, &evidence(presented, proof.as_ref()));
         if !selection.reporting.is_empty() {
-            decision.reports = self.reports(&selection, presented).await?;
+            decision.reports = self.reports(selection, presented).await?;
         }
-        Ok(Judged {
-            decision,
-            spent_bearer: matches!(proof, Some((Method::Jwt, _))),
-            session: proof.map(|(_, live)| live),
-        })
+        Ok(Judged::of(decision, proof))
     }
 
     /// The rule that would decide on a request of another method: what a browser asks before it sends that request.
@@ -145,7 +167,7 @@ impl Gate {
         rules: &[Arc<Rule>],
         presented: &Presented,
     ) -> Result<Option<Proof>, JudgeFault> {
-        let accepted = |method| rules.iter().any(|rule| rule.auth.contains(&method));
+        let accepted = |method| accepts(rules, method);
         let mut proofs: [Option<Proof>; 3] = [None, None, None];
         let [by_token, by_certificate, by_cookie] = &mut proofs;
         if let Some(hash) = presented.session.filter(|_| accepted(Method::Session)) {
@@ -165,6 +187,20 @@ impl Gate {
         }
         one_user(proofs)
     }
+}
+
+impl Judged {
+    fn of(decision: Decision, proof: Option<Proof>) -> Self {
+        Self {
+            decision,
+            spent_bearer: matches!(proof, Some((Method::Jwt, _))),
+            session: proof.map(|(_, live)| live),
+        }
+    }
+}
+
+fn accepts(rules: &[Arc<Rule>], method: Method) -> bool {
+    rules.iter().any(|rule| rule.auth.contains(&method))
 }
 
 /// The first of what was proved, when all of it names one user.

@@ -9,8 +9,8 @@ use pingora::proxy::Session;
 use pingora::{Error, ErrorType};
 
 use crate::base::token::Token;
-use crate::crypto::cookie::CookieNames;
-use crate::gate::judge::{JudgeFault, Presented};
+use crate::crypto::cookie::{CookieNames, Left};
+use crate::gate::judge::Presented;
 use crate::gate::snapshot::Owner;
 use crate::gate::visitor::Visitor;
 use crate::policy::target::Verb;
@@ -22,6 +22,7 @@ use super::client::Client;
 use super::context::Context;
 use super::gateway::Gateway;
 use super::headers;
+use super::next::{Answering, Next};
 use super::request::state_of;
 use super::running::Running;
 
@@ -78,10 +79,42 @@ impl Gateway {
         session: &mut Session,
         ctx: &mut Context,
     ) -> pingora::Result<bool> {
+        let running = self.0.running.load_full();
+        let names = match self.receive(session, ctx, &running)? {
+            Received::Service(names) => names,
+            other => return self.keep(session, ctx, &running, other).await,
+        };
+        let (presented, cookies) = self.credentials(session, ctx, &names)?;
+        let judged = match self.0.gate.select(&running.snapshot, ctx.admitted()?.1) {
+            Err(fault) => Err(fault),
+            Ok(selection) => match self.0.gate.judge_at_hand(&selection, &presented) {
+                Some(judged) => Ok(judged),
+                None => Box::pin(self.0.gate.judge(&selection, &presented)).await,
+            },
+        };
+        let request = session.req_header_mut();
+        headers::forget_case(request);
+        let stripped = headers::strip(request, &running.snapshot.reserved, cookies);
+        (ctx.plain, ctx.asks) = (stripped.plain, stripped.asks);
+        let took = ctx.elapsed().as_secs_f64();
+        self.0.metrics.gate_duration.observe(took);
+        let next = match judged {
+            Ok(judged) => self.obey(session, ctx, &running, judged)?,
+            Err(fault) => Next::turn(self.refuse_unjudged(session, ctx, fault)),
+        };
+        next.take().await
+    }
+
+    /// Whom a request is for.
+    fn receive(
+        &self,
+        session: &mut Session,
+        ctx: &mut Context,
+        running: &Running,
+    ) -> pingora::Result<Received> {
         let connection = state_of(&session.downstream_session).cloned();
         let connection = connection
             .ok_or_else(|| Error::explain(ErrorType::InternalError, "no connection state"))?;
-        let running = self.0.running.load_full();
         ctx.snapshot_name.clone_from(&running.name);
         headers::join_cookies(session.req_header_mut());
         let client = Client::of(
@@ -93,19 +126,14 @@ impl Gateway {
             session.req_header(),
             &connection,
             &client,
-            &running,
+            running,
             &self.0.keyring,
         );
         let over_https = client.https;
         ctx.client = Some(client);
         let Admitted { target, https_site } = match admitted {
             Ok(admitted) => admitted,
-            Err(Refused::Challenge(answer)) => {
-                ctx.outcome.verdict = "own";
-                ctx.outcome.reason = "acme";
-                return Box::pin(self.answer(session, ctx, Answer::text(200, &answer))).await;
-            }
-            Err(refused) => return Box::pin(self.refuse(session, ctx, &refused)).await,
+            Err(refused) => return Ok(Received::Refused(refused)),
         };
         if https_site && over_https {
             // Over plain http it means nothing (RFC 6797 section 7.2).
@@ -114,16 +142,41 @@ impl Gateway {
         let owner = running.snapshot.owner(target.path().as_str());
         ctx.target = Some(target);
         let names = CookieNames::of(https_site, running.snapshot.cookie_domain.as_ref());
-        match owner {
-            Owner::Gateway => {
-                // Boxed, as every turn that few requests take: a request carries the room of all others.
-                Box::pin(self.own_page(session, ctx, &running, names)).await
-            }
-            Owner::Upstream if session.req_header().method == http::Method::OPTIONS => {
-                Box::pin(self.options(session, ctx, &running, names)).await
-            }
-            Owner::Upstream => self.judge(session, ctx, &running, names).await,
+        if owner == Owner::Gateway {
+            return Ok(Received::OwnPage(names));
         }
+        let asks_first = session.req_header().method == http::Method::OPTIONS;
+        Ok(
+            match asks_first.then(|| self.preflight(session, ctx, running)) {
+                Some(Some(answer)) => Received::Preflight(answer),
+                _ => Received::Service(names),
+            },
+        )
+    }
+
+    /// A request that no service is to see.
+    #[cold]
+    fn keep<'a>(
+        &'a self,
+        session: &'a mut Session,
+        ctx: &'a mut Context,
+        running: &'a Running,
+        received: Received,
+    ) -> Answering<'a> {
+        Box::pin(async move {
+            match received {
+                Received::OwnPage(names) => self.own_page(session, ctx, running, names).await,
+                Received::Preflight(answer) => self.answer(session, ctx, answer).await,
+                Received::Refused(Refused::Challenge(answer)) => {
+                    ctx.outcome.verdict = "own";
+                    ctx.outcome.reason = "acme";
+                    self.answer(session, ctx, Answer::text(200, &answer)).await
+                }
+                Received::Refused(refused) => self.refuse(session, ctx, &refused).await,
+                // Never kept; a request that came here without a judgement is not forwarded.
+                Received::Service(_) => Err(Error::explain(ErrorType::InternalError, "not judged")),
+            }
+        })
     }
 
     async fn own_page(
@@ -159,27 +212,15 @@ impl Gateway {
         self.answer(session, ctx, answer).await
     }
 
-    /// A browser's question before a request of another origin is answered here, where the rule for that request
-    /// has an answer; a service is not asked. Every other `OPTIONS` is a request like any other.
-    async fn options(
-        &self,
-        session: &mut Session,
-        ctx: &mut Context,
-        running: &Running,
-        names: CookieNames,
-    ) -> pingora::Result<bool> {
-        let (_, target) = ctx.admitted()?;
-        let Some((origin, method)) = preflight(&session.req_header().headers) else {
-            return self.judge(session, ctx, running, names).await;
-        };
-        let rule = self.0.gate.preview(&running.snapshot, target, method);
-        let Some((rule, cors)) =
-            rule.and_then(|rule| Some((Arc::clone(&rule), rule.cors.clone()?)))
-        else {
-            return self.judge(session, ctx, running, names).await;
-        };
+    /// The answer to a browser's question before a request of another origin, where the rule for that request has
+    /// one; a service is not asked. Every other `OPTIONS` is a request like any other.
+    fn preflight(&self, session: &Session, ctx: &mut Context, running: &Running) -> Option<Answer> {
+        let (origin, method) = preflight(&session.req_header().headers)?;
+        let target = ctx.target.as_ref()?;
+        let rule = self.0.gate.preview(&running.snapshot, target, method)?;
+        let cors = rule.cors.as_ref()?;
         ctx.outcome.rule = Some(Arc::clone(&rule.label));
-        let answer = if cors.admits(&origin) {
+        Some(if cors.admits(&origin) {
             ctx.outcome.verdict = "preflight";
             Answer::empty(204).and(cors.preflight(&origin, method))
         } else {
@@ -187,61 +228,48 @@ impl Gateway {
             ctx.outcome.reason = "origin";
             let detail = "Pages of this origin may not use this.";
             Answer::refusal(403, "ORIGIN_REFUSED", detail, false).and(cors.answer(None))
-        };
-        self.answer(session, ctx, answer).await
+        })
     }
 
-    async fn judge(
+    /// What a request presents, and what a service may see of its cookies.
+    fn credentials(
         &self,
-        session: &mut Session,
-        ctx: &mut Context,
-        running: &Running,
-        names: CookieNames,
-    ) -> pingora::Result<bool> {
+        session: &Session,
+        ctx: &Context,
+        names: &CookieNames,
+    ) -> pingora::Result<(Presented, Left)> {
         let (client, target) = ctx.admitted()?;
-        let certificate = self.shown_by(session, client, target.host());
         let asked = &session.req_header().headers;
-        let (cookie, left) = headers::sort_cookies(asked, names.session);
+        let sort = |line: &_| {
+            let (cookie, left) = headers::sort_cookies(line, names.session);
+            (cookie.and_then(|text| Token::parse_hash(text).ok()), left)
+        };
+        let connection = state_of(&session.downstream_session);
+        let (token, left) = match (asked.get(header::COOKIE), connection) {
+            (None, _) => (None, Left::All),
+            (Some(line), None) => sort(line),
+            (Some(line), Some(connection)) => connection.cookies.read(line, names.session, sort),
+        };
         let presented = Presented {
             ip: client.ip,
-            session: cookie.and_then(|text| Token::parse_hash(text).ok()),
+            session: token,
             bearer: headers::bearer(asked),
-            certificate,
+            certificate: self.shown_by(session, client, target.host()),
         };
-        let judged = self
-            .0
-            .gate
-            .judge(&running.snapshot, target, &presented)
-            .await;
-        let request = session.req_header_mut();
-        headers::forget_case(request);
-        let stripped = headers::strip(request, &running.snapshot.reserved, left);
-        (ctx.plain, ctx.asks) = (stripped.plain, stripped.asks);
-        self.0
-            .metrics
-            .gate_duration
-            .observe(ctx.elapsed().as_secs_f64());
-        match judged {
-            Ok(judged) => self.obey(session, ctx, running, judged).await,
-            Err(JudgeFault::Path(_)) => Box::pin(self.two_readings(session, ctx)).await,
-            Err(JudgeFault::Credential) => Box::pin(self.bad_token(session, ctx)).await,
-            Err(JudgeFault::Certificate) => Box::pin(self.bad_certificate(session, ctx)).await,
-            Err(JudgeFault::TwoUsers) => Box::pin(self.two_users(session, ctx)).await,
-            Err(JudgeFault::Identity(fault)) => {
-                tracing::error!(%fault, id = ctx.id_text(), "cannot tell who asks");
-                ctx.outcome.verdict = "error";
-                ctx.outcome.reason = "store";
-                let answer = Answer::refusal(
-                    503,
-                    "UNAVAILABLE",
-                    "The gateway cannot check who you are just now.",
-                    false,
-                );
-                let answer = answer.with(http::header::RETRY_AFTER, "5");
-                Box::pin(self.answer(session, ctx, answer)).await
-            }
-        }
+        Ok((presented, left))
     }
+}
+
+/// Whom a request is for, as far as it was looked at.
+enum Received {
+    /// For a service, if the rules say so; these cookies tell who asks.
+    Service(CookieNames),
+    /// For us.
+    OwnPage(CookieNames),
+    /// For a service, but it is answered for it.
+    Preflight(Answer),
+    /// For nobody here.
+    Refused(Refused),
 }
 
 /// The origin and the method that a CORS preflight asks for (Fetch, section 3.3.2).

@@ -20,6 +20,7 @@ pub mod gateway;
 mod handle;
 pub mod headers;
 pub mod listener;
+mod next;
 pub mod pace;
 pub mod places;
 pub mod request;

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::base::id::PublicId;
 use crate::base::identity::Method;
-use crate::gate::judge::Judged;
+use crate::gate::judge::{JudgeFault, Judged};
 use crate::policy::decide::{Decision, Permit, Verdict};
 use crate::policy::rule::Rule;
 use crate::policy::target::Target;
@@ -20,11 +20,40 @@ use super::context::Context;
 use super::forward::finish_request;
 use super::gateway::Gateway;
 use super::headers;
+use super::next::Next;
 use super::request::cut_when;
 use super::running::Running;
 use super::upstream::Pool;
 
 impl Gateway {
+    /// Answers a request that could not be judged.
+    pub(super) async fn refuse_unjudged(
+        &self,
+        session: &mut Session,
+        ctx: &mut Context,
+        fault: JudgeFault,
+    ) -> pingora::Result<bool> {
+        match fault {
+            JudgeFault::Path(_) => self.two_readings(session, ctx).await,
+            JudgeFault::Credential => self.bad_token(session, ctx).await,
+            JudgeFault::Certificate => self.bad_certificate(session, ctx).await,
+            JudgeFault::TwoUsers => self.two_users(session, ctx).await,
+            JudgeFault::Identity(fault) => {
+                tracing::error!(%fault, id = ctx.id_text(), "cannot tell who asks");
+                ctx.outcome.verdict = "error";
+                ctx.outcome.reason = "store";
+                let answer = Answer::refusal(
+                    503,
+                    "UNAVAILABLE",
+                    "The gateway cannot check who you are just now.",
+                    false,
+                );
+                let answer = answer.with(http::header::RETRY_AFTER, "5");
+                self.answer(session, ctx, answer).await
+            }
+        }
+    }
+
     pub(super) async fn two_readings(
         &self,
         session: &mut Session,
@@ -44,11 +73,7 @@ impl Gateway {
     }
 
     /// A token is there and is not good (RFC 6750 section 3.1).
-    pub(super) async fn bad_token(
-        &self,
-        session: &mut Session,
-        ctx: &mut Context,
-    ) -> pingora::Result<bool> {
+    async fn bad_token(&self, session: &mut Session, ctx: &mut Context) -> pingora::Result<bool> {
         ctx.outcome.verdict = "login";
         ctx.outcome.reason = "token";
         let decision = self.decision_id();
@@ -68,7 +93,7 @@ impl Gateway {
 
     /// A certificate was shown, and does not count: it is revoked, or its time is over, or it is nobody's. On another
     /// connection another one may be shown.
-    pub(super) async fn bad_certificate(
+    async fn bad_certificate(
         &self,
         session: &mut Session,
         ctx: &mut Context,
@@ -90,11 +115,7 @@ impl Gateway {
     }
 
     /// A cookie and a token that belong to two people: whoever was meant, one of them was not.
-    pub(super) async fn two_users(
-        &self,
-        session: &mut Session,
-        ctx: &mut Context,
-    ) -> pingora::Result<bool> {
+    async fn two_users(&self, session: &mut Session, ctx: &mut Context) -> pingora::Result<bool> {
         ctx.outcome.verdict = "refuse";
         ctx.outcome.reason = "two_users";
         let answer = Answer::refusal(
@@ -106,24 +127,27 @@ impl Gateway {
         self.answer(session, ctx, answer).await
     }
 
-    pub(super) async fn obey(
-        &self,
-        session: &mut Session,
-        ctx: &mut Context,
-        running: &Running,
+    /// Does what was decided.
+    pub(super) fn obey<'a>(
+        &'a self,
+        session: &'a mut Session,
+        ctx: &'a mut Context,
+        running: &'a Running,
         judged: Judged,
-    ) -> pingora::Result<bool> {
+    ) -> pingora::Result<Next<'a>> {
         let Judged {
             decision,
             session: live,
             spent_bearer,
         } = judged;
         self.note(ctx, &decision);
-        if let Some(cors) = decision.rule.as_ref().and_then(|rule| rule.cors.clone()) {
-            let origin = session.req_header().headers.get(http::header::ORIGIN);
-            ctx.cors = Some((cors, origin.cloned()));
+        if let Some(rule) = &decision.rule {
+            if let Some(cors) = &rule.cors {
+                let origin = session.req_header().headers.get(http::header::ORIGIN);
+                ctx.cors = Some((Arc::clone(cors), origin.cloned()));
+            }
+            ctx.dress.clone_from(&rule.headers);
         }
-        ctx.dress = decision.rule.as_ref().and_then(|rule| rule.headers.clone());
         if spent_bearer {
             session
                 .req_header_mut()
@@ -133,20 +157,17 @@ impl Gateway {
             cut_when(&session.downstream_session, live.ended());
             ctx.session = Some(live);
         }
-        match decision.verdict {
+        Ok(match decision.verdict {
             Verdict::Allow(permit) if ctx.asks.tunnel => {
-                Box::pin(self.shake_hands(session, ctx, running, permit)).await
+                Next::turn(self.shake_hands(session, ctx, running, permit))
             }
             Verdict::Allow(permit) if is_foreign(session.req_header(), &permit, running) => {
-                Box::pin(self.refuse_page(session, ctx)).await
+                Next::turn(self.refuse_page(session, ctx))
             }
-            Verdict::Allow(permit) => self.prepare(session, ctx, running, permit).await,
-            Verdict::SignIn => {
-                let asked = decision.rule.as_deref();
-                Box::pin(self.sign_in(session, ctx, running, asked)).await
-            }
-            Verdict::Forbid => Box::pin(self.forbid(session, ctx)).await,
-        }
+            Verdict::Allow(permit) => self.prepare(session, ctx, running, permit)?,
+            Verdict::SignIn => Next::turn(self.sign_in(session, ctx, running, decision.rule)),
+            Verdict::Forbid => Next::turn(self.forbid(session, ctx)),
+        })
     }
 
     fn note(&self, ctx: &mut Context, decision: &Decision) {
@@ -178,13 +199,13 @@ impl Gateway {
     }
 
     /// A permit is there: readies what every try to the upstream needs.
-    pub(super) async fn prepare(
-        &self,
-        session: &mut Session,
-        ctx: &mut Context,
-        running: &Running,
+    pub(super) fn prepare<'a>(
+        &'a self,
+        session: &'a mut Session,
+        ctx: &'a mut Context,
+        running: &'a Running,
         permit: Permit,
-    ) -> pingora::Result<bool> {
+    ) -> pingora::Result<Next<'a>> {
         let limit = permit.rule().body_limit.or(running.limits.body);
         let announced = session
             .req_header()
@@ -192,7 +213,7 @@ impl Gateway {
             .get(http::header::CONTENT_LENGTH);
         let announced = announced.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
         if matches!((announced, limit), (Some(length), Some(limit)) if length > limit) {
-            return Box::pin(self.too_large(session, ctx)).await;
+            return Ok(Next::turn(self.too_large(session, ctx)));
         }
         ctx.body_limit = limit;
         if let Some((method, identity)) = permit.proof() {
@@ -212,7 +233,7 @@ impl Gateway {
         if !pool.settings.rewrite.is_none() {
             ctx.sent = rewritten(ctx, &pool);
             if ctx.sent.is_none() {
-                return Box::pin(self.no_such_path(session, ctx)).await;
+                return Ok(Next::turn(self.no_such_path(session, ctx)));
             }
         }
         let echo = pool.is_echo();
@@ -223,11 +244,11 @@ impl Gateway {
             .map(|total| Instant::now() + total);
         ctx.pool = Some(pool);
         ctx.grant(permit);
-        if echo {
-            Box::pin(self.show(session, ctx)).await
+        Ok(if echo {
+            Next::turn(self.show(session, ctx))
         } else {
-            Ok(false)
-        }
+            Next::Forward
+        })
     }
 
     /// The built-in upstream: gets the very headers that a service would get.
@@ -278,11 +299,14 @@ impl Gateway {
         session: &mut Session,
         ctx: &mut Context,
         running: &Running,
-        rule: Option<&Rule>,
+        rule: Option<Arc<Rule>>,
     ) -> pingora::Result<bool> {
         let request = session.req_header();
         let decision = self.decision_id();
-        let accepts = |method| rule.is_some_and(|rule| rule.auth.contains(&method));
+        let accepts = |method| {
+            rule.as_ref()
+                .is_some_and(|rule| rule.auth.contains(&method))
+        };
         if accepts(Method::Mtls) && self.never_asked(session, ctx) {
             return self.ask_again(session, ctx).await;
         }

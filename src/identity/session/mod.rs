@@ -256,15 +256,24 @@ impl Sessions {
     /// # Errors
     /// As [`Sessions::find`].
     pub async fn find_hash(&self, hash: TokenHash) -> Result<Option<Arc<Live>>, IdentityFault> {
+        if let Some(live) = self.find_at_hand(hash) {
+            return Ok(Some(live));
+        }
         let now = self.0.clock.now();
-        let live = match self.0.cache.get(&hash).filter(|live| live.is_fresh(now)) {
-            Some(live) => Some(live),
-            None => Box::pin(self.load(&Source::Row(hash), now)).await?,
-        };
+        let live = Box::pin(self.load(&Source::Row(hash), now)).await?;
         if let Some(live) = &live {
             self.touch(hash, live, now);
         }
         Ok(live)
+    }
+
+    /// As [`Sessions::find_hash`], of what is remembered and still holds; none says nothing.
+    #[must_use]
+    pub fn find_at_hand(&self, hash: TokenHash) -> Option<Arc<Live>> {
+        let now = self.0.clock.now();
+        let live = self.0.cache.get(&hash).filter(|live| live.is_fresh(now))?;
+        self.touch(hash, &live, now);
+        Some(live)
     }
 
     /// Drops every cached answer, as when another process wrote to the store, and ends live requests whose

@@ -17,6 +17,7 @@ use pingora::protocols::raw_connect::ProxyDigest;
 use tokio::io::{AsyncWrite, BufWriter, ReadBuf};
 use tokio_util::io::poll_read_buf;
 
+mod cookies;
 mod flood;
 mod h2;
 mod patience;

@@ -18,6 +18,8 @@ use crate::proxy::places::Places;
 use crate::proxy::tls::Shown;
 use crate::proxy::wire::head::HeadFault;
 
+use super::cookies::LastCookies;
+
 /// What the filters may know of the connection that a request came on.
 #[derive(Debug)]
 pub struct ConnState {
@@ -31,6 +33,8 @@ pub struct ConnState {
     pub shown: Shown,
     /// What its origin has under way on all its connections; none for a proxy that is trusted.
     pub crowd: Option<Arc<Places>>,
+    /// What the cookies of its last request said.
+    pub cookies: LastCookies,
     refusal: Mutex<Option<HeadFault>>,
     /// The first host that the handshake was found to be for: a certificate is parsed once for most connections.
     fits: OnceLock<Host>,
@@ -95,6 +99,7 @@ impl ConnState {
             tls,
             shown,
             crowd,
+            cookies: LastCookies::default(),
             refusal: Mutex::default(),
             fits: OnceLock::new(),
             host: Mutex::default(),

@@ -57,7 +57,8 @@ impl Gateway {
             Ok(tunnel) => {
                 super::ask(session.req_header_mut())?;
                 ctx.tunnel = Some(Box::new(tunnel));
-                self.prepare(session, ctx, running, permit).await
+                let next = self.prepare(session, ctx, running, permit)?;
+                next.take().await
             }
             Err(fault) => {
                 ctx.outcome.verdict = "refuse";
