@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use zeroize::Zeroize;
+
 use crate::base::token::Token;
 
 /// The names of our cookies, which depend on whether the site is `https`, and on whether the session is shared: by
@@ -128,6 +130,14 @@ pub enum Left {
     Some(String),
     /// No cookie at all.
     Nothing,
+}
+
+impl Zeroize for Left {
+    fn zeroize(&mut self) {
+        if let Self::Some(left) = self {
+            left.zeroize();
+        }
+    }
 }
 
 /// The value of the cookie of this name, as [`value`] finds it, and what is left for a service: both in one

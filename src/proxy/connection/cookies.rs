@@ -19,7 +19,7 @@ struct Read {
     /// The name by which the session's was looked for; it depends on the site.
     name: &'static str,
     session: Option<TokenHash>,
-    left: Left,
+    left: Secret<Left>,
 }
 
 /// A longer line is read anew each time: there are as many of these as there are connections.
@@ -38,14 +38,14 @@ impl LastCookies {
             && last.name == name
             && last.line.expose() == line.as_bytes()
         {
-            return (last.session, last.left.clone());
+            return (last.session, last.left.expose().clone());
         }
         let (session, left) = read(line);
         *last = (line.len() <= LONGEST).then(|| Read {
             line: Secret::new(line.as_bytes().to_vec()),
             name,
             session,
-            left: left.clone(),
+            left: Secret::new(left.clone()),
         });
         (session, left)
     }

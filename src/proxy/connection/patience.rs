@@ -8,6 +8,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Waker};
 
+use tokio::task::coop;
 use tokio::time::{Duration, Instant, Sleep, sleep};
 
 /// The timers of one connection.
@@ -191,8 +192,10 @@ impl Timer {
         if self.listener.as_ref().is_some_and(listens) && !sleep.is_elapsed() {
             return false;
         }
+        // A task whose turn is over is sent away before anything is noted, and must ask again.
+        let noted = coop::has_budget_remaining();
         let over = sleep.as_mut().poll(cx).is_ready();
-        self.listener = (!over).then(|| cx.waker().clone());
+        self.listener = (noted && !over).then(|| cx.waker().clone());
         over
     }
 
@@ -279,6 +282,25 @@ mod tests {
         assert!((20..=25).contains(&given_up), "after {given_up} s");
         let again = silent(&mut patience, 100).await.unwrap();
         assert!((20..=25).contains(&again), "after {again} s");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn b_04_a_limit_holds_also_when_the_turn_of_a_task_was_over_as_it_began() {
+        let (mut patience, mut begun) = (Patience::default(), false);
+        let due = poll_fn(|cx| {
+            if !std::mem::replace(&mut begun, true) {
+                while let Poll::Ready(turn) = coop::poll_proceed(cx) {
+                    turn.made_progress();
+                }
+                patience.arm(Duration::from_secs(10));
+            }
+            match patience.check(cx) {
+                Ok(()) => Poll::Pending,
+                Err(_) => Poll::Ready(()),
+            }
+        });
+        let waited = tokio::time::timeout(Duration::from_secs(11), due).await;
+        assert!(waited.is_ok());
     }
 
     #[tokio::test(start_paused = true)]
