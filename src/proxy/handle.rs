@@ -19,6 +19,7 @@ use super::admit::{Admitted, Refused, admit};
 use super::answer::{Answer, is_navigation};
 use super::bridge;
 use super::client::Client;
+use super::connection::ConnState;
 use super::context::Context;
 use super::gateway::Gateway;
 use super::headers;
@@ -81,8 +82,8 @@ impl Gateway {
     ) -> pingora::Result<bool> {
         let running = self.0.running.load_full();
         let names = match self.receive(session, ctx, &running)? {
-            Received::Service(names) => names,
-            other => return self.keep(session, ctx, &running, other).await,
+            Received::Judge(names) => names,
+            Received::Keep(kept) => return self.keep(session, ctx, &running, kept).await,
         };
         let (presented, cookies) = self.credentials(session, ctx, &names)?;
         let judged = match self.0.gate.select(&running.snapshot, ctx.admitted()?.1) {
@@ -100,9 +101,9 @@ impl Gateway {
         self.0.metrics.gate_duration.observe(took);
         let next = match judged {
             Ok(judged) => self.obey(session, ctx, &running, judged)?,
-            Err(fault) => Next::turn(self.refuse_unjudged(session, ctx, fault)),
+            Err(fault) => Next::answer(self.refuse_unjudged(session, ctx, fault)),
         };
-        next.take().await
+        next.answered().await
     }
 
     /// Whom a request is for.
@@ -112,9 +113,7 @@ impl Gateway {
         ctx: &mut Context,
         running: &Running,
     ) -> pingora::Result<Received> {
-        let connection = state_of(&session.downstream_session).cloned();
-        let connection = connection
-            .ok_or_else(|| Error::explain(ErrorType::InternalError, "no connection state"))?;
+        let connection = Arc::clone(connection_of(session)?);
         ctx.snapshot_name.clone_from(&running.name);
         headers::join_cookies(session.req_header_mut());
         let client = Client::of(
@@ -133,7 +132,7 @@ impl Gateway {
         ctx.client = Some(client);
         let Admitted { target, https_site } = match admitted {
             Ok(admitted) => admitted,
-            Err(refused) => return Ok(Received::Refused(refused)),
+            Err(refused) => return Ok(Received::Keep(Kept::Refused(refused))),
         };
         if https_site && over_https {
             // Over plain http it means nothing (RFC 6797 section 7.2).
@@ -143,15 +142,12 @@ impl Gateway {
         ctx.target = Some(target);
         let names = CookieNames::of(https_site, running.snapshot.cookie_domain.as_ref());
         if owner == Owner::Gateway {
-            return Ok(Received::OwnPage(names));
+            return Ok(Received::Keep(Kept::OwnPage(names)));
         }
-        let asks_first = session.req_header().method == http::Method::OPTIONS;
-        Ok(
-            match asks_first.then(|| self.preflight(session, ctx, running)) {
-                Some(Some(answer)) => Received::Preflight(answer),
-                _ => Received::Service(names),
-            },
-        )
+        Ok(match self.preflight(session, ctx, running) {
+            Some(answer) => Received::Keep(Kept::Preflight(answer)),
+            None => Received::Judge(names),
+        })
     }
 
     /// A request that no service is to see.
@@ -161,20 +157,18 @@ impl Gateway {
         session: &'a mut Session,
         ctx: &'a mut Context,
         running: &'a Running,
-        received: Received,
+        kept: Kept,
     ) -> Answering<'a> {
         Box::pin(async move {
-            match received {
-                Received::OwnPage(names) => self.own_page(session, ctx, running, names).await,
-                Received::Preflight(answer) => self.answer(session, ctx, answer).await,
-                Received::Refused(Refused::Challenge(answer)) => {
+            match kept {
+                Kept::OwnPage(names) => self.own_page(session, ctx, running, names).await,
+                Kept::Preflight(answer) => self.answer(session, ctx, answer).await,
+                Kept::Refused(Refused::Challenge(answer)) => {
                     ctx.outcome.verdict = "own";
                     ctx.outcome.reason = "acme";
                     self.answer(session, ctx, Answer::text(200, &answer)).await
                 }
-                Received::Refused(refused) => self.refuse(session, ctx, &refused).await,
-                // Never kept; a request that came here without a judgement is not forwarded.
-                Received::Service(_) => Err(Error::explain(ErrorType::InternalError, "not judged")),
+                Kept::Refused(refused) => self.refuse(session, ctx, &refused).await,
             }
         })
     }
@@ -215,7 +209,11 @@ impl Gateway {
     /// The answer to a browser's question before a request of another origin, where the rule for that request has
     /// one; a service is not asked. Every other `OPTIONS` is a request like any other.
     fn preflight(&self, session: &Session, ctx: &mut Context, running: &Running) -> Option<Answer> {
-        let (origin, method) = preflight(&session.req_header().headers)?;
+        let request = session.req_header();
+        if request.method != http::Method::OPTIONS {
+            return None;
+        }
+        let (origin, method) = preflight(&request.headers)?;
         let target = ctx.target.as_ref()?;
         let rule = self.0.gate.preview(&running.snapshot, target, method)?;
         let cors = rule.cors.as_ref()?;
@@ -244,11 +242,10 @@ impl Gateway {
             let (cookie, left) = headers::sort_cookies(line, names.session);
             (cookie.and_then(|text| Token::parse_hash(text).ok()), left)
         };
-        let connection = state_of(&session.downstream_session);
-        let (token, left) = match (asked.get(header::COOKIE), connection) {
-            (None, _) => (None, Left::All),
-            (Some(line), None) => sort(line),
-            (Some(line), Some(connection)) => connection.cookies.read(line, names.session, sort),
+        let last = &connection_of(session)?.cookies;
+        let (token, left) = match asked.get(header::COOKIE) {
+            Some(line) => last.read(line, names.session, sort),
+            None => (None, Left::All),
         };
         let presented = Presented {
             ip: client.ip,
@@ -262,14 +259,25 @@ impl Gateway {
 
 /// Whom a request is for, as far as it was looked at.
 enum Received {
-    /// For a service, if the rules say so; these cookies tell who asks.
-    Service(CookieNames),
-    /// For us.
+    /// For a service, if the rules say so; cookies of these names tell who asks.
+    Judge(CookieNames),
+    /// For no service.
+    Keep(Kept),
+}
+
+/// What no service is to see.
+enum Kept {
+    /// One of our own pages is asked for.
     OwnPage(CookieNames),
-    /// For a service, but it is answered for it.
+    /// A service would be asked, and is answered for.
     Preflight(Answer),
-    /// For nobody here.
+    /// Nobody is to see it.
     Refused(Refused),
+}
+
+fn connection_of(session: &Session) -> pingora::Result<&Arc<ConnState>> {
+    let fault = || Error::explain(ErrorType::InternalError, "no connection state");
+    state_of(&session.downstream_session).ok_or_else(fault)
 }
 
 /// The origin and the method that a CORS preflight asks for (Fetch, section 3.3.2).

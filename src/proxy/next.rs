@@ -15,9 +15,9 @@ pub enum Next<'a> {
 pub type Answering<'a> = Pin<Box<dyn Future<Output = pingora::Result<bool>> + Send + 'a>>;
 
 impl<'a> Next<'a> {
-    /// A turn that few requests take.
+    /// It is answered here. Few requests are, so that the code for it is kept out of the way of the others.
     #[cold]
-    pub fn turn(answering: impl Future<Output = pingora::Result<bool>> + Send + 'a) -> Self {
+    pub fn answer(answering: impl Future<Output = pingora::Result<bool>> + Send + 'a) -> Self {
         Self::Answer(Box::pin(answering))
     }
 
@@ -25,7 +25,7 @@ impl<'a> Next<'a> {
     ///
     /// # Errors
     /// When it could not be.
-    pub async fn take(self) -> pingora::Result<bool> {
+    pub async fn answered(self) -> pingora::Result<bool> {
         match self {
             Self::Forward => Ok(false),
             Self::Answer(answering) => answering.await,

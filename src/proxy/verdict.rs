@@ -159,14 +159,14 @@ impl Gateway {
         }
         Ok(match decision.verdict {
             Verdict::Allow(permit) if ctx.asks.tunnel => {
-                Next::turn(self.shake_hands(session, ctx, running, permit))
+                Next::answer(self.shake_hands(session, ctx, running, permit))
             }
             Verdict::Allow(permit) if is_foreign(session.req_header(), &permit, running) => {
-                Next::turn(self.refuse_page(session, ctx))
+                Next::answer(self.refuse_page(session, ctx))
             }
             Verdict::Allow(permit) => self.prepare(session, ctx, running, permit)?,
-            Verdict::SignIn => Next::turn(self.sign_in(session, ctx, running, decision.rule)),
-            Verdict::Forbid => Next::turn(self.forbid(session, ctx)),
+            Verdict::SignIn => Next::answer(self.sign_in(session, ctx, running, decision.rule)),
+            Verdict::Forbid => Next::answer(self.forbid(session, ctx)),
         })
     }
 
@@ -213,7 +213,7 @@ impl Gateway {
             .get(http::header::CONTENT_LENGTH);
         let announced = announced.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
         if matches!((announced, limit), (Some(length), Some(limit)) if length > limit) {
-            return Ok(Next::turn(self.too_large(session, ctx)));
+            return Ok(Next::answer(self.too_large(session, ctx)));
         }
         ctx.body_limit = limit;
         if let Some((method, identity)) = permit.proof() {
@@ -233,7 +233,7 @@ impl Gateway {
         if !pool.settings.rewrite.is_none() {
             ctx.sent = rewritten(ctx, &pool);
             if ctx.sent.is_none() {
-                return Ok(Next::turn(self.no_such_path(session, ctx)));
+                return Ok(Next::answer(self.no_such_path(session, ctx)));
             }
         }
         let echo = pool.is_echo();
@@ -245,7 +245,7 @@ impl Gateway {
         ctx.pool = Some(pool);
         ctx.grant(permit);
         Ok(if echo {
-            Next::turn(self.show(session, ctx))
+            Next::answer(self.show(session, ctx))
         } else {
             Next::Forward
         })

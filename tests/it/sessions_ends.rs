@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::harness::setup::password;
-use crate::harness::{Gateway, Setup, Trial, within};
+use crate::harness::{Gateway, Setup, Trial, marker, within};
 
 /// How soon a change made by another process must be felt.
 const NOTICED: Duration = Duration::from_secs(2);
@@ -79,6 +79,48 @@ fn c_06_logout_is_at_once_and_everywhere() {
         .filter(|session| session["user_id"] == alice)
         .count();
     assert_eq!(left, 1, "the row is still there");
+}
+
+/// What is remembered of a connection is what its last cookies said, and never who was let in by them.
+#[test]
+fn c_06_people_take_turns_on_one_connection() {
+    let gateway = Gateway::shared();
+    let (alice, root) = (gateway.login("alice"), gateway.login("root"));
+    let turns = [
+        (line(&alice), Some(("alice", None))),
+        (line(&alice), Some(("alice", None))),
+        (line(&root), Some(("root", None))),
+        (String::new(), None),
+        (line(&format!("a=1; {alice}")), Some(("alice", Some("a=1")))),
+        (line(&format!("a=1; {alice}")), Some(("alice", Some("a=1")))),
+        (line(&format!("{alice}; {root}")), None),
+        (line(&format!("{alice}; {root}")), None),
+        (line(&root), Some(("root", None))),
+    ];
+    let mut raw = gateway.connect();
+    for (cookies, expected) in &turns {
+        let mark = marker("C-06");
+        let head = format!("GET /app/{mark} HTTP/1.1\r\nHost: localhost\r\n{cookies}\r\n");
+        let status = raw.ask(head).status;
+        assert_eq!(status, if expected.is_some() { 200 } else { 401 });
+        let seen = gateway.recorder().with(&mark);
+        let told = |name: &str| seen.first().and_then(|seen| seen.value(name));
+        let (user, left) = (told("x-auth-user"), told("cookie"));
+        assert_eq!(user.as_deref(), expected.map(|(user, _)| user));
+        assert_eq!(left.as_deref(), expected.and_then(|(_, left)| left));
+    }
+    let (mark, after) = (marker("C-06"), marker("C-06"));
+    assert_eq!(raw.ask(request(&format!("/app/{mark}"), &root)).status, 200);
+    let logout = format!(
+        "POST /auth/logout HTTP/1.1\r\nHost: localhost\r\n{}Content-Length: 0\r\n\r\n",
+        line(&root)
+    );
+    assert_eq!(gateway.ask(logout).status, 200);
+    assert_eq!(
+        raw.ask(request(&format!("/app/{after}"), &root)).status,
+        401
+    );
+    assert!(gateway.recorder().with(&after).is_empty());
 }
 
 #[test]

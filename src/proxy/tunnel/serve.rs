@@ -58,7 +58,7 @@ impl Gateway {
                 super::ask(session.req_header_mut())?;
                 ctx.tunnel = Some(Box::new(tunnel));
                 let next = self.prepare(session, ctx, running, permit)?;
-                next.take().await
+                next.answered().await
             }
             Err(fault) => {
                 ctx.outcome.verdict = "refuse";
