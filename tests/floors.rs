@@ -95,8 +95,11 @@ fn imports_only_go_down() {
 
 #[test]
 fn every_file_says_what_it_is_and_fits_on_a_desk() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    for path in sources(&root) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for path in ["src", "tests", "benches"]
+        .iter()
+        .flat_map(|folder| sources(&root.join(folder)))
+    {
         let text = fs::read_to_string(&path).unwrap();
         assert!(
             text.starts_with("//!"),

@@ -32,6 +32,7 @@ mod certificates_lives;
 mod certificates_names;
 mod certificates_sites;
 mod coding;
+mod coding_left;
 mod coding_streams;
 mod commands;
 mod commands_import;

@@ -5,7 +5,7 @@
 
 use super::message::latin;
 use super::raw::{Raw, Response, Silence};
-use super::recorder::Recorded;
+use super::recorded::Recorded;
 use super::{Gateway, marker};
 
 /// One attack on one gateway, told apart from all others by its marker.
