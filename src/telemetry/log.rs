@@ -8,10 +8,13 @@ use super::settings::Format;
 /// Starts logging. `filter` has the syntax of `tracing`'s directives, such as `info,pingora=warn`; a filter
 /// that cannot be read falls back to the default and is complained about.
 ///
+/// Pingora and rustls are silent unless asked for: most of what they complain of is what strangers send, and whatever
+/// becomes of a request is in its access line.
+///
 /// Lines are written by a thread of their own; those still waiting are written when the guard is dropped.
 #[must_use = "dropping the guard ends the writing"]
 pub fn start(format: Format, filter: Option<&str>) -> WorkerGuard {
-    const DEFAULT: &str = "info,pingora=warn,pingora_core=warn,pingora_proxy=off";
+    const DEFAULT: &str = "info,pingora=off,rustls=off";
     let parsed = filter.map(EnvFilter::try_new);
     let complaint = matches!(parsed, Some(Err(_)));
     let filter = parsed

@@ -65,6 +65,7 @@ mod limits_stall;
 mod limits_upstreams;
 mod logins;
 mod logins_names;
+mod logs;
 mod mail;
 mod matrix;
 mod matrix_servers;
