@@ -18,7 +18,7 @@ store: sqlite:data/portcullis.db
 upstreams: {upstreams}
 session: {{ per_user: {sessions} }}
 roles: {{ viewer: [orders:read], editor: [viewer, orders:write], admin: [editor, users:write] }}
-defaults: {{ to: web, auth: [session] }}
+defaults: {{ to: web, auth: [{auth}] }}
 rules:
 {rules}
 """
@@ -40,7 +40,7 @@ def rules(count):
     return "\n".join(f"  - {rule}" for rule in [*fillers, f"{{ path: {PUBLIC}, allow: anyone }}", "{ path: /**, allow: signed_in }"])
 
 
-def configuration(upstream, sessions, listed, echo, files):
+def configuration(upstream, sessions, auth, listed, echo, files):
     """The file; with certificates for an https site, with a service that talks WebSocket behind its first rule."""
     listen = {"http": "127.0.0.1:0", "admin": "127.0.0.1:0"}
     upstreams = {"web": {"to": f"http://127.0.0.1:{upstream}"}}
@@ -53,18 +53,19 @@ def configuration(upstream, sessions, listed, echo, files):
         site = "https://127.0.0.1"
         tls = f"\ntls: {{ certificate: {files['certificate']}, key: {files['key']} }}"
     return CONFIGURATION.format(
-        site=site, listen=json.dumps(listen) + tls, upstreams=json.dumps(upstreams), sessions=sessions, rules=listed)
+        site=site, listen=json.dumps(listen) + tls, upstreams=json.dumps(upstreams), sessions=sessions, auth=auth, rules=listed)
 
 
 class Gate:
     """A running gateway."""
 
     def __init__(
-        self, workshop, binary, upstream, name="portcullis", rule_count=100, sessions=64, log="warn", echo=None, files=None
+        self, workshop, binary, upstream, name="portcullis", rule_count=100, sessions=64, log="warn", echo=None, files=None,
+        auth="session", first="",
     ):
         self.room = workshop.room(name)
         self.file = self.room / "gateway.yaml"
-        self.file.write_text(configuration(upstream, sessions, rules(rule_count), echo, files))
+        self.file.write_text(configuration(upstream, sessions, auth, first + rules(rule_count), echo, files))
         self.binary = binary
         self.call("check")
         self.call("user", "add", USER, "--email", "bench@example.test", "--roles", "user", "--password-stdin", given=PASSWORD)

@@ -34,6 +34,7 @@ server {{
   listen 127.0.0.1:{port};
   location / {{ return 200 "hello\\n"; }}
   location = /large {{ root {room}; sendfile on; }}
+  location = /text {{ root {room}; }}
   location = /proof {{ return 200 "user=$http_x_auth_user assertion=$http_x_auth_assertion cookie=$http_cookie\\n"; }}
 }}
 server {{ listen 127.0.0.1:{verifier}; location / {{ if ($http_cookie = "") {{ return 401; }} return 200; }} }}
@@ -113,6 +114,7 @@ def start_upstream(workshop):
     port, verifier = free_port(), free_port()
     room = workshop.room("upstream")
     (room / "large").write_bytes(bytes(range(256)) * 4096)
+    (room / "text").write_text("".join(f"{n:04} a line of text, {n * n % 9973} of many\n" for n in range(200)))
     nginx(workshop, "upstream", UPSTREAM.format(port=port, verifier=verifier, room=room), port, workshop.load_core)
     return port, verifier
 
