@@ -1,6 +1,7 @@
 //! Admission: from a parsed request to one canonical target, or a refusal.
 
-use http::Method;
+use http::uri::Authority;
+use http::{HeaderValue, Method};
 use pingora::http::RequestHeader;
 
 use crate::base::net::Host;
@@ -117,7 +118,7 @@ pub fn admit(
     }
     let host = match connection.take_host() {
         Some(host) => host,
-        None => effective_host(request)?,
+        None => effective_host(request, connection)?,
     };
     if let Some(answer) = challenge(request, client, keyring) {
         return Err(Refused::Challenge(answer));
@@ -153,26 +154,23 @@ fn challenge(request: &RequestHeader, client: &Client, keyring: &Keyring) -> Opt
     keyring.http_answer(std::str::from_utf8(token).ok()?)
 }
 
-/// The one host of a request: `:authority` in HTTP/2, `Host` in HTTP/1. Both, when they agree.
-fn effective_host(request: &RequestHeader) -> Result<Host, HeadFault> {
+/// The one host of a request: `:authority` in HTTP/2, `Host` in HTTP/1. Both, when they agree, ports included.
+fn effective_host(request: &RequestHeader, connection: &ConnState) -> Result<Host, HeadFault> {
     let mut lines = request.headers.get_all(http::header::HOST).iter();
-    let line = lines
-        .next()
-        .map(|value| value.to_str().map_err(|_| HeadFault::Host))
-        .transpose()?;
+    let line = lines.next().map(HeaderValue::as_bytes);
     if lines.next().is_some() {
         return Err(HeadFault::Host);
     }
-    let parse = |text: &str| Host::parse_authority(text).map_err(|_| HeadFault::Host);
-    let authority = request
-        .uri
-        .authority()
-        .map(|authority| parse(authority.as_str()))
-        .transpose()?;
-    let line = line.map(parse).transpose()?;
-    match (authority, line) {
-        (Some(authority), Some(line)) if authority != line => Err(HeadFault::Host),
-        (Some((host, _)), _) | (None, Some((host, _))) => Ok(host),
+    let authority = request.uri.authority().map(Authority::as_str);
+    match (authority.map(str::as_bytes), line) {
+        (Some(text), None) | (None, Some(text)) => connection.read_host(text),
+        (Some(authority), Some(line)) => {
+            let parse = |text| Host::parse_authority(std::str::from_utf8(text).ok()?).ok();
+            match (parse(authority), parse(line)) {
+                (Some(authority), Some(line)) if authority == line => Ok(authority.0),
+                _ => Err(HeadFault::Host),
+            }
+        }
         (None, None) => Err(HeadFault::Host),
     }
 }

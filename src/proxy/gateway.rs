@@ -23,6 +23,7 @@ use super::forward::{finish_answer, finish_request, time_left};
 use super::places::Place;
 use super::request::state_of;
 use super::served::strip_trailers;
+use super::settings::Limits;
 use super::shell::Shell;
 use super::tries::{after_no_connection, tell_true_cause};
 use super::tunnel::serve::wait_for;
@@ -32,13 +33,12 @@ pub struct Gateway(pub Shell);
 
 impl Gateway {
     /// Whether its origin may have one more request under way.
-    fn finds_place(&self, session: &Session, ctx: &mut Context) -> bool {
+    fn finds_place(session: &Session, ctx: &mut Context, limits: &Limits) -> bool {
         let connection = state_of(&session.downstream_session);
         let Some(crowd) = connection.and_then(|state| state.crowd.as_ref()) else {
             return true;
         };
-        let most = self.0.running.load().limits.requests_per_address;
-        ctx.place = crowd.take(most);
+        ctx.place = crowd.take(limits.requests_per_address);
         ctx.place.is_some()
     }
 
@@ -77,15 +77,15 @@ impl ProxyHttp for Gateway {
         if old || self.0.drain.is_draining() {
             session.set_keepalive(None);
         }
+        let running = self.0.running.load_full();
         if session.is_http2() {
             // A stream may stall on a connection that does not; HTTP/1 is timed by the guard.
-            let stall = self.0.running.load().limits.stall;
-            session.set_write_timeout(Some(stall));
+            session.set_write_timeout(Some(running.limits.stall));
         }
-        if !self.finds_place(session, ctx) {
+        if !Self::finds_place(session, ctx, &running.limits) {
             return Box::pin(self.turn_away(session, ctx)).await;
         }
-        self.handle(session, ctx).await
+        self.handle(session, ctx, &running).await
     }
 
     async fn upstream_peer(

@@ -79,11 +79,11 @@ impl Gateway {
         &self,
         session: &mut Session,
         ctx: &mut Context,
+        running: &Running,
     ) -> pingora::Result<bool> {
-        let running = self.0.running.load_full();
-        let names = match self.receive(session, ctx, &running)? {
+        let names = match self.receive(session, ctx, running)? {
             Received::Judge(names) => names,
-            Received::Keep(kept) => return self.keep(session, ctx, &running, kept).await,
+            Received::Keep(kept) => return self.keep(session, ctx, running, kept).await,
         };
         let (presented, cookies) = self.credentials(session, ctx, &names)?;
         let judged = match self.0.gate.select(&running.snapshot, ctx.admitted()?.1) {
@@ -100,7 +100,7 @@ impl Gateway {
         let took = ctx.elapsed().as_secs_f64();
         self.0.metrics.gate_duration.observe(took);
         let next = match judged {
-            Ok(judged) => self.obey(session, ctx, &running, judged)?,
+            Ok(judged) => self.obey(session, ctx, running, judged)?,
             Err(fault) => Next::answer(self.refuse_unjudged(session, ctx, fault)),
         };
         next.answered().await

@@ -225,6 +225,7 @@ fn p_22_h2_authority() {
     for hostile in [
         &[(":authority", "localhost"), ("host", "app.localhost")][..],
         &[(":authority", "app.localhost"), ("host", "localhost")],
+        &[(":authority", "localhost:1"), ("host", "localhost:2")],
         &[
             (":authority", "localhost"),
             ("host", "localhost"),
@@ -250,6 +251,36 @@ fn p_22_h2_authority() {
         (Some(401), false),
         "the rule of that host"
     );
+}
+
+#[test]
+fn p_22_hosts_take_turns_on_one_h2_connection() {
+    let gateway = gateway();
+    let mut connection = gateway.h2();
+    let answers = [
+        ("localhost", 200),
+        ("app.localhost", 401),
+        ("localhost", 200),
+        ("localhost:8080", 200),
+        ("app.localhost:8080", 401),
+        ("APP.localhost", 401),
+        ("evil.test", 421),
+        ("app.localhost", 401),
+        ("localhost", 200),
+    ];
+    for (host, status) in answers {
+        let mark = marker("P-22-turns");
+        let outcome = connection.ask(&[
+            (":method", "GET"),
+            (":scheme", "http"),
+            (":authority", host),
+            (":path", "/public/x"),
+            ("x-marker", &mark),
+        ]);
+        assert_eq!(outcome.status(), Some(status), "{host}: {outcome:?}");
+        let seen = !gateway.recorder().with(&mark).is_empty();
+        assert_eq!(seen, status == 200, "{host}");
+    }
 }
 
 #[test]

@@ -16,7 +16,7 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use crate::base::net::Host;
 use crate::proxy::places::Places;
 use crate::proxy::tls::Shown;
-use crate::proxy::wire::head::HeadFault;
+use crate::proxy::wire::head::{HeadFault, LastHost};
 
 use super::cookies::LastCookies;
 
@@ -40,6 +40,8 @@ pub struct ConnState {
     fits: OnceLock<Host>,
     /// The host of the head that was let through last, until it is asked for.
     host: Mutex<Option<Host>>,
+    /// The host that was asked for last over HTTP/2.
+    last_host: Mutex<LastHost>,
     /// Set when a request begins, so that the guard lets its head through.
     next: AtomicBool,
     cut: Mutex<Option<Cut>>,
@@ -103,6 +105,7 @@ impl ConnState {
             refusal: Mutex::default(),
             fits: OnceLock::new(),
             host: Mutex::default(),
+            last_host: Mutex::default(),
             next: AtomicBool::new(false),
             cut: Mutex::default(),
             rests: AtomicBool::new(false),
@@ -148,6 +151,17 @@ impl ConnState {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take()
+    }
+
+    /// The host in an HTTP/2 request's `:authority` or `Host`, which is nearly always that of the last one.
+    ///
+    /// # Errors
+    /// When there is none in it.
+    pub fn read_host(&self, text: &[u8]) -> Result<Host, HeadFault> {
+        self.last_host
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .read(text)
     }
 
     pub(super) fn note_host(&self, host: Host) {

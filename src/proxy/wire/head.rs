@@ -131,7 +131,11 @@ impl Scanner {
 pub struct LastHost(Option<(Box<[u8]>, Host)>);
 
 impl LastHost {
-    fn read(&mut self, text: &[u8]) -> Result<Host, HeadFault> {
+    /// The host in the value of `Host` or `:authority`.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn read(&mut self, text: &[u8]) -> Result<Host, HeadFault> {
         match &self.0 {
             Some((known, host)) if **known == *text => Ok(host.clone()),
             _ => {
