@@ -66,6 +66,8 @@ def merge(runs, into):
     half = into.with_suffix(".half")
     if subprocess.run([profdata(), "merge", "--output", half, runs], check=False).returncode:
         raise Trouble("the profiles cannot be merged")
+    for old in into.parent.glob("*.profdata"):
+        old.unlink()
     half.rename(into)
 
 
