@@ -9,12 +9,12 @@ use super::settings::Format;
 /// that cannot be read falls back to the default and is complained about.
 ///
 /// Pingora and rustls are silent unless asked for: most of what they complain of is what strangers send, and whatever
-/// becomes of a request is in its access line.
+/// becomes of a request is in its access line. `PostgreSQL` says at each start that our tables are there already.
 ///
 /// Lines are written by a thread of their own; those still waiting are written when the guard is dropped.
 #[must_use = "dropping the guard ends the writing"]
 pub fn start(format: Format, filter: Option<&str>) -> WorkerGuard {
-    const DEFAULT: &str = "info,pingora=off,rustls=off";
+    const DEFAULT: &str = "info,pingora=off,rustls=off,tokio_postgres=warn";
     let parsed = filter.map(EnvFilter::try_new);
     let complaint = matches!(parsed, Some(Err(_)));
     let filter = parsed
