@@ -17,10 +17,10 @@ use crate::crypto::client::ClientCertificate;
 use crate::policy::decide::Permit;
 use crate::policy::target::Target;
 
-use super::answer::{Answer, is_navigation};
 use super::client::Client;
 use super::context::Context;
 use super::gateway::Gateway;
+use super::refusal::CROSS_SITE;
 use super::request::state_of;
 use super::running::Running;
 use super::tunnel::{self, Pages};
@@ -86,35 +86,15 @@ impl Gateway {
         !asked.is_some_and(|asked| Arc::ptr_eq(asked, roots))
     }
 
-    /// A browser comes back on a connection of its own, on which it is asked (RFC 9110 section 15.5.20).
-    pub(super) async fn ask_again(
-        &self,
-        session: &mut Session,
-        ctx: &mut Context,
-    ) -> pingora::Result<bool> {
-        ctx.outcome.reason = "misdirected";
-        session.set_keepalive(None);
-        let detail = "A certificate is asked for here, on a connection of its own.";
-        let answer = Answer::refusal(421, "REQUEST_REFUSED", detail, false);
-        self.answer(session, ctx, answer).await
-    }
-
     /// Somebody else's page asks, with the certificate of whoever looks at it.
     pub(super) async fn refuse_page(
         &self,
         session: &mut Session,
         ctx: &mut Context,
     ) -> pingora::Result<bool> {
-        ctx.outcome.verdict = "refuse";
-        ctx.outcome.reason = "origin";
         let rule = ctx.outcome.rule.as_deref().unwrap_or("-");
         let denials = &self.0.metrics.denials;
         denials.with_label_values(&[rule, "origin"]).inc();
-        session.set_keepalive(None);
-        let request = session.req_header();
-        let navigation = is_navigation(&request.method, &request.headers);
-        let detail = "This page may not do this here.";
-        let answer = Answer::refusal(403, "CROSS_SITE", detail, navigation);
-        self.answer(session, ctx, answer).await
+        self.turn_down(session, ctx, &CROSS_SITE).await
     }
 }

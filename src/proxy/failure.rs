@@ -11,6 +11,7 @@ use super::answer::{Answer, is_navigation};
 use super::context::{Context, Passed};
 use super::forward::{is_answered, status_of};
 use super::gateway::Gateway;
+use super::refusal::TOO_MANY_REQUESTS;
 
 impl Gateway {
     pub(super) async fn tell_failure(
@@ -77,19 +78,14 @@ impl Gateway {
         }
     }
 
-    /// Too many requests of one origin are under way. Nothing was looked at.
+    /// One of too many requests of one origin.
     pub(super) async fn turn_away(
         &self,
         session: &mut Session,
         ctx: &mut Context,
     ) -> pingora::Result<bool> {
         self.0.metrics.refused(Limit::Requests);
-        (ctx.outcome.verdict, ctx.outcome.reason) = ("refuse", "requests");
-        session.set_keepalive(None);
-        let detail = "Too many requests of this address are under way.";
-        let answer = Answer::refusal(429, "TOO_MANY_REQUESTS", detail, false);
-        let answer = answer.with(http::header::RETRY_AFTER, "1");
-        self.answer(session, ctx, answer).await
+        self.turn_down(session, ctx, &TOO_MANY_REQUESTS).await
     }
 
     /// No server is healthy. That was logged when the last one went; requests are counted, not logged once more.

@@ -23,6 +23,7 @@ pub mod listener;
 mod next;
 pub mod pace;
 pub mod places;
+mod refusal;
 pub mod request;
 pub mod running;
 pub mod served;

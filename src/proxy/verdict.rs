@@ -6,7 +6,6 @@ use pingora::proxy::Session;
 use pingora::{Error, ErrorType};
 use tokio::time::Instant;
 
-use crate::base::id::PublicId;
 use crate::base::identity::Method;
 use crate::gate::judge::{JudgeFault, Judged};
 use crate::policy::decide::{Decision, Permit, Verdict};
@@ -21,6 +20,10 @@ use super::forward::finish_request;
 use super::gateway::Gateway;
 use super::headers;
 use super::next::Next;
+use super::refusal::{
+    ASK_AGAIN, BAD_CERTIFICATE, BAD_TOKEN, BODY_TOO_LARGE, FORBIDDEN, NO_SUCH_PATH, TWO_READINGS,
+    TWO_USERS, UNAVAILABLE,
+};
 use super::request::cut_when;
 use super::running::Running;
 use super::upstream::Pool;
@@ -33,25 +36,17 @@ impl Gateway {
         ctx: &mut Context,
         fault: JudgeFault,
     ) -> pingora::Result<bool> {
-        match fault {
-            JudgeFault::Path(_) => self.two_readings(session, ctx).await,
-            JudgeFault::Credential => self.bad_token(session, ctx).await,
-            JudgeFault::Certificate => self.bad_certificate(session, ctx).await,
-            JudgeFault::TwoUsers => self.two_users(session, ctx).await,
+        let refusal = match fault {
+            JudgeFault::Path(_) => return self.two_readings(session, ctx).await,
+            JudgeFault::Credential => BAD_TOKEN,
+            JudgeFault::Certificate => BAD_CERTIFICATE,
+            JudgeFault::TwoUsers => TWO_USERS,
             JudgeFault::Identity(fault) => {
                 tracing::error!(%fault, id = ctx.id_text(), "cannot tell who asks");
-                ctx.outcome.verdict = "error";
-                ctx.outcome.reason = "store";
-                let answer = Answer::refusal(
-                    503,
-                    "UNAVAILABLE",
-                    "The gateway cannot check who you are just now.",
-                    false,
-                );
-                let answer = answer.with(http::header::RETRY_AFTER, "5");
-                self.answer(session, ctx, answer).await
+                UNAVAILABLE
             }
-        }
+        };
+        self.turn_down(session, ctx, &refusal).await
     }
 
     pub(super) async fn two_readings(
@@ -60,71 +55,7 @@ impl Gateway {
         ctx: &mut Context,
     ) -> pingora::Result<bool> {
         self.0.metrics.refusals.with_label_values(&["path"]).inc();
-        ctx.outcome.verdict = "refuse";
-        ctx.outcome.reason = "path";
-        session.set_keepalive(None);
-        let answer = Answer::refusal(
-            400,
-            "REQUEST_REFUSED",
-            "The path can be read in two ways.",
-            false,
-        );
-        self.answer(session, ctx, answer).await
-    }
-
-    /// A token is there and is not good (RFC 6750 section 3.1).
-    async fn bad_token(&self, session: &mut Session, ctx: &mut Context) -> pingora::Result<bool> {
-        ctx.outcome.verdict = "login";
-        ctx.outcome.reason = "token";
-        let decision = self.decision_id();
-        let answer = Answer::refusal(
-            401,
-            "INVALID_TOKEN",
-            "The access token is not good, or no more.",
-            false,
-        )
-        .with(
-            http::header::WWW_AUTHENTICATE,
-            "Bearer realm=\"portcullis\", error=\"invalid_token\"",
-        )
-        .with(headers::DECISION, &decision);
-        self.answer(session, ctx, answer).await
-    }
-
-    /// A certificate was shown, and does not count: it is revoked, or its time is over, or it is nobody's. On another
-    /// connection another one may be shown.
-    async fn bad_certificate(
-        &self,
-        session: &mut Session,
-        ctx: &mut Context,
-    ) -> pingora::Result<bool> {
-        ctx.outcome.verdict = "login";
-        ctx.outcome.reason = "certificate";
-        session.set_keepalive(None);
-        let request = session.req_header();
-        let navigation = is_navigation(&request.method, &request.headers);
-        let decision = self.decision_id();
-        let detail = "The certificate that was shown is not good here, or no more.";
-        let answer = Answer::refusal(401, "INVALID_CERTIFICATE", detail, navigation)
-            .with(
-                http::header::WWW_AUTHENTICATE,
-                "Certificate realm=\"portcullis\"",
-            )
-            .with(headers::DECISION, &decision);
-        self.answer(session, ctx, answer).await
-    }
-
-    /// A cookie and a token that belong to two people: whoever was meant, one of them was not.
-    async fn two_users(&self, session: &mut Session, ctx: &mut Context) -> pingora::Result<bool> {
-        ctx.outcome.verdict = "refuse";
-        ctx.outcome.reason = "two_users";
-        let answer = Answer::refusal(
-            400,
-            "TWO_IDENTITIES",
-            "What proves who you are names different users.",
-            false,
-        );
-        self.answer(session, ctx, answer).await
+        self.turn_down(session, ctx, &TWO_READINGS).await
     }
 
     /// Does what was decided.
@@ -166,7 +97,7 @@ impl Gateway {
             }
             Verdict::Allow(permit) => self.prepare(session, ctx, running, permit)?,
             Verdict::SignIn => Next::answer(self.sign_in(session, ctx, running, decision.rule)),
-            Verdict::Forbid => Next::answer(self.forbid(session, ctx)),
+            Verdict::Forbid => Next::answer(self.turn_down(session, ctx, &FORBIDDEN)),
         })
     }
 
@@ -213,7 +144,7 @@ impl Gateway {
             .get(http::header::CONTENT_LENGTH);
         let announced = announced.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
         if matches!((announced, limit), (Some(length), Some(limit)) if length > limit) {
-            return Ok(Next::answer(self.too_large(session, ctx)));
+            return Ok(Next::answer(self.turn_down(session, ctx, &BODY_TOO_LARGE)));
         }
         ctx.body_limit = limit;
         if let Some((method, identity)) = permit.proof() {
@@ -233,7 +164,7 @@ impl Gateway {
         if !pool.settings.rewrite.is_none() {
             ctx.sent = rewritten(ctx, &pool);
             if ctx.sent.is_none() {
-                return Ok(Next::answer(self.no_such_path(session, ctx)));
+                return Ok(Next::answer(self.turn_down(session, ctx, &NO_SUCH_PATH)));
             }
         }
         let echo = pool.is_echo();
@@ -267,33 +198,6 @@ impl Gateway {
         self.answer(session, ctx, answer).await
     }
 
-    /// The path does not lie below what is to be cut off. `check` refuses rules that lead here.
-    async fn no_such_path(
-        &self,
-        session: &mut Session,
-        ctx: &mut Context,
-    ) -> pingora::Result<bool> {
-        ctx.outcome.reason = "strip";
-        let answer = Answer::refusal(404, "NOT_FOUND", "There is nothing here.", false);
-        self.answer(session, ctx, answer).await
-    }
-
-    async fn too_large(&self, session: &mut Session, ctx: &mut Context) -> pingora::Result<bool> {
-        ctx.outcome.reason = "body";
-        session.set_keepalive(None);
-        self.answer(
-            session,
-            ctx,
-            Answer::refusal(
-                413,
-                "BODY_TOO_LARGE",
-                "The request body is too large.",
-                false,
-            ),
-        )
-        .await
-    }
-
     async fn sign_in(
         &self,
         session: &mut Session,
@@ -308,7 +212,7 @@ impl Gateway {
                 .is_some_and(|rule| rule.auth.contains(&method))
         };
         if accepts(Method::Mtls) && self.never_asked(session, ctx) {
-            return self.ask_again(session, ctx).await;
+            return self.turn_down(session, ctx, &ASK_AGAIN).await;
         }
         // Where no session opens anything, the login page would only lead back here.
         let by_page = accepts(Method::Session) || !(accepts(Method::Jwt) || accepts(Method::Mtls));
@@ -338,19 +242,6 @@ impl Gateway {
         };
         self.answer(session, ctx, answer.with(headers::DECISION, &decision))
             .await
-    }
-
-    async fn forbid(&self, session: &mut Session, ctx: &mut Context) -> pingora::Result<bool> {
-        let request = session.req_header();
-        let navigation = is_navigation(&request.method, &request.headers);
-        let decision = self.decision_id();
-        let answer = Answer::refusal(403, "FORBIDDEN", "You may not see this.", navigation);
-        self.answer(session, ctx, answer.with(headers::DECISION, &decision))
-            .await
-    }
-
-    fn decision_id(&self) -> String {
-        PublicId::generate(&self.0.random).to_string()
     }
 }
 
