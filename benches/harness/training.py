@@ -15,7 +15,8 @@ from .talk import start_echo
 from .workshop import Trouble, Workshop
 
 SECONDS = 4  # of each load
-LOG_INS = 30
+RARE_SECONDS = 1  # of what is mixed in: enough to be known, too little to be laid out beside what most requests run through
+LOG_INS = 5
 STOP_LIMIT = 60  # seconds until a copy must have written its profile
 
 EVERYDAY = """
@@ -80,7 +81,7 @@ def everyday(workshop, gate):
         ("GET", "/auth/me", cookie),
     ]
     script = in_turn(requests)
-    wrk.run(workshop, Row("everyday", "everyday", gate.port, gate.process, headers={}, script=script), 2 * SECONDS)
+    wrk.run(workshop, Row("everyday", "everyday", gate.port, gate.process, headers={}, script=script), RARE_SECONDS)
     print("trained   everyday", flush=True)
 
 
