@@ -50,8 +50,9 @@ def program(folder, target, name, practise=None):
         return target / "release" / name
     runs = target / "runs"
     copy = flagged(folder, target / "instrumented", name, f"-Cprofile-generate={runs}")
-    # Cargo looks at flags, and not into the files they name: a profile of another copy has another name.
-    found = target / f"{hashlib.sha256(copy.read_bytes()).hexdigest()[:16]}.profdata"
+    # Cargo looks at flags, and not into the files they name: a profile of another copy, or another load, has another name.
+    known = hashlib.sha256(copy.read_bytes() + pathlib.Path(training.__file__).read_bytes())
+    found = target / f"{known.hexdigest()[:16]}.profdata"
     if not found.exists():
         shutil.rmtree(runs, ignore_errors=True)
         practise(copy, talk())
