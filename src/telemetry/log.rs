@@ -14,12 +14,14 @@ use super::settings::Format;
 /// Lines are written by a thread of their own; those still waiting are written when the guard is dropped.
 #[must_use = "dropping the guard ends the writing"]
 pub fn start(format: Format, filter: Option<&str>) -> WorkerGuard {
-    const DEFAULT: &str = "info,pingora=off,rustls=off,tokio_postgres=warn";
-    let parsed = filter.map(EnvFilter::try_new);
+    const DEFAULT: &str = "info";
+    // Directives that come later, or are about less, win over these.
+    const QUIET: &str = "pingora=off,rustls=off,tokio_postgres=warn";
+    let parsed = filter.map(|filter| EnvFilter::try_new(format!("{QUIET},{filter}")));
     let complaint = matches!(parsed, Some(Err(_)));
     let filter = parsed
         .and_then(Result::ok)
-        .unwrap_or_else(|| EnvFilter::new(DEFAULT));
+        .unwrap_or_else(|| EnvFilter::new(format!("{QUIET},{DEFAULT}")));
     // Never lossy: a full queue makes requests wait rather than losing what happened.
     let (writer, guard) = NonBlockingBuilder::default()
         .lossy(false)
