@@ -118,6 +118,11 @@ impl ProxyHttp for Gateway {
         ctx: &mut Box<Context>,
     ) -> pingora::Result<()> {
         time_left(ctx)?;
+        if end && body.as_ref().is_some_and(Bytes::is_empty) {
+            // Pingora would write it as the last chunk, and then the last chunk: the second would stand before whatever
+            // request comes next on that connection, whoever sends it.
+            *body = None;
+        }
         if body.is_some() {
             ctx.body = Passed::Some;
         }

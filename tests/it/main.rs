@@ -106,6 +106,7 @@ mod tunnels;
 mod tunnels_ends;
 mod tunnels_handshakes;
 mod tunnels_load;
+mod uploads;
 mod upstreams_health;
 mod upstreams_names;
 mod upstreams_paths;

@@ -85,6 +85,7 @@ struct Stream {
     body: Vec<u8>,
     block: Vec<u8>,
     ended: Option<Outcome>,
+    reset: bool,
 }
 
 /// One connection; the preface and our settings are already sent.
@@ -257,6 +258,11 @@ impl H2 {
         ended.or_else(|| self.over.clone())
     }
 
+    /// Whether this stream was reset, be it behind its answer, as far as was read.
+    pub fn was_reset(&self, stream: u32) -> bool {
+        self.streams.get(&stream).is_some_and(|state| state.reset)
+    }
+
     /// Reads until the whole connection ends or `limit` passes.
     pub fn ends_within(&mut self, limit: Duration) -> Option<Outcome> {
         let end = Instant::now() + limit;
@@ -311,6 +317,7 @@ impl H2 {
         let Some(state) = self.streams.get_mut(&stream) else {
             return;
         };
+        state.reset = true;
         // A reset with NO_ERROR behind a whole answer only says that the rest of our body is not wanted.
         state.ended.get_or_insert(Outcome::Reset(code));
     }
