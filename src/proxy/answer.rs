@@ -1,5 +1,7 @@
 //! Answers that the gateway gives itself, and the one place where the proxy's refusals become a status.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
@@ -9,6 +11,9 @@ use serde_json::json;
 
 use super::context::Context;
 use super::headers;
+
+/// How long an HTTP/2 client may go on sending a body that was answered already.
+const DRAIN: Duration = Duration::from_secs(5);
 
 /// A whole answer.
 #[derive(Debug)]
@@ -197,12 +202,17 @@ impl Answer {
             .write_response_header(Box::new(head), silent)
             .await?;
         if !silent {
-            session.write_response_body(Some(self.body), true).await
+            session.write_response_body(Some(self.body), true).await?;
         } else if session.is_http2() {
-            session.write_response_body(None, true).await
-        } else {
-            Ok(())
+            session.write_response_body(None, true).await?;
         }
+        if session.is_http2() && !session.is_body_done() {
+            // A stream that is let go while its client still sends is reset, and some clients then forget the answer
+            // that they have. HTTP/1 is drained by the guard.
+            session.set_total_drain_timeout(Some(DRAIN));
+            let _ = session.drain_request_body().await;
+        }
+        Ok(())
     }
 }
 

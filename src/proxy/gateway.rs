@@ -100,14 +100,24 @@ impl ProxyHttp for Gateway {
 
     async fn upstream_request_filter(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         request: &mut RequestHeader,
         ctx: &mut Box<Context>,
     ) -> pingora::Result<()> {
         if let Some(tunnel) = &ctx.tunnel {
             tunnel.ask();
         }
-        finish_request(request, ctx)
+        finish_request(request, ctx)?;
+        let is_new = request.version == http::Version::HTTP_2;
+        if is_new && request.headers.contains_key(http::header::EXPECT) {
+            // What such a service says before its answer does not come through.
+            request.remove_header(&http::header::EXPECT);
+            if ctx.body == Passed::Nothing && !session.is_body_done() {
+                ctx.body = Passed::Awaited;
+                session.write_continue_response().await?;
+            }
+        }
+        Ok(())
     }
 
     async fn request_body_filter(

@@ -19,6 +19,10 @@ use super::connection::ConnState;
 use super::gateway::Gateway;
 use super::running::Running;
 
+/// How much of a body may be under way on one HTTP/2 stream, in bytes, and twice that on its connection, so that one
+/// upload that nobody reads does not hold up the others. What is unread is kept: it bounds what a connection holds.
+const STREAM_WINDOW: u32 = 512 * 1024;
+
 tokio::task_local! {
     static CURRENT: Arc<Cut>;
 }
@@ -99,6 +103,9 @@ impl HttpServerApp for Requests {
         let mut options = H2Options::default();
         options.max_header_list_size(u32::try_from(limits.head).unwrap_or(u32::MAX));
         options.max_concurrent_streams(limits.streams);
+        // The 64 KiB that HTTP/2 begins with are half a megabyte a second from a tenth of a second away.
+        options.initial_window_size(STREAM_WINDOW);
+        options.initial_connection_window_size(2 * STREAM_WINDOW);
         Some(options)
     }
 

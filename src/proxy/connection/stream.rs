@@ -13,7 +13,8 @@ use pingora::protocols::{
     ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl,
     TimingDigest, UniqueID, UniqueIDType,
 };
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufWriter, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufWriter, ReadBuf};
+use tokio::sync::Semaphore;
 use tokio::time::{Duration, timeout};
 
 use super::h2::Traffic;
@@ -143,16 +144,23 @@ impl Drop for Guard {
     }
 }
 
+/// How many connections may be drained at a time. Whoever comes later finds their answer lost, if they were still
+/// sending: what is drained is held by no other limit.
+static LINGERING: Semaphore = Semaphore::const_new(256);
+
 async fn linger(mut stream: BufWriter<Socket>, farewell: Option<[u8; 17]>) {
-    const LONGEST: Duration = Duration::from_secs(1);
-    const MOST: u64 = 1 << 20;
+    // Enough for some megabytes from far away.
+    const LONGEST: Duration = Duration::from_secs(5);
+    let Ok(_place) = LINGERING.try_acquire() else {
+        return;
+    };
     // Errors only mean that there is nobody left to wait for.
     let drained = async {
         if let Some(farewell) = farewell {
             let _ = stream.write_all(&farewell).await;
         }
         let _ = stream.shutdown().await;
-        tokio::io::copy(&mut stream.take(MOST), &mut tokio::io::sink()).await
+        tokio::io::copy(&mut stream, &mut tokio::io::sink()).await
     };
     let _ = timeout(LONGEST, drained).await;
 }

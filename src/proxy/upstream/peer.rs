@@ -14,6 +14,9 @@ use super::balance::key;
 use super::member::Member;
 use super::trust::Material;
 
+/// How many requests share one HTTP/2 connection to a service: as many as most services let one have.
+const STREAMS: usize = 100;
+
 /// What the connections of one upstream have in common.
 #[derive(Debug)]
 pub struct Manner {
@@ -63,6 +66,7 @@ impl Manner {
         options.read_timeout = within(self.timeouts.read);
         options.write_timeout = within(self.timeouts.write);
         options.idle_timeout = self.keep_alive;
+        options.max_h2_streams = STREAMS;
         options.ca.clone_from(&self.material.authorities);
         options.verify_cert = !self.accept_any;
         // Tunnels are judged by rules of their own; until a request may ask for one, none is opened.
