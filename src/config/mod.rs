@@ -176,6 +176,14 @@ impl Config {
         login::words(Some(&self.sites), &self.brand)
     }
 
+    fn named(&self) -> identity::accounts::Named {
+        let allowed = || self.rules.iter().map(|rule| &rule.allow);
+        identity::accounts::Named {
+            roles: allowed().flat_map(|allow| allow.roles()).cloned().collect(),
+            users: allowed().flat_map(|allow| allow.users()).cloned().collect(),
+        }
+    }
+
     /// What accounts must keep to.
     #[must_use]
     pub fn account_terms(&self) -> identity::accounts::Terms {
@@ -183,18 +191,7 @@ impl Config {
             password: self.identity.password,
             words: self.password_words(),
             register: self.identity.register,
-            named_roles: self
-                .rules
-                .iter()
-                .flat_map(|rule| rule.allow.roles())
-                .cloned()
-                .collect(),
-            named_users: self
-                .rules
-                .iter()
-                .flat_map(|rule| rule.allow.users())
-                .cloned()
-                .collect(),
+            named: self.named(),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::api::{Bench, CHIEF};
+use crate::api::{self, Bench, CHIEF};
 use crate::harness::setup::password;
 
 impl Bench {
@@ -108,6 +108,41 @@ fn ad_03_unknown_and_read_only_fields_are_refused() {
     assert!(
         detail["msg"].is_string() && detail["type"].is_string(),
         "{detail}"
+    );
+}
+
+#[test]
+fn ad_06_who_is_let_in_by_name_is_a_superusers_business() {
+    let rules = "  - { path: /mine/**, allow: { user: named } }";
+    let bench = Bench::of(
+        api::setup()
+            .rules(rules)
+            .user("named", "user")
+            .user("plain", "user"),
+    );
+    let root = bench.token("root");
+    for (name, status) in [("plain", 200), ("named", 403)] {
+        let id = bench.number(name);
+        let own = format!("/auth/users/{id}");
+        for body in [
+            json!({ "password": "now it is mine 4711" }),
+            json!({ "email": format!("{name}@elsewhere.test") }),
+            json!({ "username": format!("{name}-2") }),
+            json!({ "is_active": false }),
+        ] {
+            let answer = bench.call(&root, "PUT", &own, Some(&body));
+            assert_eq!(answer.status, status, "{body}: {}", answer.text());
+        }
+        let roles = json!({ "role_ids": [] });
+        let answer = bench.call(&root, "POST", &format!("{own}/roles"), Some(&roles));
+        assert_eq!(answer.status == 403, status == 403, "{}", answer.text());
+        let answer = bench.call(&root, "DELETE", &own, None);
+        assert_eq!(answer.status == 403, status == 403, "{}", answer.text());
+    }
+    bench.chief(
+        "PUT",
+        &format!("/auth/users/{}", bench.number("named")),
+        Some(&json!({ "is_active": false })),
     );
 }
 

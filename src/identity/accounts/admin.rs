@@ -124,7 +124,7 @@ impl Accounts {
         actor.needs(Right::WriteUsers)?;
         self.may_be_named(Some(&draft.username), actor.who.superuser)?;
         let new = self.new_user(draft).await?;
-        let named = self.0.terms.load().named_roles.clone();
+        let named = self.0.terms.load().named.clone();
         let users = &self.parts().store.users;
         let user = users
             .insert_if(&new, self.now(), |graph| {
@@ -204,7 +204,7 @@ impl Accounts {
         let user = store.users.by_id(id).await?.ok_or(AccountFault::Missing)?;
         let held = store.roles.of_user(id).await?;
         let graph = store.roles.graph().await?;
-        let named = self.0.terms.load().named_roles.clone();
+        let named = self.0.terms.load().named.clone();
         Reach::new(actor.who, &graph, &named).manage(&user, &held)?;
         Ok(user)
     }

@@ -80,7 +80,7 @@ impl Accounts {
     ) -> Result<Listed, AccountFault> {
         actor.needs(Right::WriteUsers)?;
         actor.not_oneself(id, "Nobody changes their own roles.")?;
-        let named = self.0.terms.load().named_roles.clone();
+        let named = self.0.terms.load().named.clone();
         let roles = &self.parts().store.roles;
         let choose = |standing: &Standing| {
             let reach = Reach::new(actor.who, &standing.graph, &named);

@@ -214,7 +214,7 @@ impl Accounts {
     ) -> Result<(), AccountFault> {
         let graph = self.parts().store.roles.graph().await?;
         let terms = self.0.terms.load();
-        Reach::new(who, &graph, &terms.named_roles).give(roles)
+        Reach::new(who, &graph, &terms.named).give(roles)
     }
 
     async fn keep_invitation(&self, record: &Record) -> Result<(Token, Invitation), AccountFault> {

@@ -86,10 +86,17 @@ pub struct Terms {
     pub words: Context,
     /// Who may make an account.
     pub register: Register,
-    /// The roles that some rule of the file names.
-    pub named_roles: BTreeSet<RoleName>,
-    /// The users that some rule of the file names.
-    pub named_users: BTreeSet<Username>,
+    /// Whom rules let in by name.
+    pub named: Named,
+}
+
+/// Whom some rule of the file lets in by name, so that a name alone is worth something.
+#[derive(Clone, Debug, Default)]
+pub struct Named {
+    /// The roles.
+    pub roles: BTreeSet<RoleName>,
+    /// The users.
+    pub users: BTreeSet<Username>,
 }
 
 struct Inner {

@@ -244,7 +244,7 @@ impl Accounts {
         superuser: bool,
     ) -> Result<(), AccountFault> {
         match name {
-            Some(name) if !superuser && self.0.terms.load().named_users.contains(name) => {
+            Some(name) if !superuser && self.0.terms.load().named.users.contains(name) => {
                 Err(AccountFault::UsernameTaken(name.clone()))
             }
             _ => Ok(()),

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{AccountFault, Actor};
+use super::{AccountFault, Actor, Named};
 use crate::base::id::UserId;
 use crate::base::identity::Identity;
 use crate::base::name::RoleName;
@@ -38,8 +38,7 @@ pub enum Right {
 pub(super) struct Reach<'a> {
     who: &'a Identity,
     graph: &'a Graph,
-    /// The roles that rules name.
-    named: &'a BTreeSet<RoleName>,
+    named: &'a Named,
     /// What every new account is given.
     everybody: Closure,
 }
@@ -100,7 +99,7 @@ impl Actor<'_> {
 
 impl<'a> Reach<'a> {
     /// The reach of `who` over the roles there are.
-    pub(super) fn new(who: &'a Identity, graph: &'a Graph, named: &'a BTreeSet<RoleName>) -> Self {
+    pub(super) fn new(who: &'a Identity, graph: &'a Graph, named: &'a Named) -> Self {
         let everybody = DEFAULT.parse::<RoleName>();
         let everybody =
             everybody.map_or_else(|_| Closure::default(), |role| graph.closure([&role]));
@@ -128,13 +127,15 @@ impl<'a> Reach<'a> {
         ))
     }
 
-    /// Goes on when `user`, who has `roles`, holds no more than the actor.
+    /// Goes on when `user`, who has `roles`, holds no more than the actor: neither by them nor by a rule that names
+    /// this very user.
     pub(super) fn manage(
         &self,
         user: &User,
         roles: &BTreeSet<RoleName>,
     ) -> Result<(), AccountFault> {
-        if self.who.superuser || (!user.is_superuser && self.covers(roles)) {
+        let above = user.is_superuser || self.named.users.contains(&user.username);
+        if self.who.superuser || (!above && self.covers(roles)) {
             return Ok(());
         }
         Err(AccountFault::Forbidden(
@@ -159,7 +160,7 @@ impl<'a> Reach<'a> {
         let node = self.graph.nodes.get(role);
         node.is_none_or(|node| node.origin != RoleOrigin::Local)
             || is_built_in(role)
-            || self.named.contains(role)
+            || self.named.roles.contains(role)
     }
 }
 
@@ -204,7 +205,11 @@ mod tests {
 
     #[test]
     fn ad_06_nobody_gives_what_they_do_not_hold() {
-        let (graph, named) = (graph(), names("auditor"));
+        let graph = graph();
+        let named = Named {
+            roles: names("auditor"),
+            ..Named::default()
+        };
         let admin = identity("root", &["admin"], &["users:write", "orders:read"]);
         let mut superuser = identity("super", &[], &[]);
         superuser.superuser = true;

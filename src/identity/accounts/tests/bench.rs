@@ -119,8 +119,7 @@ fn accounts(store: Store, clock: &Clock, random: &Random) -> Accounts {
         password: cheap,
         words: Context::default(),
         register: Register::Open,
-        named_roles: BTreeSet::new(),
-        named_users: BTreeSet::new(),
+        named: Named::default(),
     };
     Accounts::new(parts, terms)
 }
