@@ -18,7 +18,7 @@ use crate::store::users::User;
 
 use super::IdentityFault;
 use super::account::Bar;
-use super::hashing::{Busy, Hashing};
+use super::hashing::{Busy, Hashing, Place};
 use super::hooks::{Event, Hooks, Topic};
 use super::mail::{Letter, Mailer, ration};
 use super::session::{Begun, Opening, Sessions};
@@ -203,6 +203,9 @@ impl Logins {
     async fn check(&self, credentials: &Credentials) -> Result<Known, Refusal> {
         // Longer than anything that was ever hashed: wrong without being tried, and no guess to be counted.
         Password::typed(credentials.password.expose()).map_err(|_| Refusal::Invalid)?;
+        // Before anything is counted: an attempt that is not looked at must not cost its owner one.
+        let origin = Origin::of(credentials.ip);
+        let place = self.hashing.enter(Some(origin))?;
         let now = self.clock.now();
         let user = self
             .store
@@ -213,10 +216,10 @@ impl Logins {
         let subject = subject(user.as_ref(), &credentials.login);
         let attempt = self
             .throttle
-            .admit(&subject, Origin::of(credentials.ip), now)
+            .admit(&subject, origin, now)
             .await?
             .map_err(Refusal::Throttled)?;
-        let Some(user) = self.verify(user, credentials).await? else {
+        let Some(user) = self.verify(place, user, credentials).await? else {
             self.throttle.failed(&attempt, now).await?;
             return Err(Refusal::Invalid);
         };
@@ -268,6 +271,7 @@ impl Logins {
     /// The user, if the password is theirs and they may come in. Always costs one hash.
     async fn verify(
         &self,
+        place: Place,
         user: Option<User>,
         credentials: &Credentials,
     ) -> Result<Option<User>, Refusal> {
@@ -276,7 +280,7 @@ impl Logins {
         let Ok(typed) = Password::typed(credentials.password.expose()) else {
             return Ok(None);
         };
-        let matches = self.hashing.run(move || typed.matches(&against)).await?;
+        let matches = place.run(move || typed.matches(&against)).await?;
         Ok(user.filter(|user| matches && stored.is_some() && user.is_active))
     }
 

@@ -222,10 +222,14 @@ fn a_02_many_places_for_one_account() {
 #[test]
 fn a_04_parallel_attempts_do_not_slip_past_the_limit() {
     let gateway = gateway().start();
+    // One origin has a part of the queue; who finds it full is not looked at, not counted, and comes again.
+    let insist = || {
+        let mut tries =
+            (0..10_000).map(|_| attempt(&gateway, "alice", WRONG, "203.0.113.1").status);
+        tries.find(|status| *status != 503).expect("never its turn")
+    };
     let all = thread::scope(|scope| {
-        let attempts: Vec<_> = (0..50)
-            .map(|_| scope.spawn(|| attempt(&gateway, "alice", WRONG, "203.0.113.1").status))
-            .collect();
+        let attempts: Vec<_> = (0..50).map(|_| scope.spawn(insist)).collect();
         let statuses: Vec<u16> = attempts.into_iter().map(|a| a.join().unwrap()).collect();
         statuses
     });

@@ -23,7 +23,7 @@ fn c_08_parallel_logins_never_exceed_the_limit() {
             }
             most
         });
-        let logins: Vec<_> = (0..20)
+        let logins: Vec<_> = (0..16)
             .map(|_| scope.spawn(move || gateway.login("alice")))
             .collect();
         let cookies = logins
