@@ -1,7 +1,8 @@
 //! Admission: from a parsed request to one canonical target, or a refusal.
 
+use http::header::{CONTENT_LENGTH, HeaderMap, HeaderValue};
 use http::uri::Authority;
-use http::{HeaderValue, Method};
+use http::{Method, Version};
 use pingora::http::RequestHeader;
 
 use crate::base::net::Host;
@@ -14,7 +15,7 @@ use super::client::Client;
 use super::connection::ConnState;
 use super::running::Running;
 use super::tls::Shown;
-use super::wire::head::HeadFault;
+use super::wire::head::{HeadFault, parse_length};
 
 /// Where authorities look.
 const CHALLENGES: &[u8] = b"/.well-known/acme-challenge/";
@@ -109,6 +110,9 @@ pub fn admit(
     if request.headers.len() > limits.fields {
         return Err(HeadFault::TooManyFields.into());
     }
+    if request.version == Version::HTTP_2 {
+        sound(&request.headers)?;
+    }
     let expects = request.headers.get_all(http::header::EXPECT);
     if expects
         .iter()
@@ -141,6 +145,28 @@ pub fn admit(
         target,
         https_site: site.https,
     })
+}
+
+/// Fields as HTTP/1 would have to bring them: what is trimmed there is malformed here (RFC 9113 section 8.2.1), and one
+/// length is enough.
+fn sound(headers: &HeaderMap) -> Result<(), HeadFault> {
+    let blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+    let padded = |value: &HeaderValue| {
+        let bytes = value.as_bytes();
+        blank(bytes.first()) || blank(bytes.last())
+    };
+    if headers.values().any(padded) {
+        return Err(HeadFault::Field);
+    }
+    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
+    let sound = lengths
+        .next()
+        .is_none_or(|length| parse_length(length.as_bytes()).is_some());
+    if sound && lengths.next().is_none() {
+        Ok(())
+    } else {
+        Err(HeadFault::Framing)
+    }
 }
 
 /// What an authority finds that looks for an answer in the clear (RFC 8555 section 8.3): by the exact path of a

@@ -36,6 +36,8 @@ fn s_20_lengths() {
         &[("content-length", "5, 5")],
         &[("content-length", "+5")],
         &[("content-length", "five")],
+        &[("content-length", "05")],
+        &[("content-length", "5"), ("content-length", "5")],
     ] {
         let (outcome, seen) = post(more, b"hello");
         // A length of 0 is a whole request as soon as its head is there; nothing of the body may follow it.
@@ -114,6 +116,9 @@ fn s_20_names_and_values() {
     only_the_usual("S-20-field", |usual, refused| {
         for field in [
             (&b"a"[..], &b"b\r\nx-auth-user: root"[..]),
+            (b"a", b" b"),
+            (b"a", b"b\t"),
+            (b"authorization", b" Bearer bad"),
             (b"a", b"b\nc"),
             (b"a", b"b\rc"),
             (b"a", b"b\0c"),

@@ -312,7 +312,7 @@ impl Fields {
 }
 
 /// One decimal number of at most 18 digits, without sign, list or leading zero.
-fn parse_length(value: &[u8]) -> Option<u64> {
+pub fn parse_length(value: &[u8]) -> Option<u64> {
     let plain = matches!(value, [b'0'] | [b'1'..=b'9', ..])
         && value.len() <= 18
         && value.iter().all(u8::is_ascii_digit);
