@@ -151,9 +151,26 @@ impl CanonicalPath {
     /// # Errors
     /// When that reading is no path.
     pub fn folded(&self) -> Result<Self, PathFault> {
-        let lower = self.decoded.as_deref().unwrap_or(&self.text).to_lowercase();
+        Self::of_lower(&self.whole().to_lowercase())
+    }
+
+    /// This path as a service reads it that compares capitals, or folds letter by letter: for it `ı` and `İ` are `i`,
+    /// and `ſ` is `s`.
+    ///
+    /// # Errors
+    /// When that reading is no path.
+    pub fn folded_by_letters(&self) -> Result<Self, PathFault> {
+        let capitals = self.whole().to_lowercase().to_uppercase();
+        Self::of_lower(&capitals.to_lowercase().replace("i\u{307}", "i"))
+    }
+
+    fn whole(&self) -> &str {
+        self.decoded.as_deref().unwrap_or(&self.text)
+    }
+
+    fn of_lower(lower: &str) -> Result<Self, PathFault> {
         // An encoded slash stands in the decoded text as it was; `%252F` itself never gets this far.
-        let encoded = encode(&lower).replace("%252f", "%2F");
+        let encoded = encode(lower).replace("%252f", "%2F");
         Self::parse(encoded.as_bytes())
     }
 }

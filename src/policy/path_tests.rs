@@ -136,6 +136,15 @@ fn other_readings() {
         path("/ADMIN/%C3%89").folded().unwrap().as_str(),
         "/admin/%C3%A9"
     );
+    for (spelled, by_letters) in [
+        ("/ADMIN/%C3%89", "/admin/%C3%A9"),
+        ("/adm%C4%B1n", "/admin"),
+        ("/adm%C4%B0n", "/admin"),
+        ("/%C5%BFecret/%E2%84%AA", "/secret/k"),
+    ] {
+        let folded = path(spelled).folded_by_letters().unwrap();
+        assert_eq!(folded.as_str(), by_letters);
+    }
 }
 
 /// What a hostile client would write: pieces that mean something to some parser.

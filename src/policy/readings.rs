@@ -80,6 +80,12 @@ pub fn settle(
 fn every_reading(path: &CanonicalPath, fold: bool) -> Result<Vec<CanonicalPath>, TwoReadings> {
     let case = |path: CanonicalPath| if fold { path.folded() } else { Ok(path) };
     let mut found = vec![case(path.clone()).map_err(|_| TwoReadings)?];
+    if fold {
+        let other = path.folded_by_letters().map_err(|_| TwoReadings)?;
+        if found.iter().all(|known| known.as_str() != other.as_str()) {
+            found.push(other);
+        }
+    }
     let mut at = 0;
     while let Some(path) = found.get(at).cloned() {
         at += 1;
