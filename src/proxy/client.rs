@@ -1,6 +1,6 @@
 //! Who is at the other end: the socket's word, or that of a proxy we were told to trust.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use http::{HeaderMap, HeaderValue};
 
@@ -11,7 +11,7 @@ use super::connection::ConnState;
 /// The client as far as it is known before anybody logs in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Client {
-    /// Its address.
+    /// Its address; `::` where a trusted proxy says that there is one, and not which.
     pub ip: IpAddr,
     /// Whether it spoke TLS to us or to the trusted proxy in front.
     pub https: bool,
@@ -23,7 +23,8 @@ pub struct Client {
 
 impl Client {
     /// Reads the socket, and where that is a trusted proxy, its headers: the right-most address that is not
-    /// itself a trusted proxy is the client's (as RFC 7239 section 8.1 warns, all to the left is hearsay).
+    /// itself a trusted proxy is the client's (as RFC 7239 section 8.1 warns, all to the left is hearsay). An entry
+    /// that is no address is not the proxy's own address either: whoever stands behind it is nobody in particular.
     #[must_use]
     pub fn of(connection: &ConnState, headers: &HeaderMap, trusted: &Networks) -> Self {
         let peer = connection.peer.ip().to_canonical();
@@ -38,14 +39,14 @@ impl Client {
         }
         let mut chain = vec![peer];
         for ip in forwarded(headers).into_iter().rev() {
-            let Some(ip) = ip else { break };
+            let ip = ip.unwrap_or(NOBODY);
             chain.push(ip);
             if !trusted.contains(ip) {
                 break;
             }
         }
         let ip = chain.last().copied().unwrap_or(peer);
-        let hops: Vec<String> = chain.iter().rev().map(ToString::to_string).collect();
+        let hops: Vec<String> = chain.iter().rev().map(spell).collect();
         let https = last(headers, "x-forwarded-proto")
             .map_or(connection.tls, |proto| proto.eq_ignore_ascii_case("https"));
         Self {
@@ -57,20 +58,32 @@ impl Client {
     }
 }
 
-/// The addresses of every `X-Forwarded-For` line, left to right; none where an entry is not an address.
+/// Who is behind a trusted proxy that does not say who. It is in no network but that of everybody.
+const NOBODY: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+
+/// The addresses of every `X-Forwarded-For` line, left to right; none where an entry is not an address. Empty entries
+/// say nothing (RFC 9110 section 5.6.1).
 fn forwarded(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
     let lines = headers.get_all("x-forwarded-for").into_iter();
     let entries = lines.flat_map(|line| line.to_str().unwrap_or("?").split(','));
-    entries
-        .map(|entry| {
-            entry
-                .trim()
-                .trim_matches(['[', ']'])
-                .parse()
-                .ok()
-                .map(|ip: IpAddr| ip.to_canonical())
-        })
-        .collect()
+    let said = entries.map(str::trim).filter(|entry| !entry.is_empty());
+    said.map(address).collect()
+}
+
+/// An address as proxies write it: alone, in brackets, or with the port that it came from.
+fn address(entry: &str) -> Option<IpAddr> {
+    let bare = || entry.trim_matches(['[', ']']).parse().ok();
+    let with_port = || entry.parse().ok().map(|both: SocketAddr| both.ip());
+    let ip: IpAddr = bare().or_else(with_port)?;
+    Some(ip.to_canonical())
+}
+
+fn spell(ip: &IpAddr) -> String {
+    if *ip == NOBODY {
+        "unknown".to_owned()
+    } else {
+        ip.to_string()
+    }
 }
 
 fn last<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
@@ -102,7 +115,20 @@ mod tests {
                 "1.2.3.4",
                 "1.2.3.4, 10.0.0.2, 10.0.0.1",
             ),
-            ("10.0.0.1", "1.2.3.4, junk", "10.0.0.1", "10.0.0.1"),
+            ("10.0.0.1", "1.2.3.4, junk", "::", "unknown, 10.0.0.1"),
+            ("10.0.0.1", "unknown", "::", "unknown, 10.0.0.1"),
+            ("10.0.0.1", "fe80::1%eth0", "::", "unknown, 10.0.0.1"),
+            ("10.0.0.1", "10.0.0.2:x", "::", "unknown, 10.0.0.1"),
+            ("10.0.0.1", "::", "::", "unknown, 10.0.0.1"),
+            ("10.0.0.1", "1.2.3.4,", "1.2.3.4", "1.2.3.4, 10.0.0.1"),
+            ("10.0.0.1", " , ", "10.0.0.1", "10.0.0.1"),
+            ("10.0.0.1", "1.2.3.4:5555", "1.2.3.4", "1.2.3.4, 10.0.0.1"),
+            (
+                "10.0.0.1",
+                "9.9.9.9, [2001:db8::1]:5555, 10.0.0.2:80",
+                "2001:db8::1",
+                "2001:db8::1, 10.0.0.2, 10.0.0.1",
+            ),
             ("10.0.0.1", "::ffff:1.2.3.4", "1.2.3.4", "1.2.3.4, 10.0.0.1"),
             (
                 "::ffff:10.0.0.1",

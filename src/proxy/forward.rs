@@ -141,6 +141,9 @@ pub fn finish_answer(
         // writes anew; what follows then fits in where it stood.
         answer.version = http::Version::HTTP_11;
         answer.headers.remove(header::CONNECTION);
+        if is_bodiless(answer.status) {
+            answer.headers.remove(header::CONTENT_LENGTH);
+        }
         served::strip_answer(&mut answer.headers);
         if let Some(pool) = &ctx.pool {
             served::dress_answer(&mut answer.headers, &pool.settings.headers.response);
@@ -174,6 +177,11 @@ pub fn finish_answer(
         tunnel::finish_consent(response)?;
     }
     Ok(())
+}
+
+/// What has no length because it has no body (RFC 9110 section 8.6).
+fn is_bodiless(status: StatusCode) -> bool {
+    status.is_informational() || status == StatusCode::NO_CONTENT
 }
 
 /// Whether the client has been told something final: leave to send a body is not an answer yet.
