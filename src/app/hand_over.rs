@@ -88,12 +88,33 @@ impl Inherited {
         let fits = |(called, socket): &(String, TcpListener)| {
             let bound = socket.local_addr();
             bound.is_ok_and(|bound| {
-                bound == wanted || wanted.port() == 0 && bound.ip() == wanted.ip() && called == name
+                let everywhere = bound.ip().is_unspecified() && wanted.ip().is_unspecified();
+                let there = bound.ip() == wanted.ip() || everywhere;
+                there && (bound.port() == wanted.port() || wanted.port() == 0 && called == name)
             })
         };
         let at = self.0.iter().position(fits)?;
         Some(self.0.swap_remove(at).1)
     }
+}
+
+/// The program by the name that it was started by: behind a link that is to lead to another version one day, the
+/// kernel knows only this one. Where that name is not a path, by the kernel's.
+fn program() -> io::Result<PathBuf> {
+    // Now: once the file has been replaced, the kernel knows it by another name.
+    let running = env::current_exe()?;
+    let named = env::args_os().next().map(PathBuf::from);
+    let named = named.filter(|path| path.components().nth(1).is_some());
+    let Some(named) = named.map(std::path::absolute).transpose()? else {
+        return Ok(running);
+    };
+    // Whoever started it may have called it anything.
+    let is_it = |found: PathBuf| found == running;
+    Ok(if named.canonicalize().is_ok_and(is_it) {
+        named
+    } else {
+        running
+    })
 }
 
 impl Successor {
@@ -105,8 +126,7 @@ impl Successor {
         let clone =
             |&(name, socket): &(&'static str, &TcpListener)| Ok((name, socket.try_clone()?));
         Ok(Self {
-            // Now: once the file has been replaced, the kernel knows it by another name.
-            program: env::current_exe()?,
+            program: program()?,
             sockets: sockets.iter().map(clone).collect::<io::Result<_>>()?,
         })
     }

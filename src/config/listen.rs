@@ -61,7 +61,8 @@ pub fn listen(file: &Object<'_>) -> Listen {
 
 fn address(at: &At<'_>) -> Option<SocketAddr> {
     let text = at.text()?;
-    let everywhere = || text.strip_prefix(':').map(|port| format!("0.0.0.0:{port}"));
+    // Both kinds of addresses; a machine without IPv6 falls back where it binds.
+    let everywhere = || text.strip_prefix(':').map(|port| format!("[::]:{port}"));
     match everywhere().as_deref().unwrap_or(text).parse() {
         Ok(address) => Some(address),
         Err(_) => at.refuse_with(

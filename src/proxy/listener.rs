@@ -2,8 +2,8 @@
 //! known before the first request.
 
 use std::collections::HashMap;
-use std::io;
-use std::net::SocketAddr;
+use std::io::{self, ErrorKind};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -95,12 +95,21 @@ pub struct House {
     pub metrics: Metrics,
 }
 
-/// Binds a port.
+/// Binds a port. `[::]` is every address there is; on a machine without IPv6, every one of IPv4.
 ///
 /// # Errors
 /// When the address is taken or not ours.
 pub fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
-    let socket = std::net::TcpListener::bind(address)?;
+    let socket = std::net::TcpListener::bind(address).or_else(|error| {
+        let refused = matches!(
+            error.kind(),
+            ErrorKind::AddrInUse | ErrorKind::PermissionDenied
+        );
+        if refused || address.ip() != Ipv6Addr::UNSPECIFIED {
+            return Err(error);
+        }
+        std::net::TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port()))
+    })?;
     socket.set_nonblocking(true)?;
     Ok(socket)
 }

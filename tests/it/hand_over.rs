@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use crate::harness::process::Guard;
+use crate::harness::process::{Guard, Process, binary};
 use crate::harness::setup::Folder;
 use crate::harness::{Gateway, Raw, Recorder, Reply, Setup, dice, eventually, within};
 
@@ -116,6 +116,52 @@ fn g_13_a_new_process_takes_over() {
     eventually("the last process to end", || {
         (!is_alive(last)).then_some(())
     });
+}
+
+#[test]
+fn g_13_behind_a_link_the_program_that_it_leads_to_takes_over() {
+    let folder = Setup::new().folder();
+    for version in ["v1", "v2"] {
+        std::fs::create_dir(folder.path().join(version)).unwrap();
+        let program = folder.path().join(version).join("portcullis");
+        std::fs::hard_link(binary(), &program)
+            .or_else(|_| std::fs::copy(binary(), &program).map(drop))
+            .unwrap();
+    }
+    let current = folder.path().join("current");
+    let lead = |version: &str| {
+        let next = folder.path().join("next");
+        std::os::unix::fs::symlink(version, &next).unwrap();
+        std::fs::rename(next, &current).unwrap();
+    };
+    lead("v1");
+    let config = folder.config();
+    let arguments = ["-c", config.to_str().unwrap(), "serve"];
+    let program = current.join("portcullis");
+    let process = Process::of(&program, folder.path(), &arguments, &[]);
+    process.wait_for_line("ready").unwrap();
+    let running = |pid: u32| std::fs::read_link(format!("/proc/{pid}/exe")).unwrap();
+    let real = |version: &str| {
+        folder
+            .path()
+            .join(version)
+            .join("portcullis")
+            .canonicalize()
+            .unwrap()
+    };
+    assert_eq!(running(process.pid()), real("v1"));
+    lead("v2");
+    process.signal("QUIT");
+    let pid = eventually("the new process to serve", || {
+        let log = process.err();
+        let line = log.lines().find(|line| line.contains(HANDED))?;
+        let pid = line.split("pid=").nth(1)?.split_whitespace().next()?;
+        pid.parse::<u32>().ok()
+    });
+    let _guard = Guard::new(pid, folder.path());
+    assert_eq!(running(pid), real("v2"));
+    let ended = Command::new("kill").arg(pid.to_string()).output();
+    assert!(ended.unwrap().status.success());
 }
 
 #[test]
