@@ -336,6 +336,24 @@ fn g_18_what_is_known_of_servers_outlives_a_reload() {
 }
 
 #[test]
+fn a_service_is_checked_by_the_name_that_it_answers_to() {
+    for (more, host) in [
+        ("", None),
+        (", host: app.example.com", Some("app.example.com")),
+    ] {
+        let setup = Setup::new();
+        let url = setup.recorder().url();
+        let checks = QUICK.replace(" }", &format!("{more} }}"));
+        let gateway = setup
+            .upstream("web", &format!("{{ to: \"{url}\", {checks} }}"))
+            .start();
+        let seen = &gateway.recorder().wait_for("GET /healthz", 1)[0];
+        let own = url.trim_start_matches("http://");
+        assert_eq!(seen.values("host"), [host.unwrap_or(own)]);
+    }
+}
+
+#[test]
 fn a_service_that_speaks_http_2_is_checked_in_http_2() {
     let inner = Setup::new()
         .rules("  - { path: /healthz, allow: anyone }\n  - { path: /public/**, allow: anyone }")

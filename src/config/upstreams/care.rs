@@ -3,6 +3,9 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use http::HeaderValue;
+
+use crate::base::net::Host;
 use crate::config::raw::{At, Object};
 use crate::config::secrets;
 use crate::config::tree::Value;
@@ -44,6 +47,7 @@ fn check(path: Box<str>, object: Option<&Object<'_>>) -> HealthCheck {
     };
     HealthCheck {
         path,
+        host: object.and_then(|object| host(&object.get("host")?)),
         interval: span("interval", INTERVAL),
         timeout: span("timeout", TIMEOUT),
         down_after: count("down_after", 3),
@@ -58,6 +62,15 @@ fn path(at: &At<'_>) -> Option<Box<str>> {
         Some(text.into())
     } else {
         at.refuse_with("not a path to ask for", "health: /healthz")
+    }
+}
+
+fn host(at: &At<'_>) -> Option<HeaderValue> {
+    let text = at.text()?;
+    let value = HeaderValue::from_str(text).ok();
+    match value.filter(|_| Host::parse_authority(text).is_ok()) {
+        Some(value) => Some(value),
+        None => at.refuse_with("not a host", "write it like app.example.com"),
     }
 }
 

@@ -85,6 +85,10 @@ const WRONG: &[(&str, &str)] = &[
         "web.health.interval: must be from 50ms to 1h: '1ms'",
     ),
     (
+        "to: http://web, health: { path: /x, host: 'a b' }",
+        "web.health.host: not a host: 'a b'",
+    ),
+    (
         "to: http://web, health: { path: /x, down_after: 0 }",
         "web.health.down_after: must be from 1 to 100: '0'",
     ),

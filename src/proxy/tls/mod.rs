@@ -110,6 +110,8 @@ impl Made {
         };
         let mut config = builder.with_cert_resolver(Arc::new(resolver));
         config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).into();
+        // The first that both know: by our order, in which nothing is weak.
+        config.ignore_client_order = true;
         config.session_storage = Arc::new(Resumable::new());
         Self {
             acceptor: Acceptor::from_server_config(Arc::new(config)),

@@ -120,6 +120,7 @@ mod tests {
     #[test]
     fn g_18_checks_need_several_in_a_row_to_change_their_mind() {
         let check = HealthCheck {
+            host: None,
             path: "/healthz".into(),
             interval: Duration::from_secs(5),
             timeout: Duration::from_secs(2),

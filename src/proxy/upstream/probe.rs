@@ -69,7 +69,7 @@ async fn status(member: &Member, manner: &Manner, check: &HealthCheck) -> pingor
 
 fn request(member: &Member, check: &HealthCheck) -> pingora::Result<RequestHeader> {
     let mut request = RequestHeader::build("GET", check.path.as_bytes(), Some(4))?;
-    if let Some(host) = &member.host {
+    if let Some(host) = check.host.as_ref().or(member.host.as_ref()) {
         request.insert_header(header::HOST, host.clone())?;
     }
     request.insert_header(

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::HeaderValue;
 
 use crate::base::secret::Secret;
 use crate::policy::header::Said;
@@ -12,6 +13,8 @@ use crate::policy::header::Said;
 pub struct HealthCheck {
     /// The path that is asked for; anything from 200 to 299 is a good answer.
     pub path: Box<str>,
+    /// The host that is asked for, in place of the server's own.
+    pub host: Option<HeaderValue>,
     /// How often.
     pub interval: Duration,
     /// How long an answer may take.
