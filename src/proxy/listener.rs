@@ -12,8 +12,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use futures_util::FutureExt;
-use pingora::protocols::l4::stream::Stream as L4Stream;
-use pingora::protocols::{GetSocketDigest, SocketDigest, Stream};
+use pingora::protocols::{SocketDigest, Stream};
 use pingora::server::{ListenFds, ShutdownWatch};
 use pingora::services::Service;
 use tokio::net::{TcpListener, TcpStream};
@@ -23,7 +22,7 @@ use crate::base::net::Origin;
 use crate::telemetry::limit::Limit;
 use crate::telemetry::metrics::Metrics;
 
-use super::connection::{ConnState, Guard, Socket};
+use super::connection::{ConnState, Guard, Socket, Wire};
 use super::drain::Drain;
 use super::places::Places;
 use super::request::Connections;
@@ -253,17 +252,16 @@ impl<C: Connections> Shared<C> {
         }
         let Some(handshakes) = &self.handshakes else {
             let state = ConnState::among(peer, false, Shown::default(), crowd);
-            let socket = Socket::Plain(socket, Arc::new(digest));
+            let socket = Socket::plain(socket, digest);
             let metrics = self.metrics.clone();
             return Some(Box::new(Guard::new(socket, state, limits, metrics)));
         };
-        let mut l4: L4Stream = socket.into();
-        l4.set_socket_digest(digest);
         let made = handshakes.current();
         // Boxed, or every connection would carry the room of a handshake for as long as it lives.
         let (handshake, shown) = with_shown(Box::pin(timeout(
             limits.head_timeout,
-            made.acceptor.tls_handshake(l4),
+            // Within: rustls asks who wants to know as soon as there is a handshake.
+            async { made.acceptor.accept(Wire(socket)).await },
         )))
         .await;
         match handshake {
@@ -271,7 +269,7 @@ impl<C: Connections> Shared<C> {
             Ok(Ok(_)) if shown.challenge => None,
             Ok(Ok(tls)) => {
                 let state = ConnState::among(peer, true, shown, crowd);
-                let socket = Socket::Tls(Box::new(tls));
+                let socket = Socket::tls(tls, digest);
                 let metrics = self.metrics.clone();
                 Some(Box::new(Guard::new(socket, state, limits, metrics)))
             }

@@ -231,12 +231,12 @@ fn swap(folder: &Folder, text: &str) {
     std::fs::rename(folder.path().join("next.yaml"), folder.config()).unwrap();
 }
 
-/// `PORTCULLIS_TEST_RELOADS` and `PORTCULLIS_TEST_HAND_OVERS` ask for more: 200 and 20 were run.
+/// `PORTCULLIS_TEST_RELOADS` and `PORTCULLIS_TEST_HAND_OVERS` ask for other numbers.
 #[test]
 fn g_03_g_13_reloads_and_hand_overs_fail_and_misjudge_nothing() {
     let count = |name, usual| usize::try_from(dice::setting(name).unwrap_or(usual)).unwrap();
-    let reloads = count("PORTCULLIS_TEST_RELOADS", 20);
-    let hand_overs = count("PORTCULLIS_TEST_HAND_OVERS", 2);
+    let reloads = count("PORTCULLIS_TEST_RELOADS", 200);
+    let hand_overs = count("PORTCULLIS_TEST_HAND_OVERS", 20);
     let recorder = Recorder::start();
     recorder.answer(|_| Reply::ok("quick"));
     let (blue, green) = (policy(&recorder, true), policy(&recorder, false));

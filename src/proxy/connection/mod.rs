@@ -33,7 +33,7 @@ use crate::proxy::wire::head::{Head, HeadFault, LastHost, Scanner, check};
 use crate::telemetry::limit::Limit;
 use crate::telemetry::metrics::Metrics;
 use patience::Patience;
-pub use socket::Socket;
+pub use socket::{Socket, Wire};
 pub use state::ConnState;
 
 /// A stream whose bytes are checked on the way in.

@@ -247,7 +247,7 @@ impl GetSocketDigest for Guard {
     fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
         self.inner
             .as_ref()
-            .and_then(|stream| stream.get_ref().socket_digest())
+            .map(|stream| stream.get_ref().socket_digest())
     }
 }
 

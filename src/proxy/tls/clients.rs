@@ -183,7 +183,7 @@ impl ClientCertVerifier for Verifier {
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
         let _ = note(|shown| shown.refused = true);
-        // Pingora panics over what this cannot read; and what is too much is let go before anything is read of it.
+        // What is too much is let go before anything is read of it.
         let certificate = ClientCertificate::new(end_entity, intermediates)
             .map_err(|_| Error::from(CertificateError::BadEncoding))?;
         self.verify(&certificate, now)?;

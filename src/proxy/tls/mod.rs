@@ -11,10 +11,10 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use pingora::listeners::tls::Acceptor;
 use rustls::ServerConfig;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+use tokio_rustls::TlsAcceptor;
 
 use crate::crypto::certificate::Identity;
 use crate::crypto::client::ClientCertificate;
@@ -66,7 +66,7 @@ pub struct Handshakes {
 /// An acceptor, and who vouches for the certificates that it asks for.
 pub struct Made {
     /// Shows whatever certificate of ours is in force.
-    pub acceptor: Acceptor,
+    pub acceptor: TlsAcceptor,
     roots: Option<Arc<ClientRoots>>,
 }
 
@@ -114,14 +114,14 @@ impl Made {
         config.ignore_client_order = true;
         config.session_storage = Arc::new(Resumable::new());
         Self {
-            acceptor: Acceptor::from_server_config(Arc::new(config)),
+            acceptor: TlsAcceptor::from(Arc::new(config)),
             roots,
         }
     }
 }
 
-/// Runs a handshake and tells what it was about. That is caught in the resolver, the one place where Pingora's
-/// acceptor shows it; rustls asks it in every handshake, resumed ones included.
+/// Runs a handshake and tells what it was about. That is caught in the resolver, which rustls asks in every handshake,
+/// resumed ones included.
 pub async fn with_shown<T>(handshake: impl Future<Output = T>) -> (T, Shown) {
     let run = async {
         let done = handshake.await;
