@@ -26,7 +26,8 @@ struct Queue {
 #[derive(Debug, Default)]
 struct Taken {
     all: usize,
-    by_origin: HashMap<Origin, usize>,
+    /// What has no origin (a password that is set) is one among them.
+    by_origin: HashMap<Option<Origin>, usize>,
 }
 
 /// The queue is full, or the work was lost with its thread.
@@ -70,13 +71,11 @@ impl Hashing {
         if free == 0 {
             return Err(Busy);
         }
-        if let Some(origin) = origin {
-            let theirs = taken.by_origin.entry(origin).or_default();
-            if *theirs >= free {
-                return Err(Busy);
-            }
-            *theirs += 1;
+        let theirs = taken.by_origin.entry(origin).or_default();
+        if *theirs >= free {
+            return Err(Busy);
         }
+        *theirs += 1;
         taken.all += 1;
         Ok(Place {
             running: Arc::clone(&self.running),
@@ -137,12 +136,10 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut taken = self.queue.taken();
         taken.all -= 1;
-        if let Some(origin) = self.origin
-            && let Some(theirs) = taken.by_origin.get_mut(&origin)
-        {
+        if let Some(theirs) = taken.by_origin.get_mut(&self.origin) {
             *theirs -= 1;
             if *theirs == 0 {
-                taken.by_origin.remove(&origin);
+                taken.by_origin.remove(&self.origin);
             }
         }
     }
@@ -153,9 +150,12 @@ mod tests {
     use super::*;
     use std::sync::mpsc;
 
+    fn origin(last: u8) -> Option<Origin> {
+        Some(Origin::of([192, 0, 2, last].into()))
+    }
+
     #[test]
     fn a_10_one_origin_leaves_room_for_others() {
-        let origin = |last| Some(Origin::of([192, 0, 2, last].into()));
         let pool = Hashing::new(1);
         let crowd = |last| {
             let places = std::iter::from_fn(|| pool.enter(origin(last)).ok());
@@ -188,9 +188,11 @@ mod tests {
             }
         });
         running.await.unwrap();
-        let mut waiting: Vec<_> = (0..QUEUE_PER_CORE)
-            .map(|_| Box::pin(pool.run(|| ())))
+        let mut waiting: Vec<_> = (0..32)
+            .map(|last| pool.enter(origin(last)).unwrap())
+            .map(|place| Box::pin(place.run(|| ())))
             .collect();
+        assert_eq!(waiting.len(), QUEUE_PER_CORE);
         for future in &mut waiting {
             assert!(futures_util::poll!(future).is_pending());
         }

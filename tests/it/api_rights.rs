@@ -124,6 +124,13 @@ fn ad_06_who_is_let_in_by_name_is_a_superusers_business() {
     for (name, status) in [("plain", 200), ("named", 403)] {
         let id = bench.number(name);
         let own = format!("/auth/users/{id}");
+        // Nor does anybody leave a name that a rule may keep out.
+        let (token, renamed) = (
+            bench.token(name),
+            json!({ "username": format!("{name}-1") }),
+        );
+        let answer = bench.call(&token, "PUT", "/auth/me", Some(&renamed));
+        assert_eq!(answer.status, status, "{}", answer.text());
         for body in [
             json!({ "password": "now it is mine 4711" }),
             json!({ "email": format!("{name}@elsewhere.test") }),

@@ -83,6 +83,9 @@ impl Accounts {
             return self.told(before, false, None).await;
         }
         self.may_be_named(username.as_ref(), actor.who.superuser)?;
+        if username.is_some() {
+            self.may_rename(actor, &before)?;
+        }
         if change.password.is_some() || email.is_some() {
             let current = change.current_password.as_ref();
             self.reauthenticate(actor, &before, current).await?;
@@ -114,6 +117,17 @@ impl Accounts {
         }
         self.told(after, edit.password_hash.is_some(), unproved)
             .await
+    }
+
+    /// Goes on unless a rule of the file names this user: it may be there to keep them out.
+    fn may_rename(&self, actor: &Actor<'_>, user: &User) -> Result<(), AccountFault> {
+        let named = &self.0.terms.load().named.users;
+        if !actor.who.superuser && named.contains(&user.username) {
+            return Err(AccountFault::Forbidden(
+                "A rule goes by this name: only a superuser may change it.",
+            ));
+        }
+        Ok(())
     }
 
     /// Takes the new address that a link proves.
