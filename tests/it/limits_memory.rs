@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -41,8 +42,10 @@ pub fn growth(gateway: &Gateway, work: impl FnOnce()) -> u64 {
                 thread::park_timeout(Duration::from_millis(5));
             }
         });
-        work();
+        // However it ends: nobody would tell why, if the watcher went on for ever.
+        let ended = catch_unwind(AssertUnwindSafe(work));
         done.store(true, Ordering::Release);
+        ended.unwrap_or_else(|why| resume_unwind(why));
     });
     most.into_inner().saturating_sub(before)
 }
