@@ -112,7 +112,9 @@ impl ProxyHttp for Gateway {
         if is_new && request.headers.contains_key(http::header::EXPECT) {
             // What such a service says before its answer does not come through.
             request.remove_header(&http::header::EXPECT);
-            if ctx.body == Passed::Nothing && !session.is_body_done() {
+            // HTTP/1.0 knows nothing of it (RFC 9110 section 10.1.1).
+            let knows = session.req_header().version == http::Version::HTTP_11;
+            if knows && ctx.body == Passed::Nothing && !session.is_body_done() {
                 ctx.body = Passed::Awaited;
                 session.write_continue_response().await?;
             }

@@ -105,6 +105,12 @@ fn s_17_an_expectation_before_a_service_that_speaks_http_2() {
     }
     let seen = inner.recorder().wait_for(&mark, 2);
     assert!(seen.iter().all(|seen| seen.body == b"hello"), "{seen:?}");
+    // HTTP/1.0 does not know that there may be two answers.
+    let answer = outer.ask(format!(
+        "POST /public/up HTTP/1.0\r\nHost: localhost\r\nX-Marker: {mark}\r\n\
+         Expect: 100-continue\r\nContent-Length: 5\r\n\r\nhello"
+    ));
+    assert_eq!((answer.interim.as_slice(), answer.status), (&[][..], 200));
     // Who is refused is not told to go on.
     let answer = outer.ask(
         "POST /app/up HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n",
