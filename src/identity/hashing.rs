@@ -150,22 +150,22 @@ mod tests {
     use super::*;
     use std::sync::mpsc;
 
-    fn origin(last: u8) -> Option<Origin> {
-        Some(Origin::of([192, 0, 2, last].into()))
+    fn origin(last: u8) -> Origin {
+        Origin::of([192, 0, 2, last].into())
     }
 
     #[test]
     fn a_10_one_origin_leaves_room_for_others() {
         let pool = Hashing::new(1);
         let crowd = |last| {
-            let places = std::iter::from_fn(|| pool.enter(origin(last)).ok());
+            let places = std::iter::from_fn(|| pool.enter(Some(origin(last))).ok());
             places.collect::<Vec<_>>()
         };
         let crowds: Vec<_> = (1..6).map(crowd).collect();
         let counts: Vec<_> = crowds.iter().map(Vec::len).collect();
         assert_eq!(counts, [16, 8, 4, 2, 1]);
-        let newcomer = pool.enter(origin(9)).unwrap();
-        assert_eq!(pool.enter(origin(10)).unwrap_err(), Busy);
+        let newcomer = pool.enter(Some(origin(9))).unwrap();
+        assert_eq!(pool.enter(Some(origin(10))).unwrap_err(), Busy);
         assert_eq!(pool.enter(None).unwrap_err(), Busy);
         drop((crowds, newcomer));
         assert_eq!(pool.waiting(), 0);
@@ -189,7 +189,7 @@ mod tests {
         });
         running.await.unwrap();
         let mut waiting: Vec<_> = (0..32)
-            .map(|last| pool.enter(origin(last)).unwrap())
+            .map(|last| pool.enter(Some(origin(last))).unwrap())
             .map(|place| Box::pin(place.run(|| ())))
             .collect();
         assert_eq!(waiting.len(), QUEUE_PER_CORE);
