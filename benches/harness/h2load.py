@@ -1,4 +1,7 @@
-"""Drives one row with h2load, of nghttp2: few connections with several streams each, as browsers and gRPC clients have them."""
+"""Drives one row with h2load, of nghttp2: few connections with several streams each, as browsers and gRPC clients have them.
+
+And at a rate that is not the highest, which wrk cannot; there over HTTP/1.1, too.
+"""
 
 import re
 import subprocess
@@ -10,11 +13,11 @@ CONNECTIONS = 16
 STREAMS = 4  # as many requests at a time as wrk has connections
 
 
-def drive(workshop, row, seconds):
-    """Load one row and return its sample; any error ends the benchmark."""
+def drive(workshop, row, seconds, rate=None):
+    """Load one row, with so many requests a second or as many as it can take, and return its sample; any error ends the benchmark."""
     _, body = row.answer()
     before = cpu_seconds(row.process.pid)
-    text = run(workshop, row, seconds)
+    text = run(workshop, row, seconds, rate)
     used = cpu_seconds(row.process.pid) - before
     requests = answered(row, text, len(body))
     mean = re.search(r"time for request:\s+\S+\s+\S+\s+([\d.]+)(us|ms|s)\b", text)
@@ -25,15 +28,18 @@ def drive(workshop, row, seconds):
     )
 
 
-def run(workshop, row, seconds):
+def run(workshop, row, seconds, rate):
     """What h2load prints."""
+    protocol, clients, streams = ("h2", CONNECTIONS, STREAMS) if row.driver == "h2load" else ("http/1.1", CONNECTIONS * STREAMS, 1)
+    speed = [] if rate is None else [f"--rps={rate / clients:.1f}"]
     headers = [word for name, value in row.headers.items() for word in ("-H", f"{name.lower()}: {value}")]
     # Debian's h2load offers only what `--npn-list` says; without "h2" agreed upon it would fall back to HTTP/1.1.
-    command = ["h2load", f"-c{CONNECTIONS}", f"-m{STREAMS}", "-t1", f"-D{seconds}", "--npn-list=h2", *headers, row.url()]
+    spoken = ["--npn-list=h2"] if protocol == "h2" else ["--h1"]
+    command = ["h2load", f"-c{clients}", f"-m{streams}", "-t1", f"-D{seconds}", *spoken, *speed, *headers, row.url()]
     finished = subprocess.run(
         pinned(workshop.load_core, command), capture_output=True, text=True, timeout=seconds + 30, check=False
     )
-    if finished.returncode or "Application protocol: h2" not in finished.stdout:
+    if finished.returncode or f"Application protocol: {protocol}" not in finished.stdout:
         raise Trouble(f"h2load failed on {row.key}:\n{finished.stdout}{finished.stderr}")
     return finished.stdout
 

@@ -13,6 +13,7 @@ from .row import COOKIE, Row
 from .workshop import HOST, free_port
 
 LARGE = "/large"  # the upstream has a file of 1 MiB there
+PLAIN = "HTTP/1.1 in the clear"
 PROTOCOLS = {"tls": "TLS", "h2": "HTTP/2 over TLS", "large": "1 MiB", "ws": "WebSocket messages"}
 PROXIES = ("bare", "session", "nginx", "haproxy", "envoy")
 KEYS = [f"{proxy}-{protocol}" for protocol in PROTOCOLS for proxy in PROXIES]
@@ -68,7 +69,7 @@ class Proxy:
         listener = {"tls": self.secure, "h2": self.secure, "ws": self.talk}.get(protocol, self.plain)
         more = {"large": {"path": LARGE}, "h2": {"driver": "h2load"}, "ws": {"driver": "talk", "path": talk.PATH}}
         return Row(
-            f"{self.name}-{protocol}", f"{TITLES[self.name]}, {PROTOCOLS[protocol]}", listener.port, listener.process,
+            f"{self.name}-{protocol}", f"{TITLES[self.name]}, {PROTOCOLS.get(protocol, PLAIN)}", listener.port, listener.process,
             listener.headers, guarded=self.guarded, tls=listener is self.secure, yardstick=f"bare-{protocol}",
             **more.get(protocol, {}),
         )
@@ -98,6 +99,12 @@ def drivers(echo_program):
         "h2load": h2load.drive,
         "talk": lambda workshop, row, seconds: talk.drive(workshop, row, seconds, echo_program),
     }
+
+
+def everything(bench):
+    """The gateway in each protocol that has a length to be checked, without yardsticks."""
+    proxy = session(bench)
+    return [proxy.row(protocol) for protocol in ("plain", "tls", "h2", "large")]
 
 
 def rows(bench, wanted):
