@@ -7,7 +7,7 @@
 
 use std::env;
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Shutdown, SocketAddr, TcpListener};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -39,6 +39,15 @@ pub struct Successor {
     sockets: Vec<(&'static str, TcpListener)>,
 }
 
+/// The next process, before it is ready.
+pub struct Starting {
+    child: Child,
+    ours: UnixStream,
+}
+
+/// What a process that is starting says that it is ready on.
+pub struct Line(UnixStream);
+
 /// Why the next process did not take over.
 #[derive(Debug, thiserror::Error)]
 pub enum HandOverFault {
@@ -54,7 +63,7 @@ pub enum HandOverFault {
     #[error(transparent)]
     Descriptors(#[from] FdMappingCollision),
     /// It ended, or took too long.
-    #[error("the new process was not ready: {0}")]
+    #[error("the new process was not ready, and has said why if it could: {0}")]
     NotReady(io::Error),
 }
 
@@ -131,28 +140,18 @@ impl Successor {
         })
     }
 
-    /// Starts the next process and waits until it is ready.
+    /// Starts the next process; and by which it can be given up.
     ///
     /// # Errors
-    /// When it does not come up; nothing has changed then.
-    pub fn start(&self) -> Result<u32, HandOverFault> {
+    /// When it cannot be started.
+    pub fn start(&self) -> Result<(Starting, Line), HandOverFault> {
         if std::process::id() == 1 {
             return Err(HandOverFault::First);
         }
         let (ours, theirs) = UnixStream::pair()?;
-        let mut child = self.spawn(theirs)?;
-        match hear(ours) {
-            Ok(()) => {
-                tell_systemd(&child);
-                Ok(child.id())
-            }
-            Err(error) => {
-                // It may hang: nobody would notice a second gateway that half works.
-                let _ = child.kill();
-                let _ = child.wait();
-                Err(HandOverFault::NotReady(error))
-            }
-        }
+        let line = Line(ours.try_clone()?);
+        let child = self.spawn(theirs)?;
+        Ok((Starting { child, ours }, line))
     }
 
     fn spawn(&self, theirs: UnixStream) -> Result<Child, HandOverFault> {
@@ -179,6 +178,35 @@ impl Successor {
     fn names(&self) -> String {
         let names: Vec<&str> = self.sockets.iter().map(|(name, _)| *name).collect();
         names.join(":")
+    }
+}
+
+impl Starting {
+    /// Waits until it is ready; its id.
+    ///
+    /// # Errors
+    /// When it does not come up; nothing has changed then.
+    pub fn wait(mut self) -> Result<u32, HandOverFault> {
+        match hear(self.ours) {
+            Ok(()) => {
+                tell_systemd(&self.child);
+                Ok(self.child.id())
+            }
+            Err(error) => {
+                // It may hang: nobody would notice a second gateway that half works.
+                let _ = self.child.kill();
+                let _ = self.child.wait();
+                Err(HandOverFault::NotReady(error))
+            }
+        }
+    }
+}
+
+impl Line {
+    /// Ends the wait for a process that has not said so yet, and that process.
+    pub fn cut(&self) {
+        // Nobody is connected any more: it has been said, or will not be.
+        let _ = self.0.shutdown(Shutdown::Both);
     }
 }
 

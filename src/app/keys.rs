@@ -6,6 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::base::id::PublicId;
 use crate::base::random::{NoRandomness, Random};
 use crate::base::secret::Secret;
 use crate::base::time::Timestamp;
@@ -56,7 +57,8 @@ pub fn gateway_key(source: &KeySource, random: &Random) -> Result<GatewayKey, Ke
             .map_err(|fault| KeysFault::Key(path.display().to_string(), fault)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let key = GatewayKey::generate(random)?;
-            write_new(path, &key).map_err(at)?;
+            write_new(path, &key, random).map_err(at)?;
+            tracing::info!(path = %path.display(), "made a gateway key");
             // Two processes that start at once: whoever wrote first is right.
             let bytes = fs::read(path).map_err(at)?;
             GatewayKey::parse(&bytes)
@@ -68,7 +70,7 @@ pub fn gateway_key(source: &KeySource, random: &Random) -> Result<GatewayKey, Ke
 
 /// Writes the file whole or not at all: to a name of its own first, then linked to where it belongs unless
 /// somebody was there before.
-fn write_new(path: &Path, key: &GatewayKey) -> io::Result<()> {
+fn write_new(path: &Path, key: &GatewayKey, random: &Random) -> io::Result<()> {
     if let Some(folder) = path
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty())
@@ -78,21 +80,31 @@ fn write_new(path: &Path, key: &GatewayKey) -> io::Result<()> {
             .mode(0o700)
             .create(folder)?;
     }
-    let draft = path.with_extension(format!("{}.new", std::process::id()));
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&draft)?;
-    file.write_all(key.to_hex().expose().as_bytes())?;
-    file.write_all(b"\n")?;
-    file.sync_all()?;
+    // A name of its own each time: one that was left behind, as by a full disk, stands in nobody's way.
+    let draft = path.with_extension(format!("{}.new", PublicId::generate(random)));
+    let written = write_draft(&draft, key);
+    if let Err(error) = written {
+        // Whether it can be removed or not, this is what went wrong.
+        let _ = fs::remove_file(&draft);
+        return Err(error);
+    }
     let linked = fs::hard_link(&draft, path);
     fs::remove_file(&draft)?;
     match linked {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         other => other,
     }
+}
+
+fn write_draft(draft: &Path, key: &GatewayKey) -> io::Result<()> {
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(draft)?;
+    file.write_all(key.to_hex().expose().as_bytes())?;
+    file.write_all(b"\n")?;
+    file.sync_all()
 }
 
 /// The key that signs assertions, the same on every node: sealed in the store, made at the first start.

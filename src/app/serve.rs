@@ -42,7 +42,7 @@ use super::hand_over::{self, Inherited, Successor};
 use super::people::People;
 use super::post::Post;
 use super::reload::{Reload, Triggers};
-use super::shutdown::Signals;
+use super::shutdown::{Heard, Signals};
 use super::{acme, descriptors, keys, roles, running, tasks};
 
 /// Runs the gateway until it is told to stop.
@@ -61,7 +61,7 @@ pub fn serve(mut config: Config, path: &Path, watch: bool) -> anyhow::Result<()>
     // Before anything else asks for TLS: two providers are linked in, and the first to be installed stays.
     drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
     let sockets = Sockets::bind(&config, Inherited::take())?;
-    let successor = Mutex::new(Some(Arc::new(sockets.successor()?)));
+    let successor = Mutex::new(Some(sockets.successor()?));
     follow_port(&mut config, &sockets.bound);
     // Background work has threads of its own: Pingora's belong to its services and end with them.
     let background = tokio::runtime::Builder::new_multi_thread()
@@ -90,9 +90,9 @@ pub fn serve(mut config: Config, path: &Path, watch: bool) -> anyhow::Result<()>
     background.spawn(parts.acme.clone().run());
     let senders = parts.post.start(&background, &parts.clock, &parts.metrics);
     let (drain, running) = (parts.drain.clone(), Arc::clone(&parts.running));
-    let triggers = {
+    let (triggers, heard) = {
         let _within = background.enter();
-        Triggers::new(path, watch)?
+        (Triggers::new(path, watch)?, Heard::new()?)
     };
     background.spawn(parts.into_reload(config, path).follow(triggers));
     // The sockets are bound, so whoever connects from now on is served.
@@ -104,6 +104,7 @@ pub fn serve(mut config: Config, path: &Path, watch: bool) -> anyhow::Result<()>
             drain,
             running,
             successor,
+            heard: Mutex::new(Some(heard)),
         }),
     });
     senders.stop(&background);
@@ -145,7 +146,8 @@ impl Sockets {
             None => bind(address),
         };
         let mut open = |name, address: SocketAddr| {
-            open(name, address).with_context(|| format!("cannot listen on {address}"))
+            open(name, address)
+                .with_context(|| format!("cannot listen on {address} (listen.{name})"))
         };
         let http = config.listen.http.map(|at| open("http", at)).transpose()?;
         let https = config
@@ -348,10 +350,7 @@ fn server(config: &Config, parts: &Assembled, sockets: Sockets) -> Server {
 
 impl Assembled {
     fn shell(&self, config: &Config) -> Shell {
-        let pages = self
-            .web
-            .clone()
-            .router(&config.prefix, config.sites.all_https());
+        let pages = self.web.clone().router(&config.prefix);
         let echo = echo::router(Arc::clone(&self.brand), &config.prefix);
         Shell {
             running: Arc::clone(&self.running),

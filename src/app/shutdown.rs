@@ -5,12 +5,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use pingora::server::{ShutdownSignal, ShutdownSignalWatch};
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::signal::unix::{self, SignalKind, signal};
 
 use crate::proxy::drain::Drain;
 use crate::proxy::running::Running;
 
-use super::hand_over::Successor;
+use super::hand_over::{Line, Starting, Successor};
 
 /// Waits for a signal and drains before Pingora is told.
 pub struct Signals {
@@ -19,79 +20,140 @@ pub struct Signals {
     /// What is in force, and with it how long requests in flight may take.
     pub running: Arc<ArcSwap<Running>>,
     /// Who takes over. It holds the ports open, so it goes when draining begins.
-    pub successor: Mutex<Option<Arc<Successor>>>,
+    pub successor: Mutex<Option<Successor>>,
+    /// What is listened for; taken by whoever waits.
+    pub heard: Mutex<Option<Heard>>,
 }
 
 /// What may be waited for.
-struct Heard {
-    terminate: Signal,
-    interrupt: Signal,
-    quit: Signal,
+///
+/// Made before the gateway says that it is ready: a SIGQUIT that nobody listens for ends a process, and one that is told
+/// to stop would not drain.
+pub struct Heard {
+    stop: Stop,
+    quit: unix::Signal,
+}
+
+/// What says that the gateway is to stop.
+struct Stop {
+    terminate: unix::Signal,
+    interrupt: unix::Signal,
 }
 
 impl Heard {
-    fn new() -> std::io::Result<Self> {
+    /// Begins to listen, within a runtime.
+    ///
+    /// # Errors
+    /// When signals cannot be listened for.
+    pub fn new() -> std::io::Result<Self> {
         Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
+            stop: Stop {
+                terminate: signal(SignalKind::terminate())?,
+                interrupt: signal(SignalKind::interrupt())?,
+            },
             quit: signal(SignalKind::quit())?,
         })
     }
 
     /// Waits until the gateway is to drain; `false` when it is to go at once.
-    async fn is_patient(&mut self, successor: Option<&Arc<Successor>>) -> bool {
+    async fn is_patient(&mut self, successor: Option<&Successor>) -> bool {
         loop {
             tokio::select! {
-                _ = self.terminate.recv() => {
-                    tracing::info!("stopping: waiting for requests in flight");
-                    return true;
-                }
-                _ = self.quit.recv() => if hand_over(successor).await { return true },
-                _ = self.interrupt.recv() => {
-                    tracing::info!("stopping at once");
-                    return false;
+                patient = self.stop.is_patient() => return patient,
+                _ = self.quit.recv() => {
+                    if let Some(next) = hand_over(successor)
+                        && let Some(patient) = self.stop.is_relieved(next).await
+                    {
+                        return patient;
+                    }
                 }
             }
         }
     }
 }
 
-/// Whether a new process has taken over. Where none did, this one goes on.
-async fn hand_over(successor: Option<&Arc<Successor>>) -> bool {
-    let Some(successor) = successor.map(Arc::clone) else {
-        return false;
-    };
-    tracing::info!("handing over: starting the new process");
-    let started = tokio::task::spawn_blocking(move || successor.start()).await;
-    let fault = match started {
-        Ok(Ok(pid)) => {
-            tracing::info!(
-                pid,
-                "the new process serves; waiting for requests in flight"
-            );
-            return true;
+impl Stop {
+    /// Waits until the gateway is to stop: after what is in flight, or, with `false`, at once.
+    async fn is_patient(&mut self) -> bool {
+        tokio::select! {
+            _ = self.terminate.recv() => {
+                tracing::info!("stopping: waiting for requests in flight");
+                true
+            }
+            _ = self.interrupt.recv() => {
+                tracing::info!("stopping at once");
+                false
+            }
         }
-        Ok(Err(fault)) => fault.to_string(),
-        Err(fault) => fault.to_string(),
-    };
+    }
+
+    /// Waits for the new process; none where it does not take over and this one goes on. Who is told to stop meanwhile
+    /// does not wait for it, and stops it, too.
+    async fn is_relieved(&mut self, (starting, line): (Starting, Line)) -> Option<bool> {
+        let mut waiting = tokio::task::spawn_blocking(move || starting.wait());
+        let (stopped, started) = tokio::select! {
+            started = &mut waiting => (None, started),
+            patient = self.is_patient() => {
+                line.cut();
+                (Some(patient), waiting.await)
+            }
+        };
+        let fault = match started {
+            Ok(Ok(pid)) => {
+                if let Some(patient) = stopped {
+                    pass_on(pid, patient);
+                } else {
+                    tracing::info!(
+                        pid,
+                        "the new process serves; waiting for requests in flight"
+                    );
+                }
+                return Some(stopped.unwrap_or(true));
+            }
+            Ok(Err(fault)) => fault.to_string(),
+            Err(fault) => fault.to_string(),
+        };
+        if stopped.is_none() {
+            tell_kept(&fault);
+        }
+        stopped
+    }
+}
+
+/// Starts the process that is to take over. Where that cannot be, this one goes on.
+fn hand_over(successor: Option<&Successor>) -> Option<(Starting, Line)> {
+    tracing::info!("handing over: starting the new process");
+    successor?
+        .start()
+        .inspect_err(|fault| tell_kept(&fault.to_string()))
+        .ok()
+}
+
+fn tell_kept(fault: &str) {
     tracing::error!(fault, "not handed over; this process goes on");
-    false
+}
+
+/// Tells the process that was ready just then what this one was told.
+fn pass_on(pid: u32, patient: bool) {
+    let signal = if patient { Signal::TERM } else { Signal::INT };
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    if let Some(Err(error)) = pid.map(|pid| kill_process(pid, signal)) {
+        tracing::error!(%error, "could not stop the new process");
+    }
+}
+
+fn take<T>(kept: &Mutex<Option<T>>) -> Option<T> {
+    kept.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
 #[async_trait]
 impl ShutdownSignalWatch for Signals {
     async fn recv(&self) -> ShutdownSignal {
-        let Ok(mut heard) = Heard::new() else {
-            tracing::error!(
-                "signals cannot be listened for; stopping, rather than running without a way to stop"
-            );
+        let Some(mut heard) = take(&self.heard) else {
+            tracing::error!("asked twice for what to wait for; stopping");
             return ShutdownSignal::FastShutdown;
         };
-        let successor = self
-            .successor
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        let successor = take(&self.successor);
         if !heard.is_patient(successor.as_ref()).await {
             return ShutdownSignal::FastShutdown;
         }
@@ -104,7 +166,7 @@ impl ShutdownSignalWatch for Signals {
                 }
                 ShutdownSignal::GracefulTerminate
             }
-            _ = heard.interrupt.recv() => ShutdownSignal::FastShutdown,
+            _ = heard.stop.interrupt.recv() => ShutdownSignal::FastShutdown,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The public URLs of the gateway: cookies, redirects and the token issuer follow from them, never from a
 //! request.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -83,8 +84,68 @@ impl Site {
 }
 
 impl Site {
-    fn is_of(&self, origin: &PageOrigin) -> bool {
+    /// The site of another host that has everything else in common with this one.
+    #[must_use]
+    pub fn with_host(&self, host: &Host) -> Self {
+        Self::new(self.https, host.clone(), self.port, host.as_str())
+    }
+
+    /// Its host, and its port where that is not the scheme's own, as services are told: never another spelling or
+    /// port of a client's choice, which a service that chooses by them would take for somebody else.
+    #[must_use]
+    pub fn authority(&self) -> &str {
+        self.origin
+            .split_once("://")
+            .map_or(self.host.as_str(), |(_, authority)| authority)
+    }
+
+    /// What services are told that was asked for, of an authority that names this site. This machine's own names
+    /// keep their port, and which of the three it was: pages are looked at through whatever leads here from there.
+    #[must_use]
+    pub fn told<'a>(&'a self, asked: &'a str) -> Cow<'a, str> {
+        if !self.host.is_loopback() {
+            return Cow::Borrowed(self.authority());
+        }
+        let (host, port) = match asked.rfind(':') {
+            Some(colon) if !asked.ends_with(']') => asked.split_at(colon),
+            _ => (asked, ""),
+        };
+        let is_own = |host: &str| self.host.spellings().any(|own| own == host);
+        if is_own(host) && !port.starts_with(":0") {
+            return Cow::Borrowed(asked);
+        }
+        let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+        let host = if is_own(&host) {
+            host
+        } else {
+            self.host.to_string()
+        };
+        let port = port
+            .strip_prefix(':')
+            .and_then(|port| port.parse::<u16>().ok());
+        Cow::Owned(port.map_or_else(|| host.clone(), |port| format!("{host}:{port}")))
+    }
+
+    /// Whether a page of this origin is one of this site: as it is written, or with the port that the request asks
+    /// for, which a page of another site cannot choose.
+    #[must_use]
+    pub fn has_page(&self, origin: &PageOrigin, asked_port: Option<u16>) -> bool {
+        let as_asked = self.https == origin.https && origin.port == asked_port;
+        self.host == origin.host && (as_asked || self.is_of(origin))
+    }
+
+    /// Whether this is its origin as it is written.
+    #[must_use]
+    pub fn is_of(&self, origin: &PageOrigin) -> bool {
         (self.https, &self.host, self.port) == (origin.https, &origin.host, origin.port)
+    }
+}
+
+impl PageOrigin {
+    /// Its host.
+    #[must_use]
+    pub const fn host(&self) -> &Host {
+        &self.host
     }
 }
 
@@ -112,27 +173,63 @@ impl Sites {
         self.iter().find(|site| site.host == *host)
     }
 
-    /// Whether a page of this origin is one of ours: of a site as it is written, or of the very host and port that
-    /// the request asks for, which a page of another site cannot choose.
-    #[must_use]
-    pub fn holds(&self, origin: &PageOrigin, asked: Option<&(Host, Option<u16>)>) -> bool {
-        let as_asked = |asked| self.holds_at(origin, asked);
-        self.iter().any(|site| site.is_of(origin)) || asked.is_some_and(as_asked)
-    }
-
-    /// Whether a page of this origin is one of the host that is asked: of its site as it is written, or with the port
-    /// of the request.
-    #[must_use]
-    pub fn holds_at(&self, origin: &PageOrigin, (host, port): &(Host, Option<u16>)) -> bool {
-        let of_host = |site: &&Site| site.host == *host && origin.host == *host;
-        let as_asked = |site: &Site| site.https == origin.https && origin.port == *port;
-        let mut sites = self.iter().filter(of_host);
-        sites.any(|site| site.is_of(origin) || as_asked(site))
-    }
-
     /// Whether every site is `https`.
     #[must_use]
     pub fn all_https(&self) -> bool {
         self.iter().all(|site| site.https)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn p_17_what_services_are_told_of_the_host() {
+        let site = |https, host: &str, port| Site::new(https, host.parse().unwrap(), port, host);
+        let app = site(true, "app.test", None);
+        let high = site(true, "app.test", Some(8443));
+        let here = site(false, "localhost", Some(8080));
+        let below = site(false, "app.localhost", None);
+        for (site, asked, told) in [
+            (&app, "app.test", "app.test"),
+            (&app, "APP.TEST", "app.test"),
+            (&app, "app.test.", "app.test"),
+            (&app, "App.test.:443", "app.test"),
+            (&app, "app.test:1", "app.test"),
+            (&high, "app.test", "app.test:8443"),
+            (&high, "App.Test:8443", "app.test:8443"),
+            (&here, "localhost", "localhost"),
+            (&here, "LocalHost.:09", "localhost:9"),
+            (&here, "localhost:9", "localhost:9"),
+            (&here, "127.0.0.1:8080", "127.0.0.1:8080"),
+            (&here, "[::1]", "[::1]"),
+            (&here, "[::1]:010", "[::1]:10"),
+            (&here, "[0:0:0:0:0:0:0:1]:9", "localhost:9"),
+            (&here, "[::ffff:127.0.0.1]", "localhost"),
+            (&below, "APP.localhost.", "app.localhost"),
+            (&below, "app.localhost:1", "app.localhost:1"),
+        ] {
+            assert_eq!(site.told(asked), told, "{asked}");
+        }
+    }
+
+    #[test]
+    fn whose_pages_are_those_of_a_site() {
+        let site = Site::new(true, "app.test".parse().unwrap(), Some(8443), "app.test");
+        for (origin, port, own) in [
+            ("https://app.test:8443", None, true),
+            ("https://app.test", None, true),
+            ("https://app.test", Some(8443), false),
+            ("https://app.test:9", Some(9), true),
+            ("https://app.test:9", None, false),
+            ("http://app.test:8443", Some(8443), false),
+            ("https://other.test:8443", Some(8443), false),
+        ] {
+            let page: PageOrigin = origin.parse().unwrap();
+            assert_eq!(site.has_page(&page, port), own, "{origin} {port:?}");
+        }
+        let below = site.with_host(&"b.test".parse().unwrap());
+        assert_eq!(below.origin, "https://b.test:8443");
     }
 }

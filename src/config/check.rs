@@ -65,7 +65,8 @@ fn file(root: &At<'_>) -> Option<Config> {
     let rules = rules::rules(&file, &scope);
     let tests = policy_test::read_all(&file, &scope, &rules);
     let identity = login::settings(&file);
-    let (key, store) = (login::key(&file), listen::store(&file));
+    let store = listen::store(&file);
+    let key = login::key(&file, store.as_ref());
     let (brand, limits) = (brand::brand(&file), limits::limits(&file));
     let words = login::words(sites.as_ref().map(|(sites, _)| sites), &brand);
     let (bootstrap, trusted_proxies) = (

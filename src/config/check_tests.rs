@@ -100,7 +100,7 @@ fn f_01_f_08_how_others_are_written_to() {
 /// A folder with certificates, keys and secrets, good and bad.
 fn folder_of_secrets() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let make = || rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let make = || rcgen::generate_simple_self_signed(["app.test".to_owned()]).unwrap();
     let (one, other) = (make(), make());
     let key = one.signing_key.serialize_pem();
     let files = [

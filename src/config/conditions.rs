@@ -18,6 +18,16 @@ pub fn allow(at: &At<'_>) -> Option<Condition> {
         Value::Object(_) => condition(&at.object("condition")?),
         Value::Text(text) => match words.iter().find(|(word, _)| word == text) {
             Some((_, condition)) => Some(condition.clone()),
+            None if matches!(
+                text.as_str(),
+                "everyone" | "everybody" | "public" | "all" | "any"
+            ) =>
+            {
+                at.refuse_with("unknown condition", "did you mean anyone?")
+            }
+            None if matches!(text.as_str(), "authenticated" | "logged_in") => {
+                at.refuse_with("unknown condition", "did you mean signed_in?")
+            }
             None if nearest(text, words.iter().map(|(word, _)| *word)).is_none()
                 && text.parse::<RoleName>().is_ok() =>
             {

@@ -9,6 +9,7 @@ use url::Url;
 use crate::policy::cors::{Cors, Origins};
 
 use super::raw::{At, Object};
+use super::tree::Value;
 use super::values;
 
 /// What browsers remember at most; some remember less.
@@ -34,6 +35,14 @@ pub fn cors(object: &Object<'_>) -> Option<Cors> {
         Some(at) => names(&at),
         None => Some(Vec::new()),
     };
+    if credentials && headers.is_some() && expose.is_some() {
+        for at in ["headers", "expose"]
+            .into_iter()
+            .filter_map(|key| object.get(key))
+        {
+            refuse_every(&at);
+        }
+    }
     let max_age = object
         .get("max_age")
         .and_then(|at| values::duration(&at, MAX_AGE));
@@ -66,6 +75,12 @@ fn origins(at: &At<'_>, credentials: bool) -> Option<Origins> {
 /// An origin as browsers write it (RFC 6454 section 6.2). `null` is everybody's, so nobody's.
 fn origin(at: &At<'_>) -> Option<HeaderValue> {
     let text = at.text()?;
+    if text.contains('*') {
+        return at.refuse_with(
+            "not an origin",
+            "name each origin, or write origins: '*' for all of them",
+        );
+    }
     let url = Url::parse(text).ok();
     let url = url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
     let written = url.map(|url| url.origin().ascii_serialization());
@@ -73,6 +88,17 @@ fn origin(at: &At<'_>) -> Option<HeaderValue> {
         Some(origin) if origin == text => HeaderValue::from_str(text).ok(),
         Some(origin) => at.refuse_with("not an origin", format!("write {origin}")),
         None => at.refuse_with("not an origin", NOTATION),
+    }
+}
+
+/// With credentials, browsers take `*` for a header of that name (Fetch standard, CORS protocol and credentials).
+fn refuse_every(at: &At<'_>) {
+    let all = at.list().unwrap_or_default();
+    for every in all
+        .iter()
+        .filter(|at| matches!(at.value(), Value::Text(text) if text == "*"))
+    {
+        every.refuse_with::<()>("every header, with credentials", "name the headers");
     }
 }
 

@@ -11,6 +11,7 @@ use crate::crypto::password::{self, Context, Password, Word};
 use crate::identity::account::Demands;
 use crate::identity::settings::{Register, SessionSettings, Settings};
 use crate::identity::tokens::TokenSettings;
+use crate::store::{self, DbUrl};
 use crate::web::brand::Brand;
 
 use super::raw::{At, Object};
@@ -31,7 +32,10 @@ const LEAST_MEMORY_KIB: u64 = 8 * 1024;
 /// More memory for one hash is a way to stop one's own machine.
 const MOST_MEMORY_KIB: u64 = 4 * 1024 * 1024;
 
-/// The default place of the gateway key, relative to the file.
+/// The gateway key where the file names none: beside the database.
+const KEY_NAME: &str = "gateway.key";
+
+/// Where it lies with the default database, relative to the file. One that is there is the one, wherever the database is.
 const DEFAULT_KEY: &str = "data/gateway.key";
 
 /// Passwords and sessions.
@@ -212,9 +216,9 @@ pub fn words(sites: Option<&Sites>, brand: &Brand) -> Context {
 }
 
 /// The gateway key.
-pub fn key(file: &Object<'_>) -> Option<KeySource> {
+pub fn key(file: &Object<'_>, store: Option<&store::Settings>) -> Option<KeySource> {
     match file.get("key") {
-        None => kept_key(file.at()),
+        None => kept_key(file.at(), store),
         Some(at) => match GatewayKey::parse(secrets::bytes(&at)?.expose()) {
             Ok(key) => Some(KeySource::Given(key)),
             Err(error) => at.refuse_with("not a gateway key", error.to_string()),
@@ -222,9 +226,14 @@ pub fn key(file: &Object<'_>) -> Option<KeySource> {
     }
 }
 
-/// The default key is made at the first start; once it is there, it must be one.
-fn kept_key(file: &At<'_>) -> Option<KeySource> {
-    let path = file.reading().resolve(DEFAULT_KEY);
+/// The default key is made at the first start, beside the database whose secrets it seals: that is a place to write to.
+/// Once it is there, it must be one.
+fn kept_key(file: &At<'_>, store: Option<&store::Settings>) -> Option<KeySource> {
+    let usual = file.reading().resolve(DEFAULT_KEY);
+    let path = match store.map(|store| &store.url) {
+        Some(DbUrl::SqliteFile(store)) if !usual.exists() => store.with_file_name(KEY_NAME),
+        _ => usual,
+    };
     let wrong = |message: String| {
         file.reading().fault(Fault {
             path: "key".into(),

@@ -37,7 +37,8 @@ fn g_05_origins_are_named_as_browsers_name_them() {
         "  - { path: /a, allow: anyone, to: web, cors: { origins: '*', credentials: true } }
   - { path: /b, allow: anyone, to: web, cors: { origins: [https://app.test/, null, app.test, 'https://APP.test:443', ftp://x, '*'] } }
   - { path: /c, allow: anyone, to: web, cors: { origins: [], headers: ['a b'], max_age: 2d } }
-  - { path: /d, allow: anyone, to: web, cors: { origns: [https://app.test] } }",
+  - { path: /d, allow: anyone, to: web, cors: { origns: [https://app.test] } }
+  - { path: /e, allow: anyone, to: web, cors: { origins: ['https://*.test'], headers: ['*'], expose: ['*'], credentials: true } }",
     );
     insta::assert_snapshot!(said.join("\n"), @r"
     3 rules[0].cors.origins: every origin, with credentials: '*'
@@ -52,6 +53,9 @@ fn g_05_origins_are_named_as_browsers_name_them() {
     5 rules[2].cors.max_age: must be from 0s to 1day: '2d'
     6 rules[3].cors: unknown key: 'origns'
     6 rules[3].cors: 'origins' is missing
+    7 rules[4].cors.origins[0]: not an origin: 'https://*.test'
+    7 rules[4].cors.headers[0]: every header, with credentials: '*'
+    7 rules[4].cors.expose[0]: every header, with credentials: '*'
     ");
 }
 

@@ -46,6 +46,12 @@ pub fn tls(file: &Object<'_>, sites: Option<&Sites>, listen: &Listen) -> Tls {
         files: &files,
     };
     let acme = asked.first().and_then(|at| acme(at, &around));
+    let got = acme.iter().flat_map(|acme| &acme.names);
+    let got: Vec<&str> = got.map(String::as_str).collect();
+    let is_whole = files.len() + usize::from(acme.is_some()) == items.len();
+    if let Some(at) = file.get("tls").filter(|_| is_whole && !items.is_empty()) {
+        warn_of_uncovered(&at, &around, &got);
+    }
     for second in asked.iter().skip(1) {
         second.refuse::<()>("there is one authority at most");
     }
@@ -53,6 +59,22 @@ pub fn tls(file: &Object<'_>, sites: Option<&Sites>, listen: &Listen) -> Tls {
         certificates,
         acme,
         clients: clients::clients(file, sites, listen),
+    }
+}
+
+/// A site that no certificate is for: its clients refuse whatever they are shown.
+fn warn_of_uncovered(at: &At<'_>, around: &Around<'_>, got: &[&str]) {
+    let covered = |host: &str| {
+        got.contains(&host) || around.files.iter().any(|identity| identity.covers(host))
+    };
+    let https = around.sites.into_iter().flat_map(Sites::iter);
+    for site in https.filter(|site| site.https && around.listen.https.is_some()) {
+        if !site.host.spellings().any(covered) {
+            at.warn_around(
+                format!("no certificate is for {}", site.host),
+                "clients of that site refuse what they are shown",
+            );
+        }
     }
 }
 
@@ -92,6 +114,10 @@ fn certificate(tls: &Object<'_>) -> Option<(Certificate, Arc<Identity>)> {
     if identity.is_expired(Clock::System.now()) {
         let message = format!("expired on {}", identity.until());
         chain_at.warn(message, "clients refuse it; put a renewed one in its place");
+    }
+    if identity.from() > Clock::System.now() {
+        let message = format!("not valid before {}", identity.from());
+        chain_at.warn(message, "clients refuse it until then");
     }
     Some((Certificate { chain, key }, identity))
 }

@@ -165,7 +165,7 @@ const TAKEN_FAMILIES: [&str; 9] = [
 ];
 
 /// Single names of that kind (RFC 9110, RFC 9112, RFC 6265), and those the gateway sets itself.
-const TAKEN: [&str; 30] = [
+const TAKEN: [&str; 41] = [
     "host",
     "cookie",
     "set-cookie",
@@ -196,4 +196,16 @@ const TAKEN: [&str; 30] = [
     "x-request-id",
     "x-real-ip",
     "http2-settings",
+    // What a user is called must not say where a request goes, how, or which file is sent.
+    "script-name",
+    "path-info",
+    "x-script-name",
+    "x-rewrite-url",
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
+    "x-sendfile-type",
+    "x-accel-mapping",
+    "client-cert",
+    "client-cert-chain",
 ];

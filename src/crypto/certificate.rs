@@ -81,6 +81,12 @@ impl Identity {
         self.names.iter().map(AsRef::as_ref)
     }
 
+    /// Whether it is for a name of another: the same, or one that is covered by it.
+    #[must_use]
+    pub fn is_for(&self, name: &str) -> bool {
+        self.names().any(|own| own == name) || self.covers(name)
+    }
+
     /// When it begins to be valid.
     #[must_use]
     pub const fn from(&self) -> Timestamp {

@@ -1,13 +1,15 @@
 //! Everything about judging that a reload replaces, as one value.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::base::net::{Host, Networks};
-use crate::base::site::{Site, Sites};
+use crate::base::site::{PageOrigin, Site, Sites};
 use crate::policy::header::Reserved;
 use crate::policy::index::Policy;
 use crate::policy::readings::Readings;
+use crate::policy::rule::HostPattern;
 
 use super::inject::Injector;
 
@@ -48,21 +50,34 @@ impl Snapshot {
         owner(&self.prefix, path)
     }
 
-    /// The site that a host belongs to: one of `site:`, or one that a rule names, which shares the main
-    /// site's scheme.
+    /// The site of a host: one of `site:`, or that of a host which a rule names, like the main one in all else.
     #[must_use]
-    pub fn site_of(&self, host: &Host) -> Option<&Site> {
+    pub fn site_of(&self, host: &Host) -> Option<Cow<'_, Site>> {
         let by_rule = || {
             let named = |rule: &Arc<crate::policy::rule::Rule>| {
                 rule.host.as_ref().is_some_and(|h| h.matches(host))
             };
-            self.policy
-                .rules()
-                .iter()
-                .any(named)
-                .then(|| self.sites.main())
+            let is_named = self.policy.rules().iter().any(named);
+            is_named.then(|| Cow::Owned(self.sites.main().with_host(host)))
         };
-        self.sites.of_host(host).or_else(by_rule)
+        let own = self.sites.of_host(host).map(Cow::Borrowed);
+        own.or_else(by_rule)
+    }
+
+    /// Whether a page of this origin is one of the host that is asked, or of another site where these share their
+    /// sessions. Where they do not, a page of one is as foreign to another as any.
+    #[must_use]
+    pub fn is_own_page(&self, origin: &PageOrigin, (host, port): &(Host, Option<u16>)) -> bool {
+        let asked = self.site_of(host);
+        let shared = || {
+            // Of the hosts below a wildcard, some may be served by others.
+            let named = |rule: &Arc<crate::policy::rule::Rule>| matches!(&rule.host, Some(HostPattern::Exact(host)) if host == origin.host());
+            let known = self.sites.of_host(origin.host()).is_some()
+                || self.policy.rules().iter().any(named);
+            let site = self.site_of(origin.host()).filter(|_| known);
+            self.cookie_domain.is_some() && site.is_some_and(|site| site.is_of(origin))
+        };
+        asked.is_some_and(|site| site.has_page(origin, *port)) || shared()
     }
 
     /// What an upstream makes of paths with two readings.

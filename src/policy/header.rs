@@ -48,7 +48,7 @@ const FAMILIES: [&str; 15] = [
 /// Single names of the same kind: client addresses, rewritten targets (`Script-Name` makes gunicorn cut the
 /// path it serves), method overrides, file senders, and `Proxy`, which CGI turns into a proxy setting
 /// (CVE-2016-5385).
-const NAMES: [&str; 21] = [
+const NAMES: [&str; 27] = [
     "script-name",
     "path-info",
     "x-script-name",
@@ -70,6 +70,13 @@ const NAMES: [&str; 21] = [
     "x-forwarded",
     "x-auth",
     "x-remote-user",
+    // Certificates of clients, as other proxies and servers tell them.
+    "x-arr-clientcert",
+    "x-cert-subject",
+    "x-client-verify",
+    "x-client-dn",
+    "x-client-cn",
+    "x-client-subject",
 ];
 
 impl Reserved {

@@ -82,6 +82,22 @@ impl Rewrite {
         let sent = CanonicalPath::parse(text.as_bytes()).ok()?;
         (sent.as_str() == text).then_some(sent)
     }
+
+    /// The path to ask for so that the service is sent this one; none when there is no such path. One that begins with
+    /// what is cut off was made by a service that knows of it, and stays.
+    #[must_use]
+    pub fn undo(&self, sent: &str) -> Option<String> {
+        let below = |prefix: &Prefix| prefix.below(sent, false);
+        if self.strip.as_ref().and_then(below).is_some() {
+            return Some(sent.to_owned());
+        }
+        let rest = self.add.as_ref().map_or(Some(sent), below)?;
+        let cut = self.strip.as_ref().map_or("", Prefix::as_str);
+        Some(match (cut, rest) {
+            ("", "") => "/".to_owned(),
+            (cut, rest) => format!("{cut}{rest}"),
+        })
+    }
 }
 
 #[cfg(test)]
@@ -137,6 +153,28 @@ mod tests {
         let folded = CanonicalPath::parse(b"/API/x").unwrap();
         let folded = rewrite("/api", "").apply(&folded, true).unwrap();
         assert_eq!(folded.as_str(), "/x");
+    }
+
+    #[test]
+    fn the_path_to_ask_for() {
+        let cases = [
+            ("/api", "", "/x", Some("/api/x")),
+            ("/api", "", "/", Some("/api/")),
+            ("/api", "", "/api/x", Some("/api/x")),
+            ("/api", "", "/apix", Some("/api/apix")),
+            ("", "/v1", "/v1/x", Some("/x")),
+            ("", "/v1", "/v1", Some("/")),
+            ("", "/v1", "/v1x", None),
+            ("", "/v1", "/login", None),
+            ("/api", "/v1", "/v1/x", Some("/api/x")),
+            ("/api", "/v1", "/api/x", Some("/api/x")),
+            ("/api", "/v1", "/v1", Some("/api")),
+            ("", "", "/x", Some("/x")),
+        ];
+        for (strip, add, path, expected) in cases {
+            let asked = rewrite(strip, add).undo(path);
+            assert_eq!(asked.as_deref(), expected, "{strip} {add} {path}");
+        }
     }
 
     #[test]

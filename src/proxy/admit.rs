@@ -25,6 +25,8 @@ const CHALLENGES: &[u8] = b"/.well-known/acme-challenge/";
 pub struct Admitted {
     /// What it asks for.
     pub target: Target,
+    /// Its host as services are told.
+    pub host: HeaderValue,
     /// Whether its site is `https`, on which the names of cookies depend.
     pub https_site: bool,
 }
@@ -39,7 +41,9 @@ pub enum Refused {
     #[error(transparent)]
     Target(#[from] TargetFault),
     /// A host that this gateway does not serve, or one that the connection's certificate is not for.
-    #[error("this host is not served here")]
+    #[error(
+        "this host is not served here: the gateway's file names it neither in site nor in a rule"
+    )]
     Misdirected,
     /// `OPTIONS *`: about the server as a whole, and answered by it.
     #[error("no content")]
@@ -139,9 +143,10 @@ pub fn admit(
     }
     let target = Target::parse(request.method.as_str(), host, request.raw_path())?;
     if site.https && !client.https {
-        return Err(Refused::Insecure(secure_address(site, &target)));
+        return Err(Refused::Insecure(secure_address(&site, &target)));
     }
     Ok(Admitted {
+        host: told_host(request, &site).ok_or(HeadFault::Host)?,
         target,
         https_site: site.https,
     })
@@ -198,6 +203,18 @@ fn effective_host(request: &RequestHeader, connection: &ConnState) -> Result<Hos
             }
         }
         (None, None) => Err(HeadFault::Host),
+    }
+}
+
+/// The host that services are told, as it was judged: one that chooses by the spelling would else choose differently.
+fn told_host(request: &RequestHeader, site: &Site) -> Option<HeaderValue> {
+    let line = request.headers.get(http::header::HOST);
+    let authority = request.uri.authority().map(Authority::as_str);
+    let asked = authority.or_else(|| line?.to_str().ok())?;
+    let told = site.told(asked);
+    match line.filter(|line| *line == told.as_ref()) {
+        Some(line) => Some(line.clone()),
+        None => HeaderValue::from_str(&told).ok(),
     }
 }
 

@@ -23,7 +23,7 @@ use super::gateway::Gateway;
 use super::refusal::CROSS_SITE;
 use super::request::state_of;
 use super::running::Running;
-use super::tunnel::{self, Pages};
+use super::tunnel;
 
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
@@ -40,7 +40,8 @@ pub fn is_foreign(request: &RequestHeader, permit: &Permit, running: &Running) -
         Some(origin) => {
             let cors = permit.rule().cors.as_ref();
             let admitted = cors.is_some_and(|cors| cors.admits_with_credentials(origin));
-            !admitted && !tunnel::is_ours(request, Pages::of(&running.snapshot), &[])
+            let own = |origin: &_, asked: &_| running.snapshot.is_own_page(origin, asked);
+            !admitted && !tunnel::is_ours(request, own)
         }
         None => headers.contains_key(header::ORIGIN) || is_sent_from_elsewhere(headers),
     }

@@ -53,6 +53,8 @@ pub struct Context {
     pub client: Option<Client>,
     /// What it asks for.
     pub target: Option<Target>,
+    /// Its host, as services are told.
+    pub host: Option<HeaderValue>,
     /// The session it rests on.
     pub session: Option<Arc<Live>>,
     /// What the upstream is told about the user.
@@ -69,6 +71,12 @@ pub struct Context {
     pub sent: Option<Box<str>>,
     /// How often it was sent again.
     pub retried: u32,
+    /// How often it was sent again because nobody had seen it.
+    pub unseen: u32,
+    /// Whether it was sent again because a service had refused it unseen.
+    pub refused: bool,
+    /// How often the service said that there is no answer yet.
+    pub interim: u32,
     /// What came of the client's body.
     pub body: Passed,
     /// How it was judged.
@@ -134,14 +142,18 @@ impl Context {
             hsts: None,
             client: None,
             target: None,
+            host: None,
             session: None,
             injected: None,
             pool: None,
             serving: None,
             tried: Vec::new(),
             deadline: None,
+            interim: 0,
             sent: None,
             retried: 0,
+            unseen: 0,
+            refused: false,
             body: Passed::Nothing,
             outcome: Outcome {
                 rule: None,

@@ -1,13 +1,13 @@
 //! Going down in order: no new connections, `Connection: close` and GOAWAY on the open ones, a while for those that
 //! are idle to hear of it, and an end when the last request is answered or time is up.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use pingora::server::ShutdownWatch;
 use tokio::sync::{Notify, watch};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 /// How long idle connections are kept open for one more request. To close one at once is to fail whatever is on its
@@ -26,7 +26,15 @@ struct Inner {
     goodbye: watch::Sender<bool>,
     requests: Gauge,
     connections: Gauge,
+    debts: Mutex<Vec<Weak<Debt>>>,
 }
+
+/// How long a client that may not have read everything is waited for while nothing of it is heard.
+const QUIET: Duration = Duration::from_secs(10);
+
+/// An answer that its client may not have read to its end, until it is dropped.
+#[derive(Debug)]
+pub struct Debt(Mutex<Option<Instant>>);
 
 /// A count that can be waited for to be nought.
 #[derive(Debug, Default)]
@@ -52,6 +60,7 @@ impl Default for Drain {
             goodbye: watch::Sender::new(false),
             requests: Gauge::default(),
             connections: Gauge::default(),
+            debts: Mutex::default(),
         }))
     }
 }
@@ -69,6 +78,26 @@ impl Drain {
     pub fn connected(&self) -> Open {
         self.0.connections.add();
         Open(Arc::clone(&self.0))
+    }
+
+    /// A client was sent so much that it may not have read all of it; it is waited for until the result is dropped, or it
+    /// has been quiet for a while.
+    #[must_use]
+    pub fn owes(&self) -> Arc<Debt> {
+        let debt = Arc::new(Debt(Mutex::default()));
+        let mut all = lock(&self.0.debts);
+        if all.len() == all.capacity() {
+            all.retain(|debt| debt.strong_count() > 0);
+        }
+        all.push(Arc::downgrade(&debt));
+        debt
+    }
+
+    /// Something of that client was heard. No clock is read before the gateway goes down.
+    pub fn heard(&self, debt: &Debt) {
+        if self.is_draining() {
+            *lock(&debt.0) = Some(Instant::now());
+        }
     }
 
     /// Whether the gateway is going down: answers then close their connections.
@@ -105,10 +134,28 @@ impl Drain {
         // That some are left is no fault: they are idle, or waited for below.
         let _ = lingered.await;
         self.0.close_idle.cancel();
-        timeout_at(began + longest, self.0.requests.is_nought())
-            .await
-            .is_ok()
+        let idle = timeout_at(began + longest, self.0.requests.is_nought()).await;
+        // Nothing is lost to those who are left: they are asleep, or gone.
+        let _ = timeout_at(began + longest, self.is_read(began)).await;
+        idle.is_ok()
     }
+
+    /// Waits until every client has read what it was sent, or is quiet.
+    async fn is_read(&self, began: Instant) {
+        const OFTEN: Duration = Duration::from_millis(50);
+        let waits = |debt: Arc<Debt>| lock(&debt.0).unwrap_or(began).elapsed() < QUIET;
+        while lock(&self.0.debts)
+            .iter()
+            .filter_map(Weak::upgrade)
+            .any(waits)
+        {
+            sleep(OFTEN).await;
+        }
+    }
+}
+
+fn lock<T>(kept: &Mutex<T>) -> MutexGuard<'_, T> {
+    kept.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Gauge {
@@ -165,6 +212,30 @@ mod tests {
         assert!(waiting.await.unwrap());
         let _stuck = drain.admitted();
         assert!(!drain.run(Duration::from_secs(30)).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn g_13_who_is_still_reading_is_waited_for_and_who_is_quiet_is_not() {
+        let drain = Drain::default();
+        let (quiet, reading) = (drain.owes(), drain.owes());
+        drain.heard(&reading);
+        let began = Instant::now();
+        let waiting = tokio::spawn({
+            let drain = drain.clone();
+            async move { drain.run(Duration::from_mins(5)).await }
+        });
+        for _ in 0..6 {
+            sleep(Duration::from_secs(5)).await;
+            drain.heard(&reading);
+        }
+        assert!(!waiting.is_finished());
+        drop(reading);
+        assert!(waiting.await.unwrap());
+        assert!(began.elapsed() < Duration::from_secs(31));
+        let began = Instant::now();
+        assert!(drain.run(Duration::from_mins(5)).await);
+        assert!(began.elapsed() < QUIET + Duration::from_secs(1));
+        drop(quiet);
     }
 
     #[tokio::test(start_paused = true)]

@@ -11,7 +11,9 @@ use super::answer::{Answer, is_navigation};
 use super::context::{Context, Passed};
 use super::forward::{is_answered, status_of};
 use super::gateway::Gateway;
+use super::handle::note_hsts;
 use super::refusal::TOO_MANY_REQUESTS;
+use super::request::state_of;
 
 impl Gateway {
     pub(super) async fn tell_failure(
@@ -44,6 +46,7 @@ impl Gateway {
             id = ctx.id_text(),
             error = error.etype().as_str(),
             side = error.esource().as_str(),
+            why = of_tls(error),
             status,
             upstream = ctx.pool.as_ref().map(|pool| &*pool.name),
             server = ctx.tried.last().map(|member| &*member.label),
@@ -52,17 +55,7 @@ impl Gateway {
         if let Some(status) = status.filter(|_| !is_answered(session)) {
             let navigation =
                 is_navigation(&session.req_header().method, &session.req_header().headers);
-            let (code, detail) = match status {
-                408 => ("BODY_TOO_SLOW", "The request body came too slowly."),
-                413 => ("BODY_TOO_LARGE", "The request body is too large."),
-                504 => ("UPSTREAM_TIMEOUT", "The service did not answer in time."),
-                502 => (
-                    "UPSTREAM_UNREACHABLE",
-                    "The service cannot be reached just now.",
-                ),
-                400..=499 => ("REQUEST_REFUSED", "The request could not be read."),
-                _ => ("INTERNAL", "Something went wrong."),
-            };
+            let (code, detail) = said(status, error);
             session.set_keepalive(None);
             let sent = Answer::refusal(status, code, detail, navigation)
                 .with_hsts(ctx.hsts.as_ref())
@@ -85,6 +78,9 @@ impl Gateway {
         ctx: &mut Context,
     ) -> pingora::Result<bool> {
         self.0.metrics.refused(Limit::Requests);
+        let tls = state_of(&session.downstream_session).is_some_and(|state| state.tls);
+        let running = self.0.running.load();
+        note_hsts(ctx, &running, tls && running.snapshot.sites.all_https());
         self.turn_down(session, ctx, &TOO_MANY_REQUESTS).await
     }
 
@@ -105,7 +101,9 @@ impl Gateway {
                 navigation,
             ),
         };
-        let answer = answer.with(http::header::RETRY_AFTER, &pause.to_string());
+        let answer = answer
+            .with(http::header::RETRY_AFTER, &pause.to_string())
+            .with_hsts(ctx.hsts.as_ref());
         session.set_keepalive(None);
         if let Err(error) = answer.send(session, ctx).await {
             tracing::debug!(%error, "the client was gone before it could be told");
@@ -115,6 +113,42 @@ impl Gateway {
             can_reuse_downstream: false,
         }
     }
+}
+
+/// What a client is told of a failure: a code and a sentence.
+const fn said(status: u16, error: &Error) -> (&'static str, &'static str) {
+    match status {
+        408 => ("BODY_TOO_SLOW", "The request body came too slowly."),
+        413 => ("BODY_TOO_LARGE", "The request body is too large."),
+        504 => ("UPSTREAM_TIMEOUT", "The service did not answer in time."),
+        502 if is_no_answer(error) => (
+            "UPSTREAM_INVALID",
+            "What the service answered cannot be passed on.",
+        ),
+        502 => (
+            "UPSTREAM_UNREACHABLE",
+            "The service cannot be reached just now.",
+        ),
+        400..=499 => ("REQUEST_REFUSED", "The request could not be read."),
+        _ => ("INTERNAL", "Something went wrong."),
+    }
+}
+
+/// What was wrong with a service's TLS, which holds nothing that anybody sent but names in certificates.
+fn of_tls(error: &Error) -> Option<String> {
+    let is_tls = matches!(
+        error.etype,
+        ErrorType::TLSHandshakeFailure | ErrorType::InvalidCert | ErrorType::TLSHandshakeTimedout
+    );
+    is_tls.then(|| error.root_cause().to_string())
+}
+
+/// Whether a service that can be reached said what is no answer: Pingora could not read it, or we do not pass it on.
+const fn is_no_answer(error: &Error) -> bool {
+    matches!(
+        error.etype,
+        ErrorType::InvalidHTTPHeader | ErrorType::InvalidH2 | ErrorType::Custom(_)
+    )
 }
 
 /// Whether the client did not take an answer in time that had begun: on HTTP/2, whose streams stall one by one. A whole

@@ -5,14 +5,12 @@ use std::time::Duration;
 use http::StatusCode;
 use http::header::{self, HeaderValue, InvalidHeaderValue};
 use http::request::Parts as ReqParts;
-use http::uri::Authority;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::Session;
 use pingora::{Error, ErrorSource, ErrorType};
 use tokio::time::Instant;
 
 use crate::policy::cors;
-use crate::policy::target::Target;
 
 use super::client::Client;
 use super::context::Context;
@@ -43,7 +41,8 @@ pub fn finish_request(request: &mut RequestHeader, ctx: &Context) -> pingora::Re
     if ctx.asks.trailers && parts.version == http::Version::HTTP_2 {
         headers::understand_trailers(&mut parts.headers);
     }
-    tell(&mut parts, target, client, ctx).map_err(|_| fault("a forwarding header"))?;
+    let host = ctx.host.clone().ok_or_else(|| fault("no host"))?;
+    tell(&mut parts, host, client, ctx).map_err(|_| fault("a forwarding header"))?;
     *request = RequestHeader::from(parts);
     if let Some(ends_stream) = ends_stream {
         request.set_send_end_stream(ends_stream);
@@ -58,7 +57,7 @@ pub fn finish_request(request: &mut RequestHeader, ctx: &Context) -> pingora::Re
 
 fn tell(
     parts: &mut ReqParts,
-    target: &Target,
+    host: HeaderValue,
     client: &Client,
     ctx: &Context,
 ) -> Result<(), InvalidHeaderValue> {
@@ -66,19 +65,9 @@ fn tell(
     // Room for what follows, and little more: larger pieces of memory cost more. A copied map has no room at all
     // and would grow with each header, unless it is asked for more than its index has places for.
     parts.headers.reserve(8.max(headers::WAY + own.len()));
-    let host = match parts.headers.get(header::HOST) {
-        // As it came, port included; it was found to be an authority and one of ours.
-        Some(host) => host.clone(),
-        None => {
-            let authority = parts
-                .uri
-                .authority()
-                .map_or_else(|| target.host().as_str(), Authority::as_str);
-            let host = HeaderValue::from_str(authority)?;
-            parts.headers.insert(header::HOST, host.clone());
-            host
-        }
-    };
+    if parts.headers.get(header::HOST) != Some(&host) {
+        parts.headers.insert(header::HOST, host.clone());
+    }
     headers::tell_way(&mut parts.headers, host, client, ctx.id_header.as_ref());
     if let Some(host) = own_host(ctx) {
         parts.headers.insert(header::HOST, host.clone());
@@ -117,6 +106,12 @@ pub fn time_left(ctx: &Context) -> pingora::Result<Option<Duration>> {
     }
 }
 
+/// The service agreed to an upgrade that nobody asked for.
+const UNASKED_UPGRADE: ErrorType = ErrorType::Custom("UnaskedUpgrade");
+
+/// The service's answer ends in one place for one reader, and in another for the next.
+const AMBIGUOUS_FRAMING: ErrorType = ErrorType::Custom("AmbiguousFraming");
+
 /// Makes of a service's answer what the client receives.
 ///
 /// # Errors
@@ -128,8 +123,10 @@ pub fn finish_answer(
 ) -> pingora::Result<()> {
     let agrees = response.status == http::StatusCode::SWITCHING_PROTOCOLS;
     if agrees && (ctx.tunnel.is_none() || !tunnel::is_consent(response)) {
-        let fault = Error::explain(ErrorType::InvalidHTTPHeader, "an upgrade nobody asked for");
-        return Err(fault.into_up());
+        return Err(Error::new_up(UNASKED_UPGRADE));
+    }
+    if !agrees && !served::is_framed_once(response) {
+        return Err(Error::new_up(AMBIGUOUS_FRAMING));
     }
     let old = session.req_header().version == http::Version::HTTP_10;
     served::change_answer(response, |answer| {
@@ -140,11 +137,19 @@ pub fn finish_answer(
         // The version is ours to say: the service's own is between it and us. So is `Connection`, which Pingora
         // writes anew; what follows then fits in where it stood.
         answer.version = http::Version::HTTP_11;
-        answer.headers.remove(header::CONNECTION);
-        if is_bodiless(answer.status) {
-            answer.headers.remove(header::CONTENT_LENGTH);
+        served::strip_connection(&mut answer.headers);
+        if !matches!(answer.status.as_u16(), 101 | 426) {
+            answer.headers.remove(header::UPGRADE);
         }
+        if served::is_bodiless(answer.status) {
+            answer.headers.remove(header::CONTENT_LENGTH);
+            answer.headers.remove(header::TRANSFER_ENCODING);
+        }
+        served::settle_length(&mut answer.headers);
         served::strip_answer(&mut answer.headers);
+        if let Some((own, pool)) = own_host(ctx).zip(ctx.pool.as_ref()) {
+            served::lead_home(&mut answer.headers, own, &pool.settings.rewrite);
+        }
         if let Some(pool) = &ctx.pool {
             served::dress_answer(&mut answer.headers, &pool.settings.headers.response);
         }
@@ -177,11 +182,6 @@ pub fn finish_answer(
         tunnel::finish_consent(response)?;
     }
     Ok(())
-}
-
-/// What has no length because it has no body (RFC 9110 section 8.6).
-fn is_bodiless(status: StatusCode) -> bool {
-    status.is_informational() || status == StatusCode::NO_CONTENT
 }
 
 /// Whether the client has been told something final: leave to send a body is not an answer yet.

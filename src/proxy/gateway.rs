@@ -26,7 +26,11 @@ use super::served::strip_trailers;
 use super::settings::Limits;
 use super::shell::Shell;
 use super::tries::{after_no_connection, tell_true_cause};
-use super::tunnel::serve::wait_for;
+use super::tunnel::serve::{note_broken, note_last, wait_for};
+
+/// How often a service may say that there is no answer yet, for one request: one that says it every ten seconds does so
+/// for hours.
+const MOST_INTERIM: u32 = 1000;
 
 /// The proxy's logic, as Pingora wants it.
 pub struct Gateway(pub Shell);
@@ -72,8 +76,15 @@ impl ProxyHttp for Gateway {
     ) -> pingora::Result<bool> {
         let id = PublicId::generate(&self.0.random);
         ctx.begin(id, self.0.drain.admitted());
-        // HTTP/1.0 has no reliable way to keep a connection.
         let old = session.req_header().version == http::Version::HTTP_10;
+        if old {
+            // It does not know that there may be two answers (RFC 9110 sections 10.1.1 and 15.2).
+            session.set_ignore_info_resp(true);
+            session
+                .req_header_mut()
+                .remove_header(&http::header::EXPECT);
+        }
+        // And it has no reliable way to keep a connection.
         if old || self.0.drain.is_draining() {
             session.set_keepalive(None);
         }
@@ -112,9 +123,7 @@ impl ProxyHttp for Gateway {
         if is_new && request.headers.contains_key(http::header::EXPECT) {
             // What such a service says before its answer does not come through.
             request.remove_header(&http::header::EXPECT);
-            // HTTP/1.0 knows nothing of it (RFC 9110 section 10.1.1).
-            let knows = session.req_header().version == http::Version::HTTP_11;
-            if knows && ctx.body == Passed::Nothing && !session.is_body_done() {
+            if ctx.body == Passed::Nothing && !session.is_body_done() {
                 ctx.body = Passed::Awaited;
                 session.write_continue_response().await?;
             }
@@ -165,6 +174,16 @@ impl ProxyHttp for Gateway {
         if let (Some(pool), Some(serving)) = (&ctx.pool, &ctx.serving) {
             pool.served(serving.member());
         }
+        time_left(ctx)?;
+        if self.0.drain.is_draining() {
+            session.set_keepalive(None);
+        }
+        if response.status.is_informational() {
+            ctx.interim += 1;
+            if ctx.interim > MOST_INTERIM {
+                return Err(Error::new_up(ErrorType::Custom("EndlessInterim")));
+            }
+        }
         if response.status == http::StatusCode::CONTINUE && ctx.body == Passed::Nothing {
             ctx.body = Passed::Awaited;
         }
@@ -194,11 +213,14 @@ impl ProxyHttp for Gateway {
 
     fn response_body_filter(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         body: &mut Option<Bytes>,
         end: bool,
         ctx: &mut Box<Context>,
     ) -> pingora::Result<Option<Duration>> {
+        if end && ctx.tunnel.is_some() {
+            note_last(session);
+        }
         time_left(ctx)?;
         coding::code(&mut ctx.coder, body, end).map(|()| None)
     }
@@ -218,13 +240,16 @@ impl ProxyHttp for Gateway {
 
     fn error_while_proxy(
         &self,
-        _peer: &HttpPeer,
+        peer: &HttpPeer,
         session: &mut Session,
         mut error: Box<Error>,
         ctx: &mut Box<Context>,
         reused: bool,
     ) -> Box<Error> {
         tell_true_cause(session, &mut error);
+        if let Some(pool) = &ctx.pool {
+            pool.note_failure(peer, &error);
+        }
         let again = self.after_failure(session, ctx, &error, reused);
         error.set_retry(again);
         error
@@ -244,6 +269,7 @@ impl ProxyHttp for Gateway {
             .response_written()
             .map_or(0, |head| head.status.as_u16());
         let bytes = session.body_bytes_sent();
+        note_broken(session, ctx);
         ctx.log(session.req_header().method.as_str(), status, bytes);
     }
 

@@ -26,6 +26,18 @@ use super::headers;
 use super::next::{Answering, Next};
 use super::request::state_of;
 use super::running::Running;
+use super::tunnel::only;
+
+/// What our own pages of an https site say where the file says nothing: two years, as browsers' preload lists ask at least
+/// half of.
+const OWN_HSTS: HeaderValue = HeaderValue::from_static("max-age=63072000");
+
+/// Notes what the answer says of https. Over plain http it means nothing (RFC 6797 section 7.2).
+pub(super) fn note_hsts(ctx: &mut Context, running: &Running, https: bool) {
+    if https {
+        ctx.hsts.clone_from(&running.hsts);
+    }
+}
 
 impl Gateway {
     /// Answers a request that goes no further.
@@ -101,7 +113,7 @@ impl Gateway {
         self.0.metrics.gate_duration.observe(took);
         let next = match judged {
             Ok(judged) => self.obey(session, ctx, running, judged)?,
-            Err(fault) => Next::answer(self.refuse_unjudged(session, ctx, fault)),
+            Err(fault) => Next::answer(self.refuse_unjudged(session, ctx, running, fault)),
         };
         next.answered().await
     }
@@ -130,18 +142,31 @@ impl Gateway {
         );
         let over_https = client.https;
         ctx.client = Some(client);
-        let Admitted { target, https_site } = match admitted {
+        let Admitted {
+            target,
+            host,
+            https_site,
+        } = match admitted {
             Ok(admitted) => admitted,
-            Err(refused) => return Ok(Received::Keep(Kept::Refused(refused))),
+            Err(refused) => {
+                // Whatever it asked for, it asked an https site.
+                note_hsts(
+                    ctx,
+                    running,
+                    over_https && running.snapshot.sites.all_https(),
+                );
+                return Ok(Received::Keep(Kept::Refused(refused)));
+            }
         };
-        if https_site && over_https {
-            // Over plain http it means nothing (RFC 6797 section 7.2).
-            ctx.hsts.clone_from(&running.hsts);
-        }
+        note_hsts(ctx, running, over_https && https_site);
         let owner = running.snapshot.owner(target.path().as_str());
         ctx.target = Some(target);
+        ctx.host = Some(host);
         let names = CookieNames::of(https_site, running.snapshot.cookie_domain.as_ref());
         if owner == Owner::Gateway {
+            if https_site {
+                ctx.hsts.get_or_insert(OWN_HSTS);
+            }
             return Ok(Received::Keep(Kept::OwnPage(names)));
         }
         Ok(match self.preflight(session, ctx, running) {
@@ -284,5 +309,5 @@ fn connection_of(session: &Session) -> pingora::Result<&Arc<ConnState>> {
 fn preflight(headers: &HeaderMap) -> Option<(HeaderValue, Verb)> {
     let method = headers.get(header::ACCESS_CONTROL_REQUEST_METHOD)?;
     let method = Verb::parse(method.to_str().ok()?).ok()?;
-    Some((headers.get(header::ORIGIN)?.clone(), method))
+    Some((only(headers, &header::ORIGIN)?.clone(), method))
 }

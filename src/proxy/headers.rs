@@ -17,7 +17,7 @@ use super::tunnel;
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The configuration that an answer was judged by; sent only where the file says so.
 pub const SNAPSHOT: HeaderName = HeaderName::from_static("x-portcullis-snapshot");
-/// The decision's id, on a denial.
+/// The decision's id, on a denial: that of the request, under which it stands in the log.
 pub const DECISION: HeaderName = HeaderName::from_static("x-auth-decision");
 
 /// How many headers tell of the way.

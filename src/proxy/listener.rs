@@ -15,6 +15,7 @@ use futures_util::FutureExt;
 use pingora::protocols::{SocketDigest, Stream};
 use pingora::server::{ListenFds, ShutdownWatch};
 use pingora::services::Service;
+use socket2::{Domain, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
@@ -27,10 +28,11 @@ use super::drain::Drain;
 use super::places::Places;
 use super::request::Connections;
 use super::running::Running;
+use super::settings::Limits;
 use super::tls::{Handshakes, Shown, with_shown};
 
-/// How many connections wait at most behind a port that is to be closed: more than Rust's listeners let wait.
-const BACKLOG: usize = 4096;
+/// How many connections may wait at a port to be accepted; fewer where the kernel says so (`net.core.somaxconn`).
+const BACKLOG: i32 = 4096;
 
 /// A bound port and what happens to connections to it.
 pub struct Listener<C> {
@@ -99,7 +101,7 @@ pub struct House {
 /// # Errors
 /// When the address is taken or not ours.
 pub fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
-    let socket = std::net::TcpListener::bind(address).or_else(|error| {
+    let socket = listen(address).or_else(|error| {
         let refused = matches!(
             error.kind(),
             ErrorKind::AddrInUse | ErrorKind::PermissionDenied
@@ -107,9 +109,22 @@ pub fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
         if refused || address.ip() != Ipv6Addr::UNSPECIFIED {
             return Err(error);
         }
-        std::net::TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port()))
+        listen((Ipv4Addr::UNSPECIFIED, address.port()).into())
     })?;
     socket.set_nonblocking(true)?;
+    Ok(socket.into())
+}
+
+fn listen(address: SocketAddr) -> io::Result<socket2::Socket> {
+    let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    // As the standard library does, so that a restart need not wait for the connections of before.
+    socket.set_reuse_address(true)?;
+    if address.ip() == Ipv6Addr::UNSPECIFIED {
+        // Some machines say otherwise (`net.ipv6.bindv6only`).
+        socket.set_only_v6(false)?;
+    }
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
     Ok(socket)
 }
 
@@ -236,6 +251,11 @@ impl<C: Connections> Shared<C> {
         });
     }
 
+    fn guard(&self, socket: Socket, state: Arc<ConnState>, limits: Limits) -> Stream {
+        let (metrics, drain) = (self.metrics.clone(), self.drain.clone());
+        Box::new(Guard::new(socket, state, limits, metrics, drain))
+    }
+
     /// From a socket to guarded bytes.
     async fn prepare(
         &self,
@@ -252,9 +272,7 @@ impl<C: Connections> Shared<C> {
         }
         let Some(handshakes) = &self.handshakes else {
             let state = ConnState::among(peer, false, Shown::default(), crowd);
-            let socket = Socket::plain(socket, digest);
-            let metrics = self.metrics.clone();
-            return Some(Box::new(Guard::new(socket, state, limits, metrics)));
+            return Some(self.guard(Socket::plain(socket, digest), state, limits));
         };
         let made = handshakes.current();
         // Boxed, or every connection would carry the room of a handshake for as long as it lives.
@@ -269,9 +287,7 @@ impl<C: Connections> Shared<C> {
             Ok(Ok(_)) if shown.challenge => None,
             Ok(Ok(tls)) => {
                 let state = ConnState::among(peer, true, shown, crowd);
-                let socket = Socket::tls(tls, digest);
-                let metrics = self.metrics.clone();
-                Some(Box::new(Guard::new(socket, state, limits, metrics)))
+                Some(self.guard(Socket::tls(tls, digest), state, limits))
             }
             Ok(Err(error)) => {
                 tracing::debug!(%error, %peer, "TLS handshake failed");
@@ -340,6 +356,36 @@ impl Drop for Seat {
             if guests.connections == 0 {
                 taken.by_origin.remove(&self.origin);
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpStream;
+
+    #[test]
+    fn every_address_is_one_of_both_kinds() {
+        let socket = bind((Ipv6Addr::UNSPECIFIED, 0).into()).unwrap();
+        let port = socket.local_addr().unwrap().port();
+        TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+        let only = socket2::SockRef::from(&socket).only_v6();
+        if socket.local_addr().unwrap().is_ipv6() {
+            assert!(!only.unwrap());
+            TcpStream::connect((Ipv6Addr::LOCALHOST, port)).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_port_that_is_taken_is_not_shared() {
+        for address in [
+            SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
+            SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        ] {
+            let socket = bind(address).unwrap();
+            let taken = bind(socket.local_addr().unwrap()).unwrap_err();
+            assert_eq!(taken.kind(), ErrorKind::AddrInUse);
         }
     }
 }

@@ -3,8 +3,6 @@
 use http::header;
 use pingora::proxy::Session;
 
-use crate::base::id::PublicId;
-
 use super::answer::{Answer, is_navigation};
 use super::context::Context;
 use super::gateway::Gateway;
@@ -198,15 +196,10 @@ impl Gateway {
         let request = session.req_header();
         let answer = refusal.answer(is_navigation(&request.method, &request.headers));
         let answer = if refusal.decision {
-            answer.with(headers::DECISION, &self.decision_id())
+            answer.with(headers::DECISION, &ctx.id_text())
         } else {
             answer
         };
         self.answer(session, ctx, answer).await
-    }
-
-    /// Names a decision.
-    pub(super) fn decision_id(&self) -> String {
-        PublicId::generate(&self.0.random).to_string()
     }
 }

@@ -23,6 +23,13 @@ use super::running::Running;
 /// upload that nobody reads does not hold up the others. What is unread is kept: it bounds what a connection holds.
 const STREAM_WINDOW: u32 = 512 * 1024;
 
+/// How much of an answer is kept for one HTTP/2 stream whose client has no room for it, in bytes.
+const UNSENT: usize = 128 * 1024;
+
+/// How many streams may be reset before they are looked at. The guard counts resets by the file; h2 alone would take
+/// twenty in one packet for an attack, as when somebody leaves a page with all its pictures.
+const PENDING_RESETS: usize = 4096;
+
 tokio::task_local! {
     static CURRENT: Arc<Cut>;
 }
@@ -106,6 +113,8 @@ impl HttpServerApp for Requests {
         // The 64 KiB that HTTP/2 begins with are half a megabyte a second from a tenth of a second away.
         options.initial_window_size(STREAM_WINDOW);
         options.initial_connection_window_size(2 * STREAM_WINDOW);
+        options.max_send_buffer_size(UNSENT);
+        options.max_pending_accept_reset_streams(PENDING_RESETS);
         Some(options)
     }
 

@@ -4,10 +4,12 @@
 use http::HeaderName;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::response::Parts;
+use http::{StatusCode, Version};
 use pingora::http::ResponseHeader;
 
 use crate::crypto::cookie::CookieNames;
 use crate::policy::header::{Reserved, Said};
+use crate::policy::rewrite::Rewrite;
 
 /// Changes a service's answer as plain parts, its own reason phrase kept. Pingora keeps the spelling of names in
 /// a second map, in answers, too, and grows, copies and searches both: names are told in their usual spelling.
@@ -41,8 +43,113 @@ pub fn dress_answer(headers: &mut HeaderMap, said: &[Said]) {
     }
 }
 
+/// Whether what a service of HTTP/1 says of how its answer is framed has one reading: in chunks, said once and in one
+/// word, or in no coding at all. Pingora reads everything else to the end of the connection and passes it on as it
+/// came, so that the service could write the answer to a client's next request (RFC 9112 sections 6.1 and 6.3).
+#[must_use]
+pub fn is_framed_once(answer: &ResponseHeader) -> bool {
+    if is_bodiless(answer.status) {
+        return true;
+    }
+    let mut codings = answer.headers.get_all(header::TRANSFER_ENCODING).iter();
+    codings.next().is_none_or(|coding| {
+        let chunked = coding.as_bytes().eq_ignore_ascii_case(b"chunked");
+        chunked && codings.next().is_none() && answer.version == Version::HTTP_11
+    })
+}
+
+/// What has no length and no coding because it has no body (RFC 9110 section 8.6, RFC 9112 section 6.1).
+#[must_use]
+pub fn is_bodiless(status: StatusCode) -> bool {
+    status.is_informational() || status == StatusCode::NO_CONTENT
+}
+
+/// Says the length of an answer once and in the usual form; Pingora has read it, and refused what has two readings.
+pub fn settle_length(headers: &mut HeaderMap) {
+    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
+    let Some(first) = lengths.next() else {
+        return;
+    };
+    let usual = |text: &[u8]| {
+        text == b"0" || !text.starts_with(b"0") && text.iter().all(u8::is_ascii_digit)
+    };
+    if lengths.next().is_none() && usual(first.as_bytes()) {
+        return;
+    }
+    let length = first
+        .to_str()
+        .ok()
+        .and_then(|text| text.split(',').next()?.trim().parse::<u64>().ok());
+    if let Some(length) = length {
+        headers.insert(header::CONTENT_LENGTH, length.into());
+    }
+}
+
+/// Deletes what holds for the connection to the service only: `Connection`, and what it names (RFC 9110 section 7.6.1).
+/// What frames an answer cannot be named away, nor what says what to change to.
+pub fn strip_connection(headers: &mut HeaderMap) {
+    const KEPT: [HeaderName; 4] = [
+        header::CONTENT_LENGTH,
+        header::TRANSFER_ENCODING,
+        header::UPGRADE,
+        header::SEC_WEBSOCKET_ACCEPT,
+    ];
+    let options: Vec<HeaderName> = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter(|line| !is_usual(line.as_bytes()))
+        .flat_map(|line| line.as_bytes().split(|&byte| byte == b','))
+        .filter_map(|option| HeaderName::from_bytes(option.trim_ascii()).ok())
+        .filter(|name| !KEPT.contains(name))
+        .collect();
+    headers.remove(header::CONNECTION);
+    for name in options {
+        headers.remove(name);
+    }
+}
+
+/// What names no header.
+fn is_usual(connection: &[u8]) -> bool {
+    let same = |word: &&[u8]| connection.eq_ignore_ascii_case(word);
+    [&b"keep-alive"[..], b"close"].iter().any(same)
+}
+
+/// Makes of a redirect to the server's own host, which the client does not know, one to where it asked.
+pub fn lead_home(headers: &mut HeaderMap, own: &HeaderValue, rewrite: &Rewrite) {
+    let text = |value: &HeaderValue| value.to_str().ok().map(str::to_owned);
+    let led = text(own)
+        .zip(headers.get(header::LOCATION).and_then(text))
+        .and_then(|(own, location)| home(&location, &own, rewrite))
+        .and_then(|location| HeaderValue::try_from(location).ok());
+    if let Some(location) = led {
+        headers.insert(header::LOCATION, location);
+    }
+}
+
+/// The path on our side for a URL of the server's own; none for every other URL.
+fn home(location: &str, own: &str, rewrite: &Rewrite) -> Option<String> {
+    // Browsers take tabs out before they look for slashes.
+    if location.bytes().any(|byte| byte.is_ascii_control()) {
+        return None;
+    }
+    let (scheme, rest) = location.split_once("://")?;
+    let (authority, target) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    let named = ["http", "https"]
+        .iter()
+        .any(|known| scheme.eq_ignore_ascii_case(known));
+    if !named || !authority.eq_ignore_ascii_case(own) {
+        return None;
+    }
+    let (path, more) = target.split_at(target.find(['?', '#']).unwrap_or(target.len()));
+    let path = rewrite.undo(if path.is_empty() { "/" } else { path })?;
+    // To browsers, two slashes begin a host, and a backslash is a slash.
+    let is_host = matches!(path.as_bytes().get(1), Some(b'/' | b'\\'));
+    (!is_host).then(|| path + more)
+}
+
 /// Deletes from an upstream's answer what is not its to say: who is signed in, where else this host can be
-/// reached and how, and that the browser should forget our cookies. README.md lists it.
+/// reached and how, that the browser should forget our cookies, and what holds for one connection only. README.md lists
+/// it.
 pub fn strip_answer(headers: &mut HeaderMap) {
     let ours: Vec<HeaderName> = headers
         .iter()
@@ -70,6 +177,7 @@ pub fn strip_trailers(trailers: &mut HeaderMap, reserved: &Reserved) {
 fn speaks_for_us(name: &str, value: &HeaderValue) -> bool {
     match name {
         "strict-transport-security" | "alt-svc" => true,
+        "keep-alive" | "proxy-connection" | "te" => true,
         // The cookies of a host are ours too; a service may have its own cache and storage emptied.
         "clear-site-data" => {
             let text = value.as_bytes().to_ascii_lowercase();
@@ -91,7 +199,9 @@ fn strip_our_cookies(headers: &mut HeaderMap) {
             .as_bytes()
             .get(start.unwrap_or(0)..)
             .unwrap_or_default();
-        let name = named.split(|&byte| byte == b'=').next().unwrap_or_default();
+        // And so is what has no `=` at all.
+        let ends = |byte: &u8| b"=;".contains(byte);
+        let name = named.split(ends).next().unwrap_or_default();
         std::str::from_utf8(name.trim_ascii()).is_ok_and(CookieNames::is_ours)
     };
     let all = headers.get_all(header::SET_COOKIE);
@@ -126,6 +236,121 @@ mod tests {
     }
 
     #[test]
+    fn s_19_an_answer_is_framed_in_one_way_or_not_passed_on() {
+        let framed = |version, codings: &[&str]| {
+            let mut answer = ResponseHeader::build(200, None).unwrap();
+            answer.set_version(version);
+            for coding in codings {
+                answer.append_header("transfer-encoding", *coding).unwrap();
+            }
+            is_framed_once(&answer)
+        };
+        for good in [&[][..], &["chunked"], &["Chunked"]] {
+            assert!(framed(Version::HTTP_11, good), "{good:?}");
+        }
+        for bad in [
+            &["chunked,"][..],
+            &["chunked, identity"],
+            &["identity, chunked"],
+            &["gzip, chunked"],
+            &["chunked ; a=b"],
+            &["\"chunked\""],
+            &["chunked", "chunked"],
+            &["chunked", "identity"],
+            &["identity"],
+            &["gzip"],
+            &[""],
+            &["xchunked"],
+        ] {
+            assert!(!framed(Version::HTTP_11, bad), "{bad:?}");
+        }
+        assert!(framed(Version::HTTP_10, &[]) && !framed(Version::HTTP_10, &["chunked"]));
+    }
+
+    #[test]
+    fn s_19_a_length_is_said_once() {
+        for (said, expected) in [
+            (&["4"][..], "4"),
+            (&["0"], "0"),
+            (&["04"], "4"),
+            (&["4,4"], "4"),
+            (&["4, 4"], "4"),
+            (&["4", "4"], "4"),
+        ] {
+            let mut headers = HeaderMap::new();
+            for length in said {
+                headers.append("content-length", HeaderValue::from_static(length));
+            }
+            settle_length(&mut headers);
+            let lengths: Vec<_> = headers.get_all("content-length").iter().collect();
+            assert_eq!(lengths, [expected], "{said:?}");
+        }
+    }
+
+    #[test]
+    fn h_17_what_holds_for_one_connection_stays_there() {
+        let left = |connection: &[&'static str]| {
+            let mut headers = HeaderMap::new();
+            for name in [
+                "x-gone",
+                "keep-alive",
+                "te",
+                "proxy-connection",
+                "content-length",
+                "x-kept",
+            ] {
+                headers.insert(name, HeaderValue::from_static("1"));
+            }
+            for line in connection {
+                headers.append("connection", HeaderValue::from_static(line));
+            }
+            strip_connection(&mut headers);
+            strip_answer(&mut headers);
+            let mut left: Vec<_> = headers.keys().map(ToString::to_string).collect();
+            left.sort();
+            left
+        };
+        let all = ["content-length", "x-gone", "x-kept"];
+        assert_eq!(left(&[]), all);
+        assert_eq!(left(&["keep-alive"]), all);
+        for named in [
+            &["x-gone"][..],
+            &["close, X-Gone , content-length"],
+            &["close", "a b, x-gone"],
+        ] {
+            assert_eq!(left(named), ["content-length", "x-kept"], "{named:?}");
+        }
+    }
+
+    #[test]
+    fn only_urls_of_the_servers_own_lead_home() {
+        let cases = [
+            ("http://own:81/x?y#z", Some("/x?y#z")),
+            ("HTTPS://OWN:81/x", Some("/x")),
+            ("http://own:81", Some("/")),
+            ("http://own:81?y=http://own:81/", Some("/?y=http://own:81/")),
+            ("http://own:81/a//b", Some("/a//b")),
+            ("http://own:81//evil.example/", None),
+            ("http://own:81/\\evil.example/", None),
+            ("http://own:81/\t/evil.example/", None),
+            ("http://own:81\t/x", None),
+            ("http://own:82/x", None),
+            ("http://own/x", None),
+            ("http://own:81@evil.example/x", None),
+            ("http://own:81.evil.example/x", None),
+            ("ftp://own:81/x", None),
+            ("//own:81/x", None),
+            ("/x", None),
+            ("x://", None),
+            ("", None),
+        ];
+        for (location, expected) in cases {
+            let led = home(location, "own:81", &Rewrite::default());
+            assert_eq!(led.as_deref(), expected, "{location}");
+        }
+    }
+
+    #[test]
     fn an_upstream_does_not_set_our_cookie() {
         let mut answer = HeaderMap::new();
         for cookie in [
@@ -133,6 +358,7 @@ mod tests {
             "__Host-portcullis=x; Path=/",
             " portcullis =y",
             "=portcullis=x",
+            "portcullis; Path=/",
             " == __Host-portcullis=x",
             "portcullis2=z",
         ] {

@@ -62,16 +62,35 @@ impl Gateway {
         let answered = is_answered(session);
         let harmless =
             session.req_header().method.is_idempotent() && ctx.body == Passed::Nothing && !answered;
-        // A kept connection that the service has closed meanwhile says nothing about the service; nor does a
-        // stream that it has refused unseen.
-        let unseen = match error.retry {
-            RetryType::Decided(unseen) => unseen,
-            RetryType::ReusedOnly => reused,
-        };
-        if unseen {
-            return harmless;
+        match error.retry {
+            // A kept connection that the service has closed meanwhile says nothing about the service.
+            RetryType::ReusedOnly if reused => {
+                ctx.unseen += 1;
+                return harmless;
+            }
+            RetryType::Decided(true) => match error.etype() {
+                // Something of HTTP/2 was wrong; what became of the request nobody knows.
+                ErrorType::InvalidH2 => {}
+                ErrorType::H2Downgrade => {
+                    return harmless && !std::mem::replace(&mut ctx.refused, true);
+                }
+                // Refused unseen, whatever it is (RFC 9113 sections 6.8 and 8.7): any request may be sent again for as
+                // long as all of its body is still there. Once for nothing; a service that refuses everything does not
+                // want more of it.
+                _ => {
+                    let whole = !answered && !session.as_ref().retry_buffer_truncated();
+                    let first = !std::mem::replace(&mut ctx.refused, true);
+                    ctx.unseen += u32::from(first);
+                    return whole && (first || self.may_try_again(ctx));
+                }
+            },
+            _ => {}
         }
         if *error.esource() != ErrorSource::Upstream || answered {
+            return false;
+        }
+        if is_silence(error) && !session.is_body_done() {
+            // The time for everything is up, and the client may well have used it.
             return false;
         }
         blame(ctx);
@@ -144,10 +163,16 @@ pub fn tell_true_cause(session: &Session, error: &mut Error) {
 /// Whether a service did not answer in time because it waited for a body, as it should. That is the client's doing, and
 /// says nothing of the service: otherwise whoever likes could have any server left alone.
 fn is_waiting_for_client(session: &mut Session, ctx: &Context, error: &Error) -> bool {
-    let silent =
-        (error.etype(), error.esource()) == (&ErrorType::ReadTimedout, &ErrorSource::Upstream);
     let answered = is_answered(session);
-    silent && !answered && ctx.tunnel.is_none() && time_left(ctx).is_ok() && !session.is_body_done()
+    is_silence(error)
+        && !answered
+        && ctx.tunnel.is_none()
+        && time_left(ctx).is_ok()
+        && !session.is_body_done()
+}
+
+fn is_silence(error: &Error) -> bool {
+    (error.etype(), error.esource()) == (&ErrorType::ReadTimedout, &ErrorSource::Upstream)
 }
 
 /// Whether a client sends its body when it is told that it may, and was not told.
@@ -167,7 +192,7 @@ pub fn after_no_connection(ctx: &mut Context) -> bool {
 
 /// How many of the tries were not the first of a server.
 fn tries_again(ctx: &Context) -> usize {
-    usize::try_from(ctx.retried).unwrap_or(usize::MAX)
+    usize::try_from(ctx.retried.saturating_add(ctx.unseen)).unwrap_or(usize::MAX)
 }
 
 /// Notes that the server of this try failed, and leaves it.

@@ -26,7 +26,16 @@ use super::refusal::{
 };
 use super::request::cut_when;
 use super::running::Running;
+use super::tunnel::only;
 use super::upstream::Pool;
+
+/// Notes whose page asks, where the rule has pages of other origins see its answers.
+fn note_origin(session: &Session, ctx: &mut Context, rule: &Rule) {
+    if let Some(cors) = &rule.cors {
+        let origin = only(&session.req_header().headers, &http::header::ORIGIN);
+        ctx.cors = Some((Arc::clone(cors), origin.cloned()));
+    }
+}
 
 impl Gateway {
     /// Answers a request that could not be judged.
@@ -34,8 +43,18 @@ impl Gateway {
         &self,
         session: &mut Session,
         ctx: &mut Context,
+        running: &Running,
         fault: JudgeFault,
     ) -> pingora::Result<bool> {
+        // A page of another origin is to see that its token is no good any more.
+        let target = ctx.target.as_ref();
+        let rule = target.and_then(|target| {
+            let snapshot = &running.snapshot;
+            self.0.gate.preview(snapshot, target, target.method())
+        });
+        if let Some(rule) = rule {
+            note_origin(session, ctx, &rule);
+        }
         let refusal = match fault {
             JudgeFault::Path(_) => return self.two_readings(session, ctx).await,
             JudgeFault::Credential => BAD_TOKEN,
@@ -73,10 +92,7 @@ impl Gateway {
         } = judged;
         self.note(ctx, &decision);
         if let Some(rule) = &decision.rule {
-            if let Some(cors) = &rule.cors {
-                let origin = session.req_header().headers.get(http::header::ORIGIN);
-                ctx.cors = Some((Arc::clone(cors), origin.cloned()));
-            }
+            note_origin(session, ctx, rule);
             ctx.dress.clone_from(&rule.headers);
         }
         if spent_bearer {
@@ -206,7 +222,7 @@ impl Gateway {
         rule: Option<Arc<Rule>>,
     ) -> pingora::Result<bool> {
         let request = session.req_header();
-        let decision = self.decision_id();
+        let decision = ctx.id_text();
         let accepts = |method| {
             rule.as_ref()
                 .is_some_and(|rule| rule.auth.contains(&method))

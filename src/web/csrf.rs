@@ -8,7 +8,8 @@ use http::header::{self, HeaderMap};
 use http::{Method, StatusCode};
 
 use crate::base::net::Host;
-use crate::base::site::Sites;
+use crate::base::site::PageOrigin;
+use crate::gate::snapshot::Snapshot;
 use crate::gate::visitor::Visitor;
 
 use super::error::Problem;
@@ -29,7 +30,7 @@ pub async fn guard(request: Request, next: Next) -> Result<Response, Problem> {
         let visitor = request.extensions().get::<Visitor>();
         let visitor = visitor.ok_or_else(Problem::internal)?;
         if session_token(visitor, headers).is_some() {
-            check(headers, &visitor.snapshot.sites)?;
+            check(headers, &visitor.snapshot)?;
         }
     }
     Ok(next.run(request).await)
@@ -39,8 +40,8 @@ pub async fn guard(request: Request, next: Next) -> Result<Response, Problem> {
 ///
 /// # Errors
 /// When another site made the browser send it.
-pub fn check(headers: &HeaderMap, sites: &Sites) -> Result<(), Problem> {
-    if is_our_own(headers, sites) {
+pub fn check(headers: &HeaderMap, snapshot: &Snapshot) -> Result<(), Problem> {
+    if is_our_own(headers, |origin, asked| snapshot.is_own_page(origin, asked)) {
         return Ok(());
     }
     Err(Problem::new(
@@ -50,7 +51,10 @@ pub fn check(headers: &HeaderMap, sites: &Sites) -> Result<(), Problem> {
     ))
 }
 
-fn is_our_own(headers: &HeaderMap, sites: &Sites) -> bool {
+fn is_our_own(
+    headers: &HeaderMap,
+    is_own_page: impl FnOnce(&PageOrigin, &(Host, Option<u16>)) -> bool,
+) -> bool {
     if let Some(site) = headers.get("sec-fetch-site") {
         return site == "same-origin" || site == "none";
     }
@@ -59,7 +63,8 @@ fn is_our_own(headers: &HeaderMap, sites: &Sites) -> bool {
         return true;
     };
     let origin = origin.to_str().ok().and_then(|text| text.parse().ok());
-    origin.is_some_and(|origin| sites.holds(&origin, asked(headers).as_ref()))
+    let of = origin.zip(asked(headers));
+    of.is_some_and(|(origin, asked)| is_own_page(&origin, &asked))
 }
 
 /// What the client asked, which a page of another site cannot choose.
@@ -70,7 +75,7 @@ fn asked(headers: &HeaderMap) -> Option<(Host, Option<u16>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::site::Site;
+    use crate::base::site::{Site, Sites};
 
     #[test]
     fn c_14_who_made_the_browser_send_it() {
@@ -79,7 +84,13 @@ mod tests {
             site(true, "app.test", None),
             vec![site(false, "localhost", Some(8080))],
         );
-        let cases: [(&[(&'static str, &str)], bool); 14] = [
+        let of_site = |origin: &PageOrigin, (host, port): &(Host, Option<u16>)| {
+            let site = sites.of_host(host);
+            site.is_some_and(|site| site.has_page(origin, *port))
+        };
+        let app = ("host", "app.test");
+        let here = ("host", "localhost:8080");
+        let cases: [(&[(&'static str, &str)], bool); 15] = [
             (&[], true),
             (&[("sec-fetch-site", "same-origin")], true),
             (&[("sec-fetch-site", "none")], true),
@@ -88,16 +99,20 @@ mod tests {
                 &[
                     ("sec-fetch-site", "cross-site"),
                     ("origin", "https://app.test"),
+                    app,
                 ],
                 false,
             ),
-            (&[("origin", "https://app.test")], true),
-            (&[("origin", "http://app.test")], false),
-            (&[("origin", "https://app.test.evil")], false),
-            (&[("origin", "https://evil.test")], false),
-            (&[("origin", "null")], false),
-            (&[("origin", "http://127.0.0.1:8080")], true),
-            (&[("origin", "http://127.0.0.1:9999")], false),
+            (&[("origin", "https://app.test"), app], true),
+            (&[("origin", "https://app.test")], false),
+            (&[("origin", "http://app.test"), app], false),
+            (&[("origin", "https://app.test.evil"), app], false),
+            (&[("origin", "https://evil.test"), app], false),
+            (&[("origin", "null"), app], false),
+            (&[("origin", "http://127.0.0.1:8080"), here], true),
+            (&[("origin", "http://127.0.0.1:9999"), here], false),
+            // A site's page is another's no more than anybody's.
+            (&[("origin", "http://localhost:8080"), app], false),
             (
                 &[
                     ("origin", "http://localhost:9999"),
@@ -105,17 +120,13 @@ mod tests {
                 ],
                 true,
             ),
-            (
-                &[("origin", "https://evil.test"), ("host", "evil.test")],
-                false,
-            ),
         ];
         for (lines, ours) in cases {
             let headers: HeaderMap = lines
                 .iter()
                 .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
                 .collect();
-            assert_eq!(is_our_own(&headers, &sites), ours, "{lines:?}");
+            assert_eq!(is_our_own(&headers, of_site), ours, "{lines:?}");
         }
     }
 }

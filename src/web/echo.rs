@@ -27,7 +27,7 @@ pub fn router(brand: Arc<ArcSwap<Brand>>, prefix: &str) -> Router {
         brand,
         prefix: prefix.into(),
     };
-    layers::protect(Router::new().fallback(show).with_state(echo), false)
+    layers::protect(Router::new().fallback(show).with_state(echo))
 }
 
 async fn show(State(echo): State<Echo>, request: Request) -> Response {

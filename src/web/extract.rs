@@ -80,7 +80,7 @@ impl FromRequestParts<Web> for Proved {
         let proved = proved.ok_or_else(Problem::unauthenticated)?;
         let changes = !matches!(parts.method, Verb::GET | Verb::HEAD | Verb::OPTIONS);
         if changes && proved.method == Method::Session {
-            csrf::check(&parts.headers, &visitor.snapshot.sites)?;
+            csrf::check(&parts.headers, &visitor.snapshot)?;
         }
         Ok(proved)
     }

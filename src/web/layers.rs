@@ -27,9 +27,6 @@ const HEADERS: [(HeaderName, &str); 7] = [
 
 const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
-/// Two years, as browsers' preload lists ask at least half of.
-const HSTS: &str = "max-age=63072000";
-
 /// The policy of a page whose form is answered by a redirect to another site of ours: to browsers, that is where the
 /// form goes.
 #[must_use]
@@ -39,7 +36,7 @@ pub fn leading_to(origin: &str) -> Option<HeaderValue> {
 }
 
 /// Wraps the router.
-pub fn protect(router: Router, https: bool) -> Router {
+pub fn protect(router: Router) -> Router {
     let mut router = router.layer(CatchPanicLayer::custom(|_| -> Response {
         Problem::internal().into()
     }));
@@ -47,13 +44,6 @@ pub fn protect(router: Router, https: bool) -> Router {
         router = router.layer(SetResponseHeaderLayer::if_not_present(
             name,
             HeaderValue::from_static(value),
-        ));
-    }
-    if https {
-        let hsts = HeaderValue::from_static(HSTS);
-        router = router.layer(SetResponseHeaderLayer::if_not_present(
-            header::STRICT_TRANSPORT_SECURITY,
-            hsts,
         ));
     }
     router

@@ -76,8 +76,8 @@ impl Web {
         Self(Arc::new(parts))
     }
 
-    /// The router. `prefix` is where everything lives; `https` whether every site is.
-    pub fn router(self, prefix: &str, https: bool) -> Router {
+    /// The router. `prefix` is where everything lives.
+    pub fn router(self, prefix: &str) -> Router {
         let forms = pages::forms().with_state(self.clone());
         let (api, described) = api::routes().split_for_parts();
         let document = Bytes::from(document::of(&described, prefix).to_string());
@@ -105,7 +105,7 @@ impl Web {
             .nest(prefix, routes)
             .fallback(error::not_found)
             .layer(from_fn_with_state(self, dispatch::told));
-        layers::protect(rooted, https)
+        layers::protect(rooted)
     }
 }
 

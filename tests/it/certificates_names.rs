@@ -1,8 +1,10 @@
 //! Whose certificates are nobody's: names that no account has, or that only look like one's.
 
 use crate::certificates::{Bench, is_no_good};
+use crate::certificates_lives::{counts_no_more, ends, tunnel};
+use crate::harness::Setup;
 use crate::harness::issuer::addressed;
-use crate::harness::{Setup, eventually};
+use crate::tunnels::agreeing;
 
 #[test]
 fn a_name_that_is_nobodys_is_no_name() {
@@ -55,21 +57,15 @@ fn a_name_that_is_nobodys_is_no_name() {
 
 #[test]
 fn an_address_counts_once_it_was_verified() {
-    let bench = Bench::new(Setup::new(), ", user: san.email");
+    let bench = Bench::new(Setup::before(agreeing()), ", user: san.email");
     let alice = bench.issuer.with(addressed(&["alice@example.test"]));
-    let mut raw = bench.connect(Some(&alice));
+    let (mut raw, cut) = (bench.connect(Some(&alice)), tunnel(&bench, &alice));
     let seen = bench.allowed(&mut raw, "/only/x", "");
     assert_eq!(seen.value("x-auth-user").as_deref(), Some("alice"));
     let doubt = "UPDATE users SET is_verified = FALSE WHERE username = 'alice' RETURNING username";
     assert_eq!(bench.gateway.stored(doubt), "alice");
-    eventually("the doubt", || {
-        let mut raw = bench.connect(Some(&alice));
-        let answer = raw.ask(bench.request("GET", "/only/doubt", ""));
-        if answer.status == 200 {
-            bench.arrived("still");
-        }
-        is_no_good(&answer).then_some(())
-    });
+    ends(cut);
+    counts_no_more(&bench, &mut raw);
     let hostile: [&[&str]; 6] = [
         &["alice@example.test", "root@example.test"],
         &["root@example.test", "root@example.test"],

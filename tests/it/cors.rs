@@ -82,6 +82,13 @@ fn m_04_preflights_are_answered_at_the_gate() {
         format!("Origin: https://evil.test\r\nAccess-Control-Request-Method: GET\r\n{alice}");
     assert_eq!(ask(&gateway, "OPTIONS", "/api/x", &lines).status, 403);
     assert_eq!(gateway.recorder().count(), 0);
+    // Whose page would it be?
+    let both = format!(
+        "Origin: {APP}\r\nOrigin: https://evil.test\r\nAccess-Control-Request-Method: GET\r\n"
+    );
+    let answer = ask(&gateway, "OPTIONS", "/api/x", &both);
+    assert_eq!((answer.status, allowed(&answer)), (401, None));
+    assert_eq!(gateway.recorder().count(), 0);
     // The twin: any other OPTIONS is a request like any other, and is judged.
     assert_eq!(ask(&gateway, "OPTIONS", "/elsewhere", &alice).status, 200);
     assert_eq!(gateway.recorder().count(), 1);
@@ -120,6 +127,21 @@ fn m_04_answers_say_who_may_see_them() {
     assert_eq!((answer.status, allowed(&answer)), (200, None));
     assert_eq!(answer.header("access-control-allow-credentials"), None);
     assert_eq!(answer.values("vary"), ["Accept", "origin"]);
+}
+
+/// A page that is to ask for a new token must see that the old one is no good.
+#[test]
+fn m_04_a_token_that_is_no_good_is_told_to_the_page() {
+    let gateway = gateway();
+    for token in ["expired", "a.b.c", ""] {
+        let lines = format!("Origin: {APP}\r\nAuthorization: Bearer {token}\r\n");
+        let answer = ask(&gateway, "GET", "/api/x", &lines);
+        assert_eq!(answer.status, 401);
+        assert_eq!(allowed(&answer).as_deref(), Some(APP), "{token}");
+        let evil = lines.replace(APP, "https://evil.test");
+        let answer = ask(&gateway, "GET", "/api/x", &evil);
+        assert_eq!((answer.status, allowed(&answer)), (401, None), "{token}");
+    }
 }
 
 #[test]

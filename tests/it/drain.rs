@@ -1,6 +1,8 @@
 //! Going down in order: G-13.
 
+use std::io::Read;
 use std::net::TcpStream;
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -58,6 +60,7 @@ fn g_13_requests_in_flight_are_answered_whole() {
     upload.send("world");
     let answer = upload.read();
     assert_eq!((answer.status, answer.text().as_str()), (200, "quick"));
+    assert_eq!(answer.header("connection").as_deref(), Some("close"));
     let status = eventually("the gateway to end", || gateway.ended());
     assert_eq!(status.code(), Some(0), "{}", gateway.log());
     let body = gateway.recorder().last().unwrap().body;
@@ -151,6 +154,33 @@ fn g_13_streams_of_http2_are_finished() {
     );
     let status = eventually("the gateway to end", || gateway.ended());
     assert_eq!(status.code(), Some(0));
+}
+
+/// It says again and again how much it has read, and most of the answer is on its way when the gateway has done its part.
+#[test]
+fn g_13_who_reads_slowly_over_http2_gets_all_of_it() {
+    const LENGTH: usize = 20_000_000;
+    let recorder = Recorder::start();
+    recorder.answer(|_| Reply::ok(&"x".repeat(LENGTH)));
+    let gateway = Setup::before(recorder).tls(&["localhost"]).start();
+    let url = format!("https://localhost:{}/public/x", gateway.https().port());
+    let mut curl = Command::new("curl")
+        .args(["-sSk", "--http2", "--limit-rate", "2M"])
+        .args(["-o", "/dev/null", "-w", "%{size_download}", &url])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    eventually("the download to begin", || {
+        (gateway.recorder().count() == 1).then_some(())
+    });
+    gateway.signal("TERM");
+    let mut came = String::new();
+    let mut out = curl.stdout.take().unwrap();
+    out.read_to_string(&mut came).unwrap();
+    assert!(curl.wait().unwrap().success());
+    assert_eq!(came, LENGTH.to_string());
+    // Who has read it all holds up nobody.
+    within(Duration::from_secs(5), || gateway.ended()).expect("the end");
 }
 
 #[test]

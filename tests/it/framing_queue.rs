@@ -341,6 +341,9 @@ fn s_17_other_expectations() {
         let mut request = expecting(&trial, "/public/x", value, "", 5);
         request.extend_from_slice(b"hello");
         trial.malformed(&request, &[400, 417]);
+        // An old client may not expect anything (RFC 9110 section 10.1.1), and nothing else either.
+        let old = String::from_utf8(request).unwrap();
+        trial.malformed(old.replacen("HTTP/1.1", "HTTP/1.0", 1), &[400, 417]);
     }
     let twice = "Expect: 100-continue\r\n";
     let mut request = expecting(&trial, "/public/x", "junk", twice, 5);

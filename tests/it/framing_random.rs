@@ -128,7 +128,7 @@ fn judge(arrived: &Seen, seed: u64) {
 }
 
 fn messages(divisor: u64) -> u64 {
-    dice::setting("PORTCULLIS_TEST_MESSAGES").unwrap_or(2000) / divisor
+    dice::setting("PORTCULLIS_TEST_MESSAGES").unwrap_or(20_000) / divisor
 }
 
 /// The plain request that shows that the service is alive, before and behind the spoiled ones.

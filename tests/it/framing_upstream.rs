@@ -1,6 +1,7 @@
 //! Services that answer wrongly: nobody else's answer may suffer from it (S-18, S-19).
 
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use crate::harness::raw::Silence;
 use crate::harness::{Gateway, Recorded, Reply, Setup, Trial, eventually, marker};
@@ -56,8 +57,8 @@ fn script(request: &Recorded) -> Reply {
             "{ok}A: {}\r\nContent-Length: 2\r\n\r\nok",
             "b".repeat(1024 * 1024)
         )),
-        "flood" => Reply::raw("HTTP/1.1 100 Continue\r\n\r\n".repeat(10_000))
-            .then(format!("{ok}Content-Length: 2\r\n\r\nok")),
+        "news" => told(1000),
+        "flood" => told(1001),
         "status" => Reply::raw("HTTP/1.1 2x0 OK\r\nContent-Length: 2\r\n\r\nok"),
         "junk" => Reply::raw("SSH-2.0-OpenSSH_9.9\r\n\r\n"),
         "chunk-size" => Reply::raw(format!(
@@ -67,11 +68,53 @@ fn script(request: &Recorded) -> Reply {
     }
 }
 
+/// As often that there is no answer yet, and then one.
+fn told(times: usize) -> Reply {
+    Reply::raw("HTTP/1.1 103 Early Hints\r\n\r\n".repeat(times))
+        .then("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+}
+
+/// Ways to say that an answer is in chunks, and that it may not be.
+const CODINGS: [(&str, &str); 8] = [
+    ("te-comma", "Transfer-Encoding: chunked,"),
+    ("te-identity", "Transfer-Encoding: chunked, identity"),
+    (
+        "te-lines",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity",
+    ),
+    (
+        "te-twice",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+    ),
+    ("te-parameter", "Transfer-Encoding: chunked ; a=b"),
+    ("te-quoted", "Transfer-Encoding: \"chunked\""),
+    ("te-gzip", "Transfer-Encoding: gzip, chunked"),
+    ("te-old", "Transfer-Encoding: chunked"),
+];
+
+/// An answer in one of these, and another one behind it that nobody asked for.
+fn coded(request: &Recorded) -> Option<Reply> {
+    let path = request.path();
+    let (kind, lines) = CODINGS
+        .iter()
+        .find(|(kind, _)| path.starts_with(&format!("/public/{kind}/")))?;
+    let version = if *kind == "te-old" {
+        "HTTP/1.0"
+    } else {
+        "HTTP/1.1"
+    };
+    let whole = format!("{version} 200 OK\r\n{lines}\r\n\r\n2\r\nok\r\n0\r\n\r\n");
+    let poison = "HTTP/1.1 200 OK\r\nX-Poison: 1\r\nContent-Length: 6\r\n\r\npoison";
+    let pause = Duration::from_millis(100);
+    Some(Reply::raw(whole).pause(pause).then(poison))
+}
+
 fn gateway() -> &'static Gateway {
     static GATEWAY: OnceLock<Gateway> = OnceLock::new();
     GATEWAY.get_or_init(|| {
         let setup = Setup::new();
-        setup.recorder().answer(script);
+        let recorder = setup.recorder();
+        recorder.answer(|request| coded(request).unwrap_or_else(|| script(request)));
         setup.start()
     })
 }
@@ -183,9 +226,13 @@ fn s_18_a_second_answer_ends_the_kept_connection() {
 #[test]
 fn s_19_answers_that_are_none() {
     for kind in ["nul", "control", "bare-cr", "length", "status", "junk"] {
-        let (status, _) = afterwards(kind).unwrap();
+        let (status, body) = afterwards(kind).unwrap();
         assert_eq!(status, 502, "{kind}");
+        assert!(body.contains("UPSTREAM_INVALID"), "{kind}: {body}");
     }
+    let (status, body) = afterwards("nothing").unwrap();
+    assert_eq!(status, 502);
+    assert!(body.contains("UPSTREAM_UNREACHABLE"), "{body}");
     // Too long for us, and answered as such; or simply passed on.
     let (status, _) = afterwards("huge").unwrap();
     assert!(matches!(status, 200 | 502), "{status}");
@@ -207,9 +254,69 @@ fn s_19_answers_with_two_readings() {
     }
 }
 
+/// Their clients read either of the two, and take what comes behind for the answer to whatever they ask next.
+#[test]
+fn s_19_a_coding_with_two_readings_is_not_passed_on() {
+    let gateway = gateway();
+    for (kind, _) in CODINGS {
+        let (status, body) = afterwards(kind).unwrap();
+        assert_eq!(status, 502, "{kind}");
+        assert!(body.contains("UPSTREAM_INVALID"), "{kind}: {body}");
+        let answer = gateway.h2().get(&format!("/public/{kind}/h2"), &[]);
+        assert_eq!(answer.status(), Some(502), "{kind}");
+    }
+}
+
 #[test]
 fn s_19_a_flood_of_interim_answers() {
-    if let Ok((status, body)) = afterwards("flood") {
-        assert!(status == 502 || body == "ok", "{status} {body:?}");
+    assert_eq!(afterwards("news"), Ok((200, "ok".to_owned())));
+    let flood = afterwards("flood");
+    assert!(
+        matches!(flood, Ok((502, _)) | Err(Silence::Closed)),
+        "{flood:?}"
+    );
+}
+
+/// A service that hints at its answer, which is empty, and says that both are five bytes long.
+fn hints(version: &str, more: &str) -> String {
+    let setup = Setup::new();
+    setup.recorder().answer(|request| {
+        assert_eq!(request.values("expect"), [""; 0], "asked for by nobody");
+        let head = |status: &str| format!("HTTP/1.1 {status}\r\nContent-Length: 5\r\n\r\n");
+        Reply::raw(head("103 Early Hints") + &head("204 No Content")).close()
+    });
+    let gateway = setup.start();
+    let mut raw = gateway.connect();
+    raw.send(format!(
+        "GET /public/x HTTP/{version}\r\nHost: localhost\r\nConnection: close\r\n{more}\r\n"
+    ));
+    assert!(raw.closes());
+    assert_eq!(gateway.recorder().count(), 1);
+    raw.left().to_lowercase()
+}
+
+#[test]
+fn s_18_what_has_no_body_has_no_length() {
+    let answer = hints("1.1", "");
+    assert!(
+        answer.starts_with("http/1.1 103 early hints\r\n"),
+        "{answer}"
+    );
+    assert!(
+        answer.contains("\r\n\r\nhttp/1.1 204 no content\r\n"),
+        "{answer}"
+    );
+    assert!(!answer.contains("content-length"), "{answer}");
+}
+
+#[test]
+fn s_06_an_old_client_gets_one_answer() {
+    for more in ["", "Expect: 100-continue\r\n"] {
+        let answer = hints("1.0", more);
+        assert!(
+            answer.starts_with("http/1.1 204 no content\r\n"),
+            "{answer}"
+        );
+        assert_eq!(answer.matches("http/1.1").count(), 1, "{answer}");
     }
 }

@@ -1,7 +1,9 @@
 //! From one process to the next, and from one file to the next, while requests come in (G-03, G-13): none fails, and
 //! each is judged by the one file that its answer names.
 
+use std::fs::Permissions;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -15,14 +17,14 @@ const HANDED: &str = "the new process serves";
 const KEPT: &str = "not handed over";
 
 /// The process that serves, after any number of hand-overs. Dropping it kills that process.
-struct Line<'a> {
+pub struct Line<'a> {
     gateway: &'a Gateway,
-    pids: Vec<u32>,
+    pub pids: Vec<u32>,
     guards: Vec<Guard>,
 }
 
 impl<'a> Line<'a> {
-    fn of(gateway: &'a Gateway) -> Self {
+    pub fn of(gateway: &'a Gateway) -> Self {
         Self {
             gateway,
             pids: vec![gateway.pid()],
@@ -39,7 +41,7 @@ impl<'a> Line<'a> {
     }
 
     /// Hands over to a new process and waits until the old one is gone.
-    fn hand_over(&mut self) {
+    pub fn hand_over(&mut self) {
         let before = self.gateway.log().matches(HANDED).count();
         assert!(self.signal("QUIT"));
         let line = eventually("the new process to serve", || {
@@ -183,6 +185,35 @@ fn g_13_a_process_that_does_not_come_up_takes_nothing_over() {
     let mut line = line;
     line.hand_over();
     assert_eq!(gateway.ask(get("/public/x")).status, 200);
+}
+
+/// A gateway by a link that then leads to a program which says nothing; it leaves word of its id.
+#[test]
+fn g_13_who_is_told_to_stop_does_not_wait_for_a_new_process() {
+    for signal in ["TERM", "INT"] {
+        let folder = Setup::new().folder();
+        let program = folder.path().join("portcullis");
+        std::os::unix::fs::symlink(binary(), &program).unwrap();
+        let config = folder.config();
+        let arguments = ["-c", config.to_str().unwrap(), "serve"];
+        let process = Process::of(&program, folder.path(), &arguments, &[]);
+        process.wait_for_line("ready").unwrap();
+        let (silent, word) = (folder.path().join("silent"), folder.path().join("word"));
+        let script = format!("#!/bin/sh\necho $$ > {}\nexec sleep 600\n", word.display());
+        std::fs::write(&silent, script).unwrap();
+        std::fs::set_permissions(&silent, Permissions::from_mode(0o755)).unwrap();
+        std::fs::rename(&silent, &program).unwrap();
+        process.signal("QUIT");
+        let pid: u32 = eventually("the new process", || {
+            std::fs::read_to_string(&word).ok()?.trim().parse().ok()
+        });
+        let _guard = Guard::new(pid, folder.path());
+        process.signal(signal);
+        let ended = within(Duration::from_secs(20), || process.ended());
+        ended.expect("it waits");
+        assert!(!is_alive(pid), "{signal}");
+        assert!(!process.err().contains(KEPT), "{}", process.err());
+    }
 }
 
 /// Which of the two paths this file opens. The other one it closes.

@@ -121,6 +121,34 @@ fn x_01_frames_openers_and_transport_security() {
 }
 
 #[test]
+fn x_01_every_site_says_what_is_true_of_it_after_a_reload_too() {
+    let one = Setup::new().tls(&["localhost", "app.localhost"]);
+    let mixed = one
+        .clone()
+        .set("site", "[\"https://localhost\", \"http://app.localhost\"]");
+    let gateway = mixed.clone().start();
+    let told = |host: &str, tls: bool| {
+        let get = format!("GET /auth/login HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        let answer = if tls {
+            Raw::over(gateway.tls(host, &["http/1.1"])).ask(get)
+        } else {
+            gateway.ask(get)
+        };
+        (
+            answer.status,
+            answer.values("strict-transport-security").len(),
+        )
+    };
+    for _ in 0..2 {
+        assert_eq!(told("localhost", true), (200, 1));
+        assert_eq!(told("app.localhost", false), (200, 0));
+        assert!(gateway.reload_with(&one));
+        assert_eq!(told("app.localhost", true), (200, 1));
+        assert!(gateway.reload_with(&mixed));
+    }
+}
+
+#[test]
 fn m_09_own_pages_know_their_methods() {
     let gateway = Gateway::shared();
     let pages: [(&str, &[&str]); 5] = [

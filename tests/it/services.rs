@@ -1,6 +1,6 @@
 //! Real programs, unmodified, behind plain and TLS listeners, each logged in to and used by clients of other people's
-//! making: a WebSocket chat, a Node application with an SSE clock, a gRPC service, an issue tracker. The programs are in
-//! `tests/services`. W-01, W-03, W-07, B-12, S-17 by ordinary means.
+//! making: a static site, a WebSocket chat, a Node application with an SSE clock, a gRPC service, an issue tracker. The
+//! programs are in `tests/services`. W-01, W-03, W-07, B-12, S-17 by ordinary means.
 
 use std::env;
 use std::fs;
@@ -133,6 +133,14 @@ fn visit(gateway: &Gateway, scenario: &str, tls: bool) {
         "{told}\n{}",
         gateway.log()
     );
+}
+
+#[test]
+fn a_static_site() {
+    let site = Service::start("site.py", None);
+    for tls in [false, true] {
+        visit(&before("web", &site.url("http"), tls), "site", tls);
+    }
 }
 
 #[test]

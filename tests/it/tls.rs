@@ -69,6 +69,7 @@ fn g_07_what_is_no_good_leaves_the_old_certificate_in_force() {
     let old = gateway.identity().clone();
     let other = Identity::new(&["localhost"]);
     let expired = Identity::of_years(&["localhost"], 2020, 2021);
+    let early = Identity::of_years(&["localhost"], 2035, 2036);
     let cut = &other.certificate[..other.certificate.len() / 2];
     let faults = [
         (
@@ -82,6 +83,12 @@ fn g_07_what_is_no_good_leaves_the_old_certificate_in_force() {
             &expired.certificate,
             &expired.key,
             "expired on 2021",
+        ),
+        (
+            "one of a time to come",
+            &early.certificate,
+            &early.key,
+            "not valid before 2035",
         ),
         ("half a file", cut, &other.key, "holds no PEM certificate"),
         ("an empty file", "", &other.key, "holds no PEM certificate"),
@@ -107,7 +114,7 @@ fn g_07_what_is_no_good_leaves_the_old_certificate_in_force() {
     }
     fs::remove_file(gateway.path().join("tls.key")).unwrap();
     eventually("a missing key", || {
-        (counted(&gateway, "failed") > 5.5).then_some(())
+        (counted(&gateway, "failed") > 6.5).then_some(())
     });
     assert!(shows(&gateway, &old, "localhost"));
     renew(&gateway, &other);
@@ -115,9 +122,40 @@ fn g_07_what_is_no_good_leaves_the_old_certificate_in_force() {
         shows(&gateway, &other, "localhost").then_some(())
     });
     // Each was told once, however often it was looked at.
-    assert!((counted(&gateway, "failed") - 6.0).abs() < 0.1);
-    assert_eq!(gateway.log().matches("certificate not renewed").count(), 6);
+    assert!((counted(&gateway, "failed") - 7.0).abs() < 0.1);
+    assert_eq!(gateway.log().matches("certificate not renewed").count(), 7);
     assert!(gateway.reload(), "{}", gateway.log());
+}
+
+#[test]
+fn g_07_one_for_fewer_names_waits_for_a_reload() {
+    let gateway = Setup::new()
+        .tls(&["one.wide.test", "two.wide.test"])
+        .start();
+    let (fewer, others) = (
+        Identity::new(&["two.wide.test"]),
+        ["*.wide.test", "more.test"],
+    );
+    renew(&gateway, &fewer);
+    eventually("the fault to be told", || {
+        let log = gateway.log();
+        log.contains("is not for one.wide.test").then_some(())
+    });
+    assert!(!shows(&gateway, &fewer, "two.wide.test"));
+    assert!(gateway.reload(), "{}", gateway.log());
+    assert!(shows(&gateway, &fewer, "two.wide.test"));
+    let check = gateway.cli(&["check"], "").fine();
+    let said = check.all();
+    assert!(
+        said.contains("no certificate is for one.wide.test"),
+        "{said}"
+    );
+    // A wildcard covers what it covers.
+    let wide = Identity::new(&others);
+    renew(&gateway, &wide);
+    eventually("the wildcard", || {
+        shows(&gateway, &wide, "one.wide.test").then_some(())
+    });
 }
 
 #[test]
@@ -335,6 +373,25 @@ fn x_01_transport_security_by_its_key() {
     for (path, status) in [("/public/x", 200), ("/app/x", 401), ("/auth/login", 200)] {
         let expected = (status, vec![year.to_owned()]);
         assert_eq!(told(Some("365d"), "localhost", path), expected, "{path}");
+    }
+    // Nor do refusals say less, whoever makes them.
+    for (path, status) in [("/%00", 400), ("/public/gone", 503)] {
+        let gateway = Setup::new()
+            .tls(&["localhost"])
+            .set("hsts", "365d")
+            .rules("  - { path: /public/gone, allow: anyone, to: gone }")
+            .upstream(
+                "gone",
+                "{ to: \"http://127.0.0.1:9\", health: { path: /, interval: 50ms, down_after: 1 } }",
+            )
+            .start();
+        eventually("the answer", || {
+            let mut raw = Raw::over(gateway.tls("localhost", &["http/1.1"]));
+            let answer = raw.ask(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+            let said = answer.header("strict-transport-security");
+            assert_eq!(said.as_deref(), Some(year), "{path}");
+            (answer.status == status).then_some(())
+        });
     }
     let more = "{ max_age: 365d, subdomains: true, preload: true }";
     let expected = vec![format!("{year}; includeSubDomains; preload")];

@@ -104,8 +104,8 @@ fn w_04_what_follows_a_handshake_waits_for_its_answer() {
     assert!(!seen.iter().any(|request| request.mentions("smuggled")));
     // Refused with a body, by length, by chunks, by the end of the connection.
     for refusal in [
-        "HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno",
-        "HTTP/1.1 426 Upgrade Required\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nno\r\n0\r\n\r\n",
+        "HTTP/1.1 403 Forbidden\r\nUpgrade: h2c\r\nContent-Length: 2\r\n\r\nno",
+        "HTTP/1.1 426 Upgrade Required\r\nUpgrade: new\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nno\r\n0\r\n\r\n",
         "HTTP/1.0 200 OK\r\n\r\nno",
     ] {
         let reply = Reply::raw(refusal);
@@ -123,7 +123,11 @@ fn w_04_what_follows_a_handshake_waits_for_its_answer() {
         });
         let mut raw = gateway.connect();
         raw.send([asks.as_slice(), &smuggled].concat());
-        assert_eq!(raw.read().text(), "no", "{refusal}");
+        let answer = raw.read();
+        assert_eq!(answer.text(), "no", "{refusal}");
+        // Said to whoever must change, and else between the service and us.
+        let upgrade = answer.header("upgrade");
+        assert_eq!(upgrade.as_deref(), (answer.status == 426).then_some("new"));
         match raw.try_read() {
             Ok(answer) => assert!(answer.denies_anonymous(), "{answer:?}"),
             Err(silence) => panic!("{silence:?} after {refusal}"),
@@ -216,6 +220,7 @@ fn w_05_what_is_no_handshake_is_refused_before_the_service() {
         assert_eq!(answer.status, status, "{lines}");
         if status == 426 {
             assert_eq!(answer.values("sec-websocket-version"), ["13"]);
+            assert_eq!(answer.values("upgrade"), ["websocket"]);
         }
     }
     for request in [
@@ -244,13 +249,11 @@ fn w_05_a_service_that_is_not_there() {
     let both = format!("{{ to: [\"http://{gone}\", \"{}\"] }}", recorder.url());
     let rules = "
   - { path: /public/gone/**, to: gone, allow: anyone }
-  - { path: /public/h2/**, to: h2, allow: anyone }
   - { path: /public/**, allow: anyone }
 ";
     let gateway = Setup::before(recorder)
         .rules(rules)
         .upstream("gone", &format!("{{ to: \"http://{gone}\" }}"))
-        .upstream("h2", &format!("{{ to: \"h2c://{gone}\" }}"))
         .upstream("web", &both)
         .start();
     let asks = |target: &str| {
@@ -259,15 +262,27 @@ fn w_05_a_service_that_is_not_there() {
             lines()
         )
     };
-    for target in ["/public/gone/ws", "/public/h2/ws"] {
-        let answer = gateway.ask(asks(target));
-        assert_eq!(answer.status, 502, "{target}");
-        assert_eq!(answer.json()["code"], "UPSTREAM_UNREACHABLE");
-    }
+    let answer = gateway.ask(asks("/public/gone/ws"));
+    assert_eq!(answer.status, 502);
+    assert_eq!(answer.json()["code"], "UPSTREAM_UNREACHABLE");
     // Another server is tried, as for every request of which nothing has been sent.
     for _ in 0..4 {
         round_trip(&mut open(&gateway, "/public/ws", ""), "hello");
     }
+}
+
+#[test]
+fn w_05_a_service_that_has_no_tunnels() {
+    let inner = Setup::new().start();
+    let to = format!("{{ to: \"h2c://localhost:{}\" }}", inner.http().port());
+    let gateway = Setup::before(inner.recorder().clone())
+        .upstream("web", &to)
+        .start();
+    let mut trial = Trial::with_plain_twin(&gateway, "W-05-h2");
+    let refused = trial.refused(trial.get("/public/ws", &lines()));
+    let answer = refused.answer.unwrap();
+    assert_eq!(answer.status, 501);
+    assert_eq!(answer.json()["code"], "REQUEST_REFUSED");
 }
 
 #[test]

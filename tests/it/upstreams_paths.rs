@@ -267,3 +267,55 @@ fn h_17_a_service_does_not_speak_for_the_gateway() {
         assert_eq!(answer.text(), "ok");
     }
 }
+
+#[test]
+fn a_redirect_to_the_servers_own_host_leads_back() {
+    let recorder = Recorder::start();
+    let port = recorder.address().port();
+    recorder.answer(move |request| {
+        let to = request.value("x-to").unwrap();
+        let to = to.replace("OWN", &format!("localhost:{port}"));
+        Reply::raw(format!(
+            "HTTP/1.1 302 Found\r\nLocation: {to}\r\nContent-Length: 0\r\n\r\n"
+        ))
+    });
+    let to = format!("\"http://localhost:{port}\"");
+    let gateway = Setup::before(recorder)
+        .upstream(
+            "own",
+            &format!("{{ to: {to}, host: upstream, strip: /own, add: /v1 }}"),
+        )
+        .upstream("web", &format!("{{ to: {to} }}"))
+        .rules("  - { path: /own/**, to: own, allow: anyone }\n  - { path: /**, allow: anyone }")
+        .start();
+    let own = format!("http://localhost:{port}/v1/x");
+    for (path, to, expected) in [
+        (
+            "/own/a",
+            "http://OWN/v1/login?next=%2F",
+            "/own/login?next=%2F",
+        ),
+        (
+            "/own/a",
+            "http://OWN/v1//evil.example/",
+            "/own//evil.example/",
+        ),
+        (
+            "/own/a",
+            "https://elsewhere.example/v1/x",
+            "https://elsewhere.example/v1/x",
+        ),
+        ("/own/a", "/v1/x", "/v1/x"),
+        ("/kept", "http://OWN/v1/x", &own),
+    ] {
+        let answer = gateway.ask(format!(
+            "GET {path} HTTP/1.1\r\nHost: localhost\r\nX-To: {to}\r\n\r\n"
+        ));
+        assert_eq!(answer.status, 302);
+        assert_eq!(
+            answer.header("location").as_deref(),
+            Some(expected),
+            "{path} {to}"
+        );
+    }
+}

@@ -243,18 +243,24 @@ fn a_socket_that_is_not_there() {
     );
 }
 
+/// Ten seconds of this, a piece at a time.
+fn slowly(first: &str, piece: &str) -> Reply {
+    (0..200).fold(Reply::raw(first), |reply, _| {
+        reply.pause(Duration::from_millis(50)).then(piece)
+    })
+}
+
 fn timed(timeout: &str) -> Gateway {
     let recorder = Recorder::start();
     recorder.answer(|request| match request.path().as_str() {
         // Never silent for long, and never done.
-        "/public/drip" => (0..200).fold(
-            Reply::raw("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"),
-            |reply, _| reply.pause(Duration::from_millis(50)).then("."),
-        ),
+        "/public/drip" => slowly("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n", "."),
         "/public/half" => Reply::raw("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nhalf")
             .pause(Duration::from_secs(20))
             .then("."),
         "/public/silent" => Reply::default().pause(Duration::from_secs(20)),
+        "/public/news" => slowly("", "HTTP/1.1 102 Processing\r\n\r\n"),
+        "/public/head" => slowly("HTTP/1.1 200 OK\r\nX-Long: ", "."),
         _ => Reply::ok("done"),
     });
     let url = recorder.url();
@@ -265,12 +271,17 @@ fn timed(timeout: &str) -> Gateway {
 
 #[test]
 fn g_18_a_limit_for_the_whole_request() {
-    let gateway = timed("{ read: 10s, total: 600ms }");
+    let gateway = timed("{ read: 1s, total: 600ms }");
     assert_eq!(gateway.ask(get("/public/quick", "")).text(), "done");
     let begun = Instant::now();
     assert_eq!(gateway.ask(get("/public/silent", "")).status, 504);
+    // Whatever comes is no answer yet.
+    assert_eq!(gateway.ask(get("/public/news", "")).status, 504);
+    let news = gateway.h2().get("/public/news", &[]);
+    assert_eq!(news.status(), Some(504));
+    assert_eq!(gateway.ask(get("/public/head", "")).status, 504);
     assert!(
-        begun.elapsed() < Duration::from_secs(5),
+        begun.elapsed() < Duration::from_secs(8),
         "{:?}",
         begun.elapsed()
     );

@@ -98,6 +98,36 @@ class Talk:
         return self.socket.close_code
 
 
+def site(visitor, arguments):
+    """Somebody reads a handbook as a browser does: sent to log in, then the page, what it is made of, and again from the cache."""
+    shown = {"Accept": "text/html", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+    answer, _ = visitor.ask("GET", "/app/handbook/", **shown)
+    assert (answer.status, answer.getheader("Location")) == (303, "/auth/login?next=%2Fapp%2Fhandbook%2F"), answer.headers
+    assert visitor.ask("GET", "/app/handbook/style.css")[0].status == 401
+    cookie = visitor.login("alice", arguments["people"]["alice"])
+    answer, _ = visitor.ask("GET", "/app/handbook", Cookie=cookie)
+    assert (answer.status, answer.getheader("Location")) == (301, "/app/handbook/"), answer.headers
+    answer, text = visitor.ask("GET", "/app/handbook/", Cookie=cookie, **shown)
+    assert answer.status == 200 and "<h1>Handbook</h1>" in text, text
+    assert answer.getheader("Cache-Control") == "private", answer.headers
+    changed = answer.getheader("Last-Modified")
+    answer, text = visitor.ask("GET", "/app/handbook/", Cookie=cookie, If_Modified_Since=changed)
+    assert (answer.status, text) == (304, ""), text
+    connection = visitor.connect()
+    for path, kind, length in [("style.css", "text/css", 18), ("photo.bin", "application/octet-stream", 2**22), ("", "text/html", None)]:
+        for method in ("GET", "HEAD"):
+            connection.request(method, f"/app/handbook/{path}", headers={"Cookie": cookie})
+            answer = connection.getresponse()
+            body = answer.read()
+            assert (answer.status, answer.getheader("Content-Type")) == (200, kind), answer.headers
+            assert len(body) == (int(answer.getheader("Content-Length")) if method == "GET" else 0)
+            assert length is None or int(answer.getheader("Content-Length")) == length
+            assert path != "photo.bin" or method == "HEAD" or body == bytes(range(256)) * 2**14
+    assert visitor.ask("GET", "/app/handbook/nothing", Cookie=cookie)[0].status == 404
+    visitor.logout(Cookie=cookie)
+    assert visitor.ask("GET", "/app/handbook/", Cookie=cookie, If_Modified_Since=changed)[0].status == 401
+
+
 def chat(visitor, arguments):
     """Two people talk; a large message, a ping, a subprotocol; one logs out and is put out, the other stays."""
     from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -293,7 +323,7 @@ def tracker(visitor, arguments):
 def main():
     _, scenario, arguments = sys.argv
     arguments = json.loads(arguments)
-    {"chat": chat, "app": app, "grpc": grpc, "tracker": tracker}[scenario](Visitor(arguments), arguments)
+    {"site": site, "chat": chat, "app": app, "grpc": grpc, "tracker": tracker}[scenario](Visitor(arguments), arguments)
     print(f"{scenario}: fine")
 
 

@@ -22,7 +22,12 @@ pub(super) struct Traffic {
     /// None for a proxy that is trusted: it speaks for many, and keeps order among them.
     flood: Option<Flood>,
     end: End,
+    /// Bytes that the client was sent.
+    sent: usize,
 }
+
+/// A client that was sent no more than this on all of a connection tells nobody how much of it it has read.
+const READ_AT_ONCE: usize = 64 * 1024;
 
 /// How a connection ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +48,7 @@ impl Traffic {
             answers: Answers::default(),
             flood: (!trusted).then(|| Flood::new(limits.resets)),
             end: End::Open,
+            sent: 0,
         })
     }
 
@@ -82,6 +88,9 @@ impl Guard {
         let Phase::H2(traffic) = &mut self.phase else {
             return Ok(());
         };
+        if let Some(owed) = &self.owed {
+            self.drain.heard(owed);
+        }
         let came = traffic.frames.advance(bytes);
         let under_way = !traffic.frames.at_rest();
         if let Some(limit) = traffic.charge(|flood| flood.came(came)) {
@@ -109,6 +118,10 @@ impl Guard {
         let Phase::H2(traffic) = &mut self.phase else {
             return;
         };
+        traffic.sent = traffic.sent.saturating_add(length);
+        if traffic.sent > READ_AT_ONCE && self.owed.is_none() {
+            self.owed = Some(self.drain.owes());
+        }
         let (mut went, mut left) = (Went::default(), length);
         for piece in pieces {
             let sent = piece.get(..left.min(piece.len())).unwrap_or_default();

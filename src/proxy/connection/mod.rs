@@ -20,6 +20,7 @@ use tokio_util::io::poll_read_buf;
 mod cookies;
 mod flood;
 mod h2;
+mod outbox;
 mod patience;
 mod socket;
 mod state;
@@ -27,14 +28,17 @@ mod stream;
 mod tunnel;
 
 use self::h2::Traffic;
+use crate::proxy::drain::{Debt, Drain};
 use crate::proxy::settings::Limits;
 use crate::proxy::wire::body::Body;
 use crate::proxy::wire::head::{Head, HeadFault, LastHost, Scanner, check};
 use crate::telemetry::limit::Limit;
 use crate::telemetry::metrics::Metrics;
+pub use outbox::{Outbox, keep_little_unsent};
 use patience::Patience;
 pub use socket::{Socket, Wire};
 pub use state::ConnState;
+pub use stream::linger;
 
 /// A stream whose bytes are checked on the way in.
 pub struct Guard {
@@ -46,8 +50,13 @@ pub struct Guard {
     digest: Option<Arc<ProxyDigest>>,
     limits: Limits,
     metrics: Metrics,
+    drain: Drain,
+    /// Set once a client of HTTP/2 was sent so much that it may not have read all of it.
+    owed: Option<Arc<Debt>>,
     /// Read from the socket and not yet handed on.
     inbox: BytesMut,
+    /// What came through a tunnel and the client has not taken yet.
+    outbox: Outbox,
     /// How much of the inbox has been approved.
     approved: usize,
     phase: Phase,
@@ -83,7 +92,13 @@ const STAND_IN: &[u8] = b"GET / HTTP/1.1\r\nHost: refused.invalid\r\nConnection:
 impl Guard {
     /// Guards a stream. `h2` says that TLS agreed on HTTP/2.
     #[must_use]
-    pub fn new(inner: Socket, state: Arc<ConnState>, limits: Limits, metrics: Metrics) -> Self {
+    pub fn new(
+        inner: Socket,
+        state: Arc<ConnState>,
+        limits: Limits,
+        metrics: Metrics,
+        drain: Drain,
+    ) -> Self {
         let h2 = matches!(inner.alpn(), Some(ALPN::H2));
         let phase = if h2 {
             Phase::H2(Traffic::new(&limits, state.is_trusted()))
@@ -96,7 +111,10 @@ impl Guard {
             state,
             limits,
             metrics,
+            drain,
+            owed: None,
             inbox: BytesMut::new(),
+            outbox: Outbox::default(),
             approved: 0,
             phase,
             last_host: LastHost::default(),

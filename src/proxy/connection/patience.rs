@@ -38,7 +38,7 @@ struct Ticks {
 
 /// A timer that may not be needed.
 #[derive(Debug, Default)]
-struct Timer {
+pub(super) struct Timer {
     sleep: Option<Pin<Box<Sleep>>>,
     /// Whom its end wakes. That is the same task nearly always, and need not be told for each request.
     listener: Option<Waker>,
@@ -164,13 +164,13 @@ impl Patience {
 
 impl Timer {
     /// Begins, unless it has begun before.
-    fn arm(&mut self, limit: Duration) {
+    pub(super) fn arm(&mut self, limit: Duration) {
         if self.sleep.is_none() {
             self.sleep = Some(Box::pin(sleep(limit)));
         }
     }
 
-    fn disarm(&mut self) {
+    pub(super) fn disarm(&mut self) {
         self.sleep = None;
         self.listener = None;
     }
@@ -199,7 +199,8 @@ impl Timer {
         over
     }
 
-    fn check(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+    /// Fails once it is over; until then the task is woken when it is.
+    pub(super) fn check(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         if self.is_over(cx) {
             Err(io::ErrorKind::TimedOut.into())
         } else {

@@ -15,6 +15,8 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
+use super::outbox::keep_little_unsent;
+
 /// One end of a connection.
 pub struct Socket {
     layer: Layer,
@@ -39,6 +41,15 @@ impl Socket {
             layer: Layer::Plain(Wire(stream)),
             digest: Arc::new(digest),
         }
+    }
+
+    /// Has the kernel keep little of what the client does not take.
+    pub(super) fn keep_little_unsent(&self) {
+        let Wire(stream) = match &self.layer {
+            Layer::Plain(wire) => wire,
+            Layer::Tls(stream, _) => stream.get_ref().0,
+        };
+        keep_little_unsent(stream);
     }
 
     /// A socket whose handshake is done.

@@ -2,6 +2,7 @@
 //!
 //! Apart from the guard, because requests see this and never the bytes.
 
+use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -9,7 +10,6 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use futures_util::task::AtomicWaker;
 use http::HeaderValue;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
@@ -19,6 +19,7 @@ use crate::proxy::tls::Shown;
 use crate::proxy::wire::head::{HeadFault, LastHost};
 
 use super::cookies::LastCookies;
+use super::outbox::Backlog;
 
 /// What the filters may know of the connection that a request came on.
 #[derive(Debug)]
@@ -35,6 +36,10 @@ pub struct ConnState {
     pub crowd: Option<Arc<Places>>,
     /// What the cookies of its last request said.
     pub cookies: LastCookies,
+    /// Whether something that came through a tunnel waits for the client.
+    pub to_client: Backlog,
+    /// Whether something that came through a tunnel waits for the service.
+    pub to_service: Backlog,
     refusal: Mutex<Option<HeadFault>>,
     /// The first host that the handshake was found to be for: a certificate is parsed once for most connections.
     fits: OnceLock<Host>,
@@ -61,10 +66,8 @@ pub struct ConnState {
     bodiless: AtomicBool,
     /// Set when both sides have agreed that HTTP ends here.
     tunnel: AtomicBool,
-    /// Whether a service has sent something through the tunnel that was taken in and not read yet.
-    backlog: AtomicBool,
-    /// Who waits until there is nothing of the kind.
-    eased: AtomicWaker,
+    /// Whether the client broke a tunnel off.
+    broke_off: AtomicBool,
 }
 
 /// The session that requests of this connection rest on. It is listened to for as long as the connection
@@ -116,8 +119,9 @@ impl ConnState {
             another: AtomicBool::new(false),
             bodiless: AtomicBool::new(false),
             tunnel: AtomicBool::new(false),
-            backlog: AtomicBool::new(false),
-            eased: AtomicWaker::new(),
+            broke_off: AtomicBool::new(false),
+            to_client: Backlog::default(),
+            to_service: Backlog::default(),
         })
     }
 
@@ -238,23 +242,18 @@ impl ConnState {
         self.tunnel.store(true, Ordering::Release);
     }
 
-    /// Says whether something of the service waits to be read. While it does, nothing is read from the client:
-    /// otherwise both could fill what there is room for, and then wait for each other.
-    pub fn note_backlog(&self, waits: bool) {
-        let before = self.backlog.swap(waits, Ordering::AcqRel);
-        if before && !waits {
-            self.eased.wake();
-        }
+    /// The client has left a tunnel. What it sent last is still to reach the service.
+    pub(super) fn note_left(&self, how: io::Result<()>) {
+        // Many a program says no goodbye in TLS, but a message cannot be cut unseen: they have a frame around them.
+        let broke_off = how.is_err_and(|error| error.kind() != io::ErrorKind::UnexpectedEof);
+        self.broke_off.fetch_or(broke_off, Ordering::AcqRel);
+        self.to_service.note_last();
     }
 
-    /// Waits until nothing of the service waits to be read.
-    pub(super) fn poll_eased(&self, cx: &Context<'_>) -> Poll<()> {
-        self.eased.register(cx.waker());
-        if self.backlog.load(Ordering::Acquire) {
-            Poll::Pending
-        } else {
-            Poll::Ready(())
-        }
+    /// Whether the client broke a tunnel off.
+    #[must_use]
+    pub fn broke_off(&self) -> bool {
+        self.broke_off.load(Ordering::Acquire)
     }
 
     /// Whether both sides have agreed that HTTP ends here.

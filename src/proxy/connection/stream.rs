@@ -1,6 +1,7 @@
 //! The guard as the stream that Pingora reads: reading goes through the phases, all else to the socket.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,12 +14,13 @@ use pingora::protocols::{
     ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl,
     TimingDigest, UniqueID, UniqueIDType,
 };
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufWriter, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::sync::Semaphore;
 use tokio::time::{Duration, timeout};
 
 use super::h2::Traffic;
-use super::{Guard, Phase, Progress, Socket, inner};
+use super::{Guard, Phase, Progress, inner};
+use crate::proxy::drain::{Debt, Drain};
 use crate::telemetry::limit::Limit;
 
 const H2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -55,6 +57,9 @@ impl AsyncWrite for Guard {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        if self.state.is_tunnel() {
+            return Poll::Ready(self.take_in(cx, bytes));
+        }
         let written = inner(&mut self.inner)?.poll_write(cx, bytes);
         if let Poll::Ready(Ok(length)) = written {
             self.follow_answers([bytes], length);
@@ -63,6 +68,9 @@ impl AsyncWrite for Guard {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.state.is_tunnel() {
+            return self.poll_send_on(cx);
+        }
         match inner(&mut self.inner)?.poll_flush(cx) {
             Poll::Pending => {
                 self.check_written(cx)?;
@@ -84,6 +92,10 @@ impl AsyncWrite for Guard {
         cx: &mut Context<'_>,
         pieces: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if self.state.is_tunnel() {
+            let first = pieces.iter().find(|piece| !piece.is_empty());
+            return Poll::Ready(self.take_in(cx, first.map_or(&[], |piece| piece)));
+        }
         let length = pieces.iter().map(|piece| piece.len()).sum();
         let written = inner(&mut self.inner)?.poll_write_vectored(cx, pieces);
         if let Poll::Ready(Ok(taken)) = written {
@@ -129,10 +141,21 @@ impl Drop for Guard {
     /// A socket that is closed with unread bytes is reset, and the reset may overtake the answer. So a
     /// connection that ends within a request is drained for a moment first.
     fn drop(&mut self) {
+        if let (Phase::H2(traffic), Some(owed)) = (&self.phase, self.owed.take())
+            && self.drain.is_draining()
+            && !(traffic.is_over() || self.is_cut)
+            && let Some(stream) = self.inner.take()
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            runtime.spawn(leave(stream, self.drain.clone(), owed));
+            return;
+        }
         let (unread, farewell) = match &self.phase {
             Phase::Refused | Phase::Body(_) => (true, None),
             Phase::H2(traffic) => (traffic.is_over(), traffic.farewell()),
-            Phase::Head(_) | Phase::Answering | Phase::Tunnel => (false, None),
+            // The service has closed it; the client may be in the middle of something.
+            Phase::Tunnel => (self.state.to_client.is_last(), None),
+            Phase::Head(_) | Phase::Answering => (false, None),
         };
         if let (true, Some(stream), Ok(runtime)) = (
             unread,
@@ -148,9 +171,11 @@ impl Drop for Guard {
 /// sending: what is drained is held by no other limit.
 static LINGERING: Semaphore = Semaphore::const_new(256);
 
-async fn linger(mut stream: BufWriter<Socket>, farewell: Option<[u8; 17]>) {
+/// Says a last word and reads what comes until the other side has closed, too.
+pub async fn linger(mut stream: impl AsyncRead + AsyncWrite + Unpin, farewell: Option<[u8; 17]>) {
     // Enough for some megabytes from far away.
     const LONGEST: Duration = Duration::from_secs(5);
+    const MOST: u64 = 64 << 20;
     let Ok(_place) = LINGERING.try_acquire() else {
         return;
     };
@@ -160,9 +185,20 @@ async fn linger(mut stream: BufWriter<Socket>, farewell: Option<[u8; 17]>) {
             let _ = stream.write_all(&farewell).await;
         }
         let _ = stream.shutdown().await;
-        tokio::io::copy(&mut stream, &mut tokio::io::sink()).await
+        tokio::io::copy(&mut stream.take(MOST), &mut tokio::io::sink()).await
     };
     let _ = timeout(LONGEST, drained).await;
+}
+
+/// Waits, for as long as there is, until a client has read what it was sent and closes: one of HTTP/2 says again and again
+/// how much it has read, and a socket that is closed already answers that with a reset, which takes the rest along.
+async fn leave(mut stream: impl AsyncRead + AsyncWrite + Unpin, drain: Drain, owed: Arc<Debt>) {
+    // Errors only mean that there is nobody left to wait for.
+    let _ = stream.shutdown().await;
+    let mut room = [0; 1024];
+    while let Ok(1..) = stream.read(&mut room).await {
+        drain.heard(&owed);
+    }
 }
 
 #[async_trait]
@@ -181,7 +217,7 @@ impl Peek for Guard {
     /// Looks for the HTTP/2 preface on a plain connection. Bytes that cannot become one end the wait at
     /// once, and the whole wait has the deadline of a head; Pingora's own has none.
     async fn try_peek(&mut self, wanted: &mut [u8]) -> io::Result<bool> {
-        let sniff = std::future::poll_fn(|cx| {
+        let sniff = poll_fn(|cx| {
             loop {
                 let prefix = H2_PREFACE.len().min(self.inbox.len());
                 let possible = self.inbox.get(..prefix) == H2_PREFACE.get(..prefix);

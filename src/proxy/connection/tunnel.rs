@@ -7,14 +7,18 @@ use std::io;
 use std::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
-use tokio::io::{AsyncRead, ReadBuf};
+use tokio::io::{AsyncRead, BufWriter, ReadBuf};
 
 use super::{Guard, Phase, Progress, inner};
+use crate::telemetry::limit::Limit;
 
 impl Guard {
     /// From the head's phases to none: what the client sent ahead of the agreement belongs to the tunnel.
     pub(super) fn enter_tunnel(&mut self) {
         self.phase = Phase::Tunnel;
+        if let Some(stream) = &self.inner {
+            stream.get_ref().keep_little_unsent();
+        }
         self.patience.listen_anew();
     }
 
@@ -24,7 +28,7 @@ impl Guard {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        self.send_what_waits(cx)?;
+        self.send_on(cx)?;
         if !self.inbox.is_empty() {
             self.approved = self.inbox.len();
             self.hand_over(buffer);
@@ -32,16 +36,70 @@ impl Guard {
             return Poll::Ready(Ok(()));
         }
         self.inbox = BytesMut::new();
-        if self.state.poll_eased(cx).is_pending() {
+        if self.state.to_service.poll_eased(cx).is_pending() {
             ready!(self.listen(cx))?;
             return Poll::Pending;
         }
-        if inner(&mut self.inner)?.poll_read(cx, buffer)?.is_ready() {
-            self.patience.moved();
-            return Poll::Ready(Ok(()));
+        let before = buffer.filled().len();
+        let Poll::Ready(read) = inner(&mut self.inner)?.poll_read(cx, buffer) else {
+            ready!(self.listen(cx))?;
+            return Poll::Pending;
+        };
+        if read.is_err() || buffer.filled().len() == before {
+            // The end in either way: with an error, Pingora would forget what came before.
+            let deaf = read.is_ok() && self.outbox.is_deaf();
+            let broke = if deaf {
+                Err(io::ErrorKind::BrokenPipe.into())
+            } else {
+                read
+            };
+            self.state.note_left(broke);
         }
-        ready!(self.listen(cx))?;
-        Poll::Pending
+        self.patience.moved();
+        Poll::Ready(Ok(()))
+    }
+
+    /// What the service sent through the tunnel: as much as the client takes at once, and the rest into the outbox.
+    pub(super) fn take_in(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> io::Result<usize> {
+        self.outbox.accept(inner(&mut self.inner)?, cx, bytes);
+        if !self.outbox.is_empty() || self.outbox.is_deaf() {
+            self.state.to_client.note(true);
+        }
+        self.note_movement();
+        Ok(bytes.len())
+    }
+
+    /// Sends the client what waits for it, if anything does.
+    fn send_on(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        let buffered = |stream: &BufWriter<_>| !stream.buffer().is_empty();
+        if self.state.to_client.waits() || self.inner.as_ref().is_some_and(buffered) {
+            self.drain(cx)?;
+        }
+        Ok(())
+    }
+
+    /// Flushes, without waiting for anything but what the service sent last.
+    pub(super) fn poll_send_on(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.drain(cx)?;
+        let backlog = &self.state.to_client;
+        if backlog.is_last() && backlog.waits() && !self.outbox.is_deaf() {
+            return Poll::Pending;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Sends the client what it takes; which it must, a piece at a time. For one that takes no more, nothing is read from
+    /// the service any more either: what the client sent before may still be on its way.
+    fn drain(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        let drained = self.outbox.poll_drain(inner(&mut self.inner)?, cx);
+        self.state
+            .to_client
+            .note(drained.is_pending() || self.outbox.is_deaf());
+        if drained.is_pending() {
+            let taken = self.outbox.check_taken(cx, self.limits.stall);
+            taken.inspect_err(|_| self.cut(Limit::Reader))?;
+        }
+        Ok(())
     }
 
     /// Waits for something to come or go, and not for ever where the request says for how long.

@@ -6,6 +6,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::base::time::Timestamp;
 use crate::crypto::certificate::{CertificateFault, Identity};
@@ -29,6 +30,8 @@ pub struct Kept {
     read: Stamp,
     /// Of the files as they were last looked at: what is still being written is left alone.
     seen: Stamp,
+    /// What was told to be no good as yet.
+    told: Option<Stamp>,
 }
 
 /// A certificate could not be used.
@@ -46,11 +49,20 @@ pub enum TlsFault {
     /// It would take the place of another, and nobody would accept it.
     #[error("{0}: expired on {1}")]
     Expired(PathBuf, Timestamp),
+    /// The same, as yet.
+    #[error("{0}: not valid before {1}")]
+    Early(PathBuf, Timestamp),
+    /// It would take the place of one that is for this name, and is not.
+    #[error("{0}: is not for {1}, as the one in force is; a reload puts it in force nevertheless")]
+    Narrower(PathBuf, String),
 }
 
 /// How two files look from outside; follows links, so that a link to another file is a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Stamp([Option<[i128; 4]>; 2]);
+
+/// How long before its end a certificate gives way to whatever is valid.
+const ENDING: Duration = Duration::from_hours(48);
 
 impl Files {
     /// No files yet.
@@ -76,7 +88,7 @@ impl Files {
             if before.is_empty() || before.iter().any(known) {
                 return Ok(kept);
             }
-            unexpired(&kept.identity, files, now)?;
+            in_time(&kept.identity, files, now)?;
             Ok(kept)
         };
         files.iter().map(read).collect()
@@ -115,6 +127,7 @@ impl Kept {
             identity: load(files)?,
             read: stamp.clone(),
             seen: stamp,
+            told: None,
         })
     }
 
@@ -125,13 +138,31 @@ impl Kept {
         if !settled || stamp == self.read {
             return None;
         }
+        let swapped = self.swap(now);
+        if let Err(TlsFault::Early(..) | TlsFault::Narrower(..)) = swapped {
+            // It may be good later, and is looked at again; told once.
+            let is_told = self
+                .told
+                .replace(stamp.clone())
+                .is_some_and(|told| told == stamp);
+            return (!is_told).then_some(swapped);
+        }
         self.read = stamp;
-        Some(self.swap(now))
+        Some(swapped)
     }
 
     fn swap(&mut self, now: Timestamp) -> Result<PathBuf, TlsFault> {
         let identity = load(&self.files)?;
-        unexpired(&identity, &self.files, now)?;
+        in_time(&identity, &self.files, now)?;
+        let is_lost = |name: &&str| !identity.is_for(name);
+        // Better for fewer names than for none.
+        let is_ending = self.identity.is_expired(now.plus(ENDING));
+        if let Some(lost) = self.identity.names().find(is_lost).filter(|_| !is_ending) {
+            return Err(TlsFault::Narrower(
+                self.files.chain.clone(),
+                lost.to_owned(),
+            ));
+        }
         self.identity = identity;
         Ok(self.files.chain.clone())
     }
@@ -163,9 +194,11 @@ fn load(files: &Certificate) -> Result<Arc<Identity>, TlsFault> {
     })
 }
 
-fn unexpired(identity: &Identity, files: &Certificate, now: Timestamp) -> Result<(), TlsFault> {
+fn in_time(identity: &Identity, files: &Certificate, now: Timestamp) -> Result<(), TlsFault> {
     if identity.is_expired(now) {
         Err(TlsFault::Expired(files.chain.clone(), identity.until()))
+    } else if identity.from() > now {
+        Err(TlsFault::Early(files.chain.clone(), identity.from()))
     } else {
         Ok(())
     }

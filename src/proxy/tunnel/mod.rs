@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use crate::base::identity::Method as Proof;
 use crate::base::net::Host;
-use crate::base::site::{PageOrigin, Sites};
+use crate::base::site::PageOrigin;
 use crate::gate::snapshot::Snapshot;
 use crate::policy::decide::Permit;
 use crate::telemetry::metrics::Metrics;
@@ -77,40 +77,9 @@ pub enum HandshakeFault {
     /// A page of another site, in a browser that has a session with us.
     #[error("this page may not open a WebSocket here")]
     Origin,
-}
-
-/// Whose pages are ours.
-#[derive(Clone, Copy, Debug)]
-pub struct Pages<'a> {
-    sites: &'a Sites,
-    /// Whether those of one site are to the others what their own are.
-    shared: bool,
-}
-
-impl<'a> Pages<'a> {
-    /// Those of the host that is asked, and of every site where these share their sessions.
-    #[must_use]
-    pub const fn of(snapshot: &'a Snapshot) -> Self {
-        Self {
-            sites: &snapshot.sites,
-            shared: snapshot.cookie_domain.is_some(),
-        }
-    }
-
-    /// Those of every site, as a cookie has it: browsers say themselves where one goes along.
-    const fn all(self) -> Self {
-        Self {
-            shared: true,
-            ..self
-        }
-    }
-
-    fn hold(self, origin: &PageOrigin, asked: Option<&(Host, Option<u16>)>) -> bool {
-        if self.shared {
-            return self.sites.holds(origin, asked);
-        }
-        asked.is_some_and(|asked| self.sites.holds_at(origin, asked))
-    }
+    /// The service is spoken to in HTTP/2 only, where Pingora knows no tunnels (RFC 8441).
+    #[error("the service at this path has no WebSockets")]
+    Service,
 }
 
 impl HandshakeFault {
@@ -129,9 +98,11 @@ impl HandshakeFault {
         let refusal = |status, code| Answer::refusal(status, code, &self.to_string(), false);
         match self {
             Self::Origin => refusal(403, "CROSS_SITE"),
-            Self::Version => {
-                refusal(426, "REQUEST_REFUSED").with(header::SEC_WEBSOCKET_VERSION, "13")
-            }
+            // With what it could change to (RFC 9110 section 15.5.22), and in which version (RFC 6455 section 4.4).
+            Self::Version => refusal(426, "REQUEST_REFUSED")
+                .with(header::UPGRADE, "websocket")
+                .with(header::SEC_WEBSOCKET_VERSION, "13"),
+            Self::Service => refusal(501, "REQUEST_REFUSED"),
             Self::Form | Self::Key => refusal(400, "REQUEST_REFUSED"),
         }
     }
@@ -151,17 +122,16 @@ pub fn is_named(headers: &HeaderMap) -> bool {
 pub fn check(
     request: &RequestHeader,
     permit: &Permit,
-    pages: Pages<'_>,
+    snapshot: &Snapshot,
 ) -> Result<Tunnel, HandshakeFault> {
     check_form(request)?;
-    // Browsers send both along without being asked.
-    let pages = match permit.proof() {
-        Some((Proof::Session, _)) => Some(pages.all()),
-        Some((Proof::Mtls, _)) => Some(pages),
-        _ => None,
+    // Browsers send both along without being asked: a cookie to every host of its site as they understand that word,
+    // which pages of our other sites may well be of.
+    let ambient = matches!(permit.proof(), Some((Proof::Session | Proof::Mtls, _)));
+    let own = |origin: &_, asked: &_| {
+        permit.rule().origins.contains(origin) || snapshot.is_own_page(origin, asked)
     };
-    let origins = &permit.rule().origins;
-    if pages.is_some_and(|pages| !is_ours(request, pages, origins)) {
+    if ambient && !is_ours(request, own) {
         return Err(HandshakeFault::Origin);
     }
     Ok(Tunnel {
@@ -208,17 +178,20 @@ fn is_key(text: &[u8]) -> bool {
     })
 }
 
-/// Whether a handshake was made by one of our own pages, by one that the rule names, or by a program: browsers put
-/// an `Origin` into each (RFC 6455 section 4.1), so what has none cannot have been made by somebody else's page.
-pub(super) fn is_ours(request: &RequestHeader, pages: Pages<'_>, also: &[PageOrigin]) -> bool {
+/// Whether a handshake was made by one of our own pages or by a program: browsers put an `Origin` into each (RFC 6455
+/// section 4.1), so what has none cannot have been made by somebody else's page.
+pub(super) fn is_ours(
+    request: &RequestHeader,
+    is_own_page: impl FnOnce(&PageOrigin, &(Host, Option<u16>)) -> bool,
+) -> bool {
     let headers = &request.headers;
     if !headers.contains_key(header::ORIGIN) {
         return true;
     }
     let origin = only(headers, &header::ORIGIN)
         .and_then(|origin| origin.to_str().ok()?.parse::<PageOrigin>().ok());
-    let asked = asked(request);
-    origin.is_some_and(|origin| also.contains(&origin) || pages.hold(&origin, asked.as_ref()))
+    let of = origin.zip(asked(request));
+    of.is_some_and(|(origin, asked)| is_own_page(&origin, &asked))
 }
 
 /// The host and port that a request asks for: `:authority` in HTTP/2, `Host` in HTTP/1. They agree where both are.
@@ -244,8 +217,8 @@ pub fn ask(request: &mut RequestHeader) -> pingora::Result<()> {
 }
 
 /// Makes a server's options fit for a tunnel: HTTP/1.1, and no limit of its own to its silence, which is the
-/// guard's to time. Gives the limit that was taken off. A server that is spoken to in HTTP/2 only is left as it is, and
-/// gets a request without an upgrade.
+/// guard's to time. Gives the limit that was taken off. A server that is spoken to in HTTP/2 only is left as it is: no
+/// handshake gets that far.
 fn fit(options: &mut PeerOptions) -> Option<Duration> {
     if matches!(options.alpn, ALPN::H2) {
         return None;

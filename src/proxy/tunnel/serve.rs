@@ -7,7 +7,7 @@ use pingora::proxy::{FailToProxy, Session};
 use pingora::upstreams::peer::HttpPeer;
 
 use super::socket::{Latch, latch};
-use super::{End, Pages, Tunnel, check, fit};
+use super::{End, HandshakeFault, Tunnel, check, fit};
 use crate::identity::session::Live;
 use crate::policy::decide::Permit;
 use crate::proxy::answer::Answer;
@@ -32,15 +32,39 @@ pub fn wait_for(session: &Session, peer: &mut HttpPeer, ctx: &mut Context) {
         latch(peer, &tunnel.latch, state);
         return;
     }
-    // Pingora would set a timer for each answer; a limit that is another one each time is left to it.
+    // Pingora would set a timer for each answer, and begin anew with each byte of its head. Where there is a limit for
+    // everything, both are set: what is left of it is another span each time.
     if ctx.tunnel.is_none()
-        && ctx.deadline.is_none()
         && !session.is_http2()
+        && is_http1(peer)
         && let Some(limit) = peer.options.read_timeout
         && let Some(state) = state_of(&session.downstream_session)
         && state.limit_answer(limit)
+        && ctx.deadline.is_none()
     {
         peer.options.read_timeout = None;
+    }
+}
+
+/// Whether a service is spoken to in HTTP/1 for certain. A connection of HTTP/2 is shared: one that says nothing any more
+/// must be given up when a request on it is, and Pingora knows that by its own timer alone.
+fn is_http1(peer: &HttpPeer) -> bool {
+    peer.options.alpn.get_max_http_version() == 1
+}
+
+/// The service has closed its end of a tunnel: what it sent last is still to reach the client.
+pub fn note_last(session: &Session) {
+    if let Some(state) = state_of(&session.downstream_session) {
+        state.to_client.note_last();
+    }
+}
+
+/// A tunnel is over: whether it was the client that broke it off.
+pub fn note_broken(session: &Session, ctx: &mut Context) {
+    if ctx.tunnel.is_some()
+        && state_of(&session.downstream_session).is_some_and(|state| state.broke_off())
+    {
+        ctx.end_tunnel(End::Broken);
     }
 }
 
@@ -53,7 +77,13 @@ impl Gateway {
         running: &Running,
         permit: Permit,
     ) -> pingora::Result<bool> {
-        match check(session.req_header(), &permit, Pages::of(&running.snapshot)) {
+        let checked = check(session.req_header(), &permit, &running.snapshot);
+        let pool = running.pools.get(permit.upstream());
+        let checked = match pool {
+            Some(pool) if pool.is_h2_only() => checked.and(Err(HandshakeFault::Service)),
+            _ => checked,
+        };
+        match checked {
             Ok(tunnel) => {
                 super::ask(session.req_header_mut())?;
                 ctx.tunnel = Some(Box::new(tunnel));

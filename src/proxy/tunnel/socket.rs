@@ -6,9 +6,8 @@
 //! `proxy_handle_upstream`; seen with one handshake in twenty on a busy machine). So the answer is held back until the
 //! end of the request is in the queue, and then for one more look.
 //!
-//! And while Pingora writes to a service, it does not read from it. A service that sends back what it gets, and reads no
-//! more until that is taken, would wait for us as we wait for it; so what it sends meanwhile is taken in here, up to a
-//! bound, and the client is not listened to until that has been passed on.
+//! And while Pingora writes to a service, it does not read from it; so a write never waits here, see
+//! [`crate::proxy::connection::Outbox`].
 //!
 //! Such a connection serves one handshake and is not kept for another request: Pingora tells kept connections apart by
 //! their descriptor, and knows none of this one.
@@ -18,11 +17,10 @@ use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::BytesMut;
 use pingora::connectors::l4::Connect;
 use pingora::protocols::l4::socket::SocketAddr;
 use pingora::protocols::l4::stream::Stream;
@@ -31,9 +29,8 @@ use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
-use tokio_util::io::poll_read_buf;
 
-use crate::proxy::connection::ConnState;
+use crate::proxy::connection::{ConnState, Outbox, keep_little_unsent, linger};
 
 /// Whether a service's bytes may be read. Clones share it.
 #[derive(Clone, Debug, Default)]
@@ -60,20 +57,19 @@ struct Latched {
     socket: Box<dyn Socket>,
     latch: Latch,
     /// The connection at the other end of the tunnel.
-    client: Option<Arc<ConnState>>,
-    /// What came while something was being written.
-    inbox: BytesMut,
+    client: Arc<ConnState>,
+    /// What came through a tunnel and the service has not taken yet.
+    outbox: Outbox,
+    /// Within how long it must take a piece.
+    limit: Duration,
 }
-
-/// Most of what is taken in while a write waits, in bytes. The client is not read from until that has been read, so
-/// that only the few pieces which Pingora has taken from it already are written meanwhile.
-const MOST: usize = 1 << 20;
 
 /// Connects to where Pingora would, and puts a latch before it.
 #[derive(Debug)]
 struct Connector {
     latch: Latch,
     client: Arc<ConnState>,
+    limit: Duration,
 }
 
 /// No two handshakes share a connection.
@@ -82,12 +78,14 @@ static NEXT: AtomicU64 = AtomicU64::new(1);
 /// Makes a server be connected to through this latch, for one request alone.
 pub fn latch(peer: &mut HttpPeer, latch: &Latch, client: &Arc<ConnState>) {
     // What an earlier handshake of this connection left behind holds up nobody.
-    client.note_backlog(false);
+    client.to_service.renew();
+    client.to_client.renew();
     peer.group_key = NEXT.fetch_add(1, Ordering::Relaxed);
     peer.options.idle_timeout = Some(Duration::ZERO);
     peer.options.custom_l4 = Some(Arc::new(Connector {
         latch: latch.clone(),
         client: Arc::clone(client),
+        limit: peer.options.write_timeout.unwrap_or(Duration::MAX),
     }));
 }
 
@@ -139,6 +137,7 @@ impl Connect for Connector {
             SocketAddr::Inet(address) => {
                 let socket = TcpStream::connect(address).await.map_err(failed)?;
                 socket.set_nodelay(true).map_err(failed)?;
+                keep_little_unsent(&socket);
                 Box::new(socket)
             }
             SocketAddr::Unix(address) => {
@@ -151,32 +150,20 @@ impl Connect for Connector {
         let latched = Latched {
             socket,
             latch: self.latch.clone(),
-            client: Some(Arc::clone(&self.client)),
-            inbox: BytesMut::new(),
+            client: Arc::clone(&self.client),
+            outbox: Outbox::default(),
+            limit: self.limit,
         };
         Ok(VirtualSocketStream::new(Box::new(latched)).into())
     }
 }
 
 impl Latched {
-    /// Takes in what the service sends while it does not read. Its end and its errors are met again when it is read.
-    fn relieve(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        while self.inbox.len() < MOST {
-            self.inbox.reserve(16 * 1024);
-            let socket = Pin::new(&mut self.socket);
-            match poll_read_buf(socket, cx, &mut self.inbox)? {
-                Poll::Ready(count) if count > 0 => {}
-                _ => break,
-            }
-        }
-        self.note_backlog();
-        Ok(())
-    }
-
-    fn note_backlog(&self) {
-        if let Some(client) = &self.client {
-            client.note_backlog(!self.inbox.is_empty());
-        }
+    /// Sends the service what waits, as far as it takes it.
+    fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let drained = self.outbox.poll_drain(Pin::new(&mut self.socket), cx);
+        self.client.to_service.note(drained.is_pending());
+        drained
     }
 }
 
@@ -186,17 +173,18 @@ impl AsyncRead for Latched {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.latch.poll_open(cx).is_pending() {
-            return Poll::Pending;
+        if !self.outbox.is_empty() && self.poll_drain(cx).is_pending() {
+            let limit = self.limit;
+            self.outbox.check_taken(cx, limit)?;
         }
-        if self.inbox.is_empty() {
-            self.inbox = BytesMut::new();
-            return Pin::new(&mut self.socket).poll_read(cx, buffer);
+        ready!(self.latch.poll_open(cx));
+        ready!(self.client.to_client.poll_eased(cx));
+        let before = buffer.filled().len();
+        let read = ready!(Pin::new(&mut self.socket).poll_read(cx, buffer));
+        if read.is_err() || buffer.filled().len() == before {
+            self.client.to_client.note_last();
         }
-        let length = self.inbox.len().min(buffer.remaining());
-        buffer.put_slice(&self.inbox.split_to(length));
-        self.note_backlog();
-        Poll::Ready(Ok(()))
+        Poll::Ready(read)
     }
 }
 
@@ -206,19 +194,38 @@ impl AsyncWrite for Latched {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.socket).poll_write(cx, bytes);
-        if written.is_pending() {
-            self.relieve(cx)?;
+        let this = &mut *self;
+        this.outbox.accept(Pin::new(&mut this.socket), cx, bytes);
+        if !this.outbox.is_empty() {
+            this.client.to_service.note(true);
         }
-        written
+        Poll::Ready(Ok(bytes.len()))
     }
 
+    /// Waits for what the client sent last only; for all else, reading does.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_flush(cx)
+        let drained = self.poll_drain(cx);
+        if drained.is_pending() && self.client.to_service.is_last() {
+            return Poll::Pending;
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.socket).poll_shutdown(cx)
+    }
+}
+
+impl Drop for Latched {
+    /// A socket that is closed with unread bytes is reset, and the reset may overtake what the client sent last.
+    fn drop(&mut self) {
+        let runtime = tokio::runtime::Handle::try_current();
+        if self.client.to_service.is_last()
+            && let Ok(runtime) = runtime
+        {
+            let socket = std::mem::replace(&mut self.socket, Box::new(tokio::io::empty()));
+            runtime.spawn(linger(socket, None));
+        }
     }
 }
 
@@ -240,19 +247,25 @@ impl fmt::Debug for Latched {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proxy::tls::Shown;
     use std::future::poll_fn;
-    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+
+    fn latched(near: DuplexStream, latch: &Latch) -> Latched {
+        Latched {
+            socket: Box::new(near),
+            latch: latch.clone(),
+            client: ConnState::new(([127, 0, 0, 1], 1).into(), false, Shown::default()),
+            outbox: Outbox::default(),
+            limit: Duration::from_secs(30),
+        }
+    }
 
     #[tokio::test]
     async fn an_answer_waits_for_the_end_of_its_request() {
         let (mut far, near) = duplex(64);
         let latch = Latch::default();
-        let mut socket = Latched {
-            socket: Box::new(near),
-            latch: latch.clone(),
-            client: None,
-            inbox: BytesMut::new(),
-        };
+        let mut socket = latched(near, &latch);
         far.write_all(b"hello").await.unwrap();
         let mut buffer = [0; 5];
         socket.read_exact(&mut buffer).await.unwrap();
@@ -278,12 +291,7 @@ mod tests {
         let (mut far, near) = duplex(64);
         let latch = Latch::default();
         latch.shut();
-        let mut socket = Latched {
-            socket: Box::new(near),
-            latch: latch.clone(),
-            client: None,
-            inbox: BytesMut::new(),
-        };
+        let mut socket = latched(near, &latch);
         far.write_all(b"agree").await.unwrap();
         let reading = tokio::spawn(async move { socket.read_u8().await });
         tokio::task::yield_now().await;
@@ -295,12 +303,7 @@ mod tests {
     #[tokio::test]
     async fn w_06_two_that_write_do_not_wait_for_each_other() {
         let (mut far, near) = duplex(16);
-        let mut socket = Latched {
-            socket: Box::new(near),
-            latch: Latch::default(),
-            client: None,
-            inbox: BytesMut::new(),
-        };
+        let mut socket = latched(near, &Latch::default());
         let service = tokio::spawn(async move {
             far.write_all(&[b's'; 500]).await.unwrap();
             let mut buffer = [0; 300];
@@ -308,11 +311,59 @@ mod tests {
             assert_eq!(buffer, [b'c'; 300]);
             far
         });
+        let client = Arc::clone(&socket.client);
+        let eased = || poll_fn(|cx| Poll::Ready(client.to_service.poll_eased(cx).is_ready()));
         socket.write_all(&[b'c'; 300]).await.unwrap();
+        socket.flush().await.unwrap();
+        assert!(!eased().await, "the client is not listened to meanwhile");
         let mut buffer = [0; 500];
         socket.read_exact(&mut buffer).await.unwrap();
         assert_eq!(buffer, [b's'; 500]);
-        drop(service.await.unwrap());
-        assert_eq!(socket.read(&mut buffer).await.unwrap(), 0);
+        let reading = socket.read(&mut buffer);
+        let (read, service) = tokio::join!(reading, async { drop(service.await.unwrap()) });
+        assert_eq!((read.unwrap(), service), (0, ()));
+        assert!(eased().await);
+    }
+
+    #[tokio::test]
+    async fn what_the_client_sent_last_is_waited_for() {
+        let (mut far, near) = duplex(16);
+        let mut socket = latched(near, &Latch::default());
+        socket.client.to_service.note_last();
+        let sending = tokio::spawn(async move {
+            socket.write_all(&[b'c'; 100]).await.unwrap();
+            socket.flush().await.unwrap();
+        });
+        let mut buffer = Vec::new();
+        far.read_to_end(&mut buffer).await.unwrap();
+        assert_eq!(buffer, [b'c'; 100]);
+        sending.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_a_service_says_is_heard_also_when_it_takes_nothing_more() {
+        let (mut far, near) = duplex(64);
+        let mut socket = latched(near, &Latch::default());
+        far.write_all(b"too big").await.unwrap();
+        drop(far);
+        socket.write_all(&[b'c'; 100]).await.unwrap();
+        socket.flush().await.unwrap();
+        let mut said = Vec::new();
+        assert!(!socket.client.to_client.is_last());
+        socket.read_to_end(&mut said).await.unwrap();
+        assert_eq!(said, b"too big");
+        assert!(socket.client.to_client.is_last());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn w_06_a_service_that_takes_nothing_is_given_up() {
+        let (_far, near) = duplex(16);
+        let mut socket = latched(near, &Latch::default());
+        socket.write_all(&[b'c'; 100]).await.unwrap();
+        let mut buffer = [0; 1];
+        let begun = tokio::time::Instant::now();
+        let error = socket.read(&mut buffer).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert_eq!(begun.elapsed().as_secs(), 30);
     }
 }

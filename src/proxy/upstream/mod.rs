@@ -1,7 +1,7 @@
 //! Where permitted requests go: pools of servers, each server under the addresses its name has just now.
 //!
 //! [`pool`] holds the servers and hands out one for each try, [`balance`] chooses among them, [`health`] says which
-//! of them can be chosen and [`retry`] how often; [`peer`] and [`trust`] say how they are connected to. In the
+//! of them can be chosen and [`retry`] how often; [`peer`], [`fallback`] and [`trust`] say how they are connected to. In the
 //! background [`keeper`] has their names looked up ([`names`]) and asks whether they are well ([`probe`]).
 //!
 //! Pingora's own load balancer is not used: to it two servers with one address are one, whatever their names
@@ -9,6 +9,7 @@
 //! leaves unix sockets out, and it knows no least connections.
 
 pub mod balance;
+pub mod fallback;
 pub mod health;
 pub mod keeper;
 pub mod member;

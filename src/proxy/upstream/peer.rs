@@ -4,18 +4,28 @@
 //! another upstream, or is trusted by other certificates since a reload, from being spoken to over a connection
 //! that was opened for somebody else.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use pingora::Error;
 use pingora::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy, PeerOptions};
 
 use crate::proxy::settings::{Scheme, Timeouts, Upstream};
 
 use super::balance::key;
+use super::fallback::Fallback;
 use super::member::Member;
 use super::trust::Material;
 
 /// How many requests share one HTTP/2 connection to a service: as many as most services let one have.
 const STREAMS: usize = 100;
+
+/// What a service may send of one answer that its client has not taken: enough for 25 megabytes a second from a hundredth
+/// of a second away.
+const STREAM_WINDOW: u32 = 256 * 1024;
+
+/// The same for a whole connection: whatever clients do not take of some answers leaves room for the others.
+const CONNECTION_WINDOW: u32 = 101 * STREAM_WINDOW;
 
 /// What the connections of one upstream have in common.
 #[derive(Debug)]
@@ -23,19 +33,23 @@ pub struct Manner {
     timeouts: Timeouts,
     keep_alive: Option<Duration>,
     group: u64,
+    fallback: Arc<Fallback>,
     material: Material,
     server_name: Option<String>,
     accept_any: bool,
 }
 
 impl Manner {
-    /// The manner of an upstream.
+    /// The manner of an upstream. How its HTTP/2 fared under `before` stays known.
     #[must_use]
-    pub fn of(upstream: &Upstream) -> Self {
+    pub fn of(upstream: &Upstream, before: Option<&Self>) -> Self {
         Self {
             timeouts: upstream.timeouts,
             keep_alive: upstream.keep_alive,
             group: group(upstream),
+            fallback: before
+                .map(|before| Arc::clone(&before.fallback))
+                .unwrap_or_default(),
             material: Material::of(&upstream.trust),
             server_name: upstream.trust.server_name.clone(),
             accept_any: upstream.trust.accept_any,
@@ -67,6 +81,8 @@ impl Manner {
         options.write_timeout = within(self.timeouts.write);
         options.idle_timeout = self.keep_alive;
         options.max_h2_streams = STREAMS;
+        options.h2_stream_window_size = Some(STREAM_WINDOW);
+        options.h2_connection_window_size = Some(CONNECTION_WINDOW);
         options.ca.clone_from(&self.material.authorities);
         options.verify_cert = !self.accept_any;
         // Tunnels are judged by rules of their own; until a request may ask for one, none is opened.
@@ -78,10 +94,22 @@ impl Manner {
         };
         match scheme {
             Scheme::Http => options.set_http_version(1, 1),
-            Scheme::Https => options.set_http_version(2, 1),
+            Scheme::Https => {
+                let kind = self.fallback.kind(self.group);
+                peer.group_key = kind.group;
+                peer.options
+                    .set_http_version(if kind.old { 1 } else { 2 }, 1);
+            }
             Scheme::H2c => options.set_http_version(2, 2),
         }
         peer
+    }
+}
+
+impl Manner {
+    /// A request failed on a connection to this peer; whether the next one is opened otherwise.
+    pub fn note_failure(&self, peer: &HttpPeer, error: &Error) -> bool {
+        self.fallback.note(self.group, peer.group_key, error)
     }
 }
 

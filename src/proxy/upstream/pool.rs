@@ -9,13 +9,17 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use futures_util::FutureExt;
 use futures_util::future::join_all;
+use pingora::Error;
 use pingora::protocols::l4::socket::SocketAddr;
 use pingora::upstreams::peer::HttpPeer;
 use prometheus::Histogram;
-use tokio::time::Instant;
+use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout};
 
 use crate::base::id::PublicId;
-use crate::proxy::settings::{Balance, Destination, HealthCheck, HostSent, Server, Upstream};
+use crate::proxy::settings::{
+    Balance, Destination, HealthCheck, HostSent, Scheme, Server, Upstream,
+};
 use crate::telemetry::metrics::Metrics;
 
 use super::balance::{Choice, choose, key};
@@ -43,6 +47,8 @@ pub struct Pool {
     pub budget: Budget,
     /// How long its requests take, once the first one has been timed: no metric is looked up by name for the others.
     durations: OnceLock<Histogram>,
+    /// When a request had names looked up last; held while one does so for all others.
+    looking: Mutex<Option<Instant>>,
 }
 
 /// What choosing a server needs to know of a try.
@@ -69,6 +75,9 @@ pub enum Nobody {
     Healthy,
 }
 
+/// How soon names that nothing is known of are looked up again for a request.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
 /// A server for one try. The member is told only where something depends on which one it is.
 pub type Next = (Box<HttpPeer>, Option<Serving>);
 
@@ -80,18 +89,20 @@ impl Pool {
             Destination::Echo => Vec::new(),
             Destination::Servers(servers) => servers.iter().cloned().map(Arc::new).collect(),
         };
+        let same = before.filter(|before| before.servers == servers);
         let known = before.map(|before| before.members.load_full());
         let stay = known.into_iter().flat_map(|members| members.to_vec());
         let stay = stay.filter(|member| servers.contains(&member.server));
         Self {
             name: Arc::clone(&upstream.name),
             settings: upstream.clone(),
-            manner: Manner::of(upstream),
+            manner: Manner::of(upstream, same.map(|before| &before.manner)),
             members: ArcSwap::from_pointee(stay.collect()),
             servers,
             turn: AtomicUsize::new(0),
             budget: Budget::full(),
             durations: OnceLock::new(),
+            looking: Mutex::default(),
         }
     }
 
@@ -99,6 +110,25 @@ impl Pool {
     #[must_use]
     pub const fn is_echo(&self) -> bool {
         self.servers.is_empty()
+    }
+
+    /// Whether one of its servers is spoken to in HTTP/2 only.
+    #[must_use]
+    pub fn is_h2_only(&self) -> bool {
+        self.servers
+            .iter()
+            .any(|server| matches!(server.scheme, Scheme::H2c))
+    }
+
+    /// A request failed on a connection to this peer.
+    pub fn note_failure(&self, peer: &HttpPeer, error: &Error) {
+        if self.manner.note_failure(peer, error) {
+            tracing::warn!(
+                upstream = &*self.name,
+                error = error.etype().as_str(),
+                "HTTP/2 failed; connections are opened anew"
+            );
+        }
     }
 
     /// A request that was sent here took so long.
@@ -156,8 +186,20 @@ impl Pool {
     pub async fn next(&self, ask: Ask<'_>) -> Result<Next, Nobody> {
         match self.choose(ask) {
             Err(Nobody::Known) => {
-                // As when the gateway started before its service's name existed.
-                Box::pin(self.refresh()).await;
+                // As when the gateway started before its service's name existed. One looks for all who wait, and none for
+                // longer than a connection may take: a name server may be silent, and each look holds a thread.
+                let looked = async {
+                    let mut last = self.looking.lock().await;
+                    let recently = last.is_some_and(|at| at.elapsed() < LOOK_AGAIN);
+                    if self.members.load().is_empty() && !recently {
+                        *last = Some(Instant::now());
+                        self.refresh().await;
+                    }
+                };
+                let limit = self.settings.timeouts.connect;
+                let limit = ask.left.map_or(limit, |left| left.min(limit));
+                // Whether in time or not: what there is now is what there is.
+                let _ = timeout(limit, Box::pin(looked)).await;
                 self.choose(ask)
             }
             next => next,

@@ -53,7 +53,9 @@ pub async fn ask(member: &Member, manner: &Manner, check: &HealthCheck) -> Resul
 }
 
 async fn status(member: &Member, manner: &Manner, check: &HealthCheck) -> pingora::Result<u16> {
-    let peer = manner.peer(member, false, Some(check.timeout));
+    let mut peer = manner.peer(member, false, Some(check.timeout));
+    // One that has no room for another is in no pool, and goes with the session.
+    peer.options.max_h2_streams = 1;
     let (mut session, _) = CONNECTOR.get_http_session(&*peer).await?;
     let request = request(member, check)?;
     session.write_request_header(Box::new(request)).await?;
@@ -61,7 +63,7 @@ async fn status(member: &Member, manner: &Manner, check: &HealthCheck) -> pingor
     session.read_response_header().await?;
     let status = session.response_header().map(|head| head.status.as_u16());
     if let HttpSession::H2(_) = session {
-        // Whatever else is sent is of no interest, and the connection goes with the session.
+        // Whatever else is sent is of no interest.
         session.shutdown().await;
     }
     status.ok_or_else(|| Error::new(ErrorType::ReadError))

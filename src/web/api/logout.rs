@@ -30,7 +30,7 @@ pub async fn submit(
     let proved = extract::prove(&web, &visitor, &headers).await?;
     let by_token = matches!(&proved, Some(proved) if proved.method == Method::Jwt);
     if !by_token {
-        csrf::check(&headers, &visitor.snapshot.sites)?;
+        csrf::check(&headers, &visitor.snapshot)?;
     }
     let ended = match &proved {
         Some(proved) => end(&web, proved).await?,

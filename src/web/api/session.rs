@@ -48,7 +48,7 @@ pub async fn login(
     headers: HeaderMap,
     request: Request,
 ) -> Result<Response, Problem> {
-    csrf::check(&headers, &visitor.snapshot.sites)?;
+    csrf::check(&headers, &visitor.snapshot)?;
     let LoginIn { username, password } = read(request).await?;
     let credentials = Credentials {
         login: username,

@@ -124,7 +124,7 @@ impl Visit {
         changes: bool,
     ) -> Result<Self, Problem> {
         if changes {
-            csrf::check(&headers, &visitor.snapshot.sites)?;
+            csrf::check(&headers, &visitor.snapshot)?;
         }
         let cookies = extract::text(&headers, &header::COOKIE);
         let known = cookie::token(cookies, visitor.cookies.flow);

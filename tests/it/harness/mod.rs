@@ -13,7 +13,7 @@ pub mod authority;
 pub mod dice;
 pub mod gateway;
 pub mod h2;
-mod hpack;
+pub mod hpack;
 pub mod issuer;
 mod message;
 pub mod metrics;

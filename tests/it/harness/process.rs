@@ -8,8 +8,9 @@ use std::thread;
 
 use super::{eventually, within};
 
-/// Names how many files the binary may have open, where a test has it fewer than usual.
-pub const DESCRIPTORS: &str = "PORTCULLIS_TEST_DESCRIPTORS";
+/// Names a shell script that starts the binary, which is its arguments, where a test has it started in another way than
+/// usual.
+pub const WRAPPER: &str = "PORTCULLIS_TEST_WRAPPER";
 
 /// The binary under test.
 pub fn binary() -> PathBuf {
@@ -84,13 +85,12 @@ pub struct Process {
 impl Process {
     /// Starts the binary in `folder`; `environment` is added to ours.
     pub fn start(folder: &Path, arguments: &[&str], environment: &[(String, String)]) -> Self {
-        let most = environment.iter().find(|(name, _)| name == DESCRIPTORS);
-        let Some((_, most)) = most else {
+        let wrapper = environment.iter().find(|(name, _)| name == WRAPPER);
+        let Some((_, script)) = wrapper else {
             return Self::of(&binary(), folder, arguments, environment);
         };
-        let script = format!("ulimit -n {most}; exec \"$@\"");
         let binary = binary();
-        let mut all = vec!["-c", &script, "sh", binary.to_str().unwrap()];
+        let mut all = vec!["-c", script, "sh", binary.to_str().unwrap()];
         all.extend_from_slice(arguments);
         Self::of(Path::new("sh"), folder, &all, environment)
     }

@@ -164,7 +164,13 @@ impl Setup {
     /// Lets the gateway have so many files open and no more.
     #[must_use]
     pub fn descriptors(self, most: u32) -> Self {
-        self.env(process::DESCRIPTORS, &most.to_string())
+        self.wrapped(&format!("ulimit -n {most}; exec \"$@\""))
+    }
+
+    /// Has the gateway started by a shell script, whose arguments are the program and its arguments.
+    #[must_use]
+    pub fn wrapped(self, script: &str) -> Self {
+        self.env(process::WRAPPER, script)
     }
 
     /// Serves TLS too, with a certificate for `names`; the sites become `https://NAME`.

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use super::*;
+use crate::base::net::Origin;
+use crate::identity::login::Refusal;
 use crate::store::users::{NewUser, User, UserChange};
 
 mod bench;
@@ -278,4 +280,31 @@ async fn a_20_the_password_of_another_account_confirms_nothing() {
     assert!(!confirm(&alice, "mallory knows this one").await);
     assert!(!confirm(&renamed, "mallory knows this one").await);
     assert!(confirm(&renamed, NEW).await);
+}
+
+#[tokio::test]
+async fn a_10_an_attempt_that_is_not_looked_at_costs_nothing() {
+    let bench = bench().await;
+    let parts = bench.accounts.parts();
+    let tried = async || {
+        parts
+            .logins
+            .confirm(&bench.user, &password(), address())
+            .await
+    };
+    // Everybody's places are taken, from as many addresses as it takes.
+    let origins = (0..=u8::MAX).map(|at| Origin::of([10, 1, 0, at].into()));
+    let places: Vec<_> = origins
+        .map_while(|origin| parts.hashing.enter(Some(origin)).ok())
+        .collect();
+    for _ in 0..100 {
+        assert!(matches!(tried().await, Err(Refusal::Busy(_))));
+    }
+    drop(places);
+    assert!(matches!(tried().await, Err(Refusal::Invalid)), "counted");
+    let mut looked_at = 1;
+    while !matches!(tried().await, Err(Refusal::Throttled(_))) {
+        looked_at += 1;
+        assert!(looked_at < 100, "never throttled");
+    }
 }

@@ -1,0 +1,88 @@
+//! What systemd and its like are told, and what they hand to the gateway: `sd_notify(3)`, `sd_listen_fds(3)`.
+
+use std::os::unix::net::UnixDatagram;
+
+use tempfile::TempDir;
+
+use crate::hand_over::Line;
+use crate::harness::{Gateway, PATIENCE, Setup};
+
+/// Binds a port and passes it on, as a socket unit with `FileDescriptorName=http` does.
+const ACTIVATE: &str = r#"exec python3 -c '
+import os, socket, sys
+bound = socket.create_server(("127.0.0.1", 0))
+print("passed", bound.getsockname()[1], flush=True)
+os.dup2(bound.fileno(), 3)
+os.set_inheritable(3, True)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1", LISTEN_FDNAMES="http")
+os.execv(sys.argv[1], sys.argv[1:])
+' "$@""#;
+
+fn get(path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n")
+}
+
+#[test]
+fn a_service_manager_is_told_who_serves() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("notify");
+    let manager = UnixDatagram::bind(&path).unwrap();
+    manager.set_read_timeout(Some(PATIENCE)).unwrap();
+    let told = || {
+        let mut buffer = [0; 512];
+        let length = manager.recv(&mut buffer).unwrap();
+        let text = String::from_utf8_lossy(&buffer[..length]);
+        text.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let path = path.to_str().unwrap();
+    let gateway = Setup::new().env("NOTIFY_SOCKET", path).start();
+    assert_eq!(told(), ["READY=1"]);
+    assert_eq!(gateway.ask(get("/public/x")).status, 200);
+    let mut line = Line::of(&gateway);
+    line.hand_over();
+    let next = line.pids[1];
+    assert_eq!(told(), [format!("MAINPID={next}"), "READY=1".to_owned()]);
+    assert_eq!(gateway.ask(get("/public/x")).status, 200);
+}
+
+#[test]
+fn a_socket_that_is_passed_is_served_and_handed_on() {
+    let gateway = Setup::new().wrapped(ACTIVATE).start();
+    let passed = gateway
+        .banner()
+        .lines()
+        .find_map(|line| line.strip_prefix("passed ")?.parse::<u16>().ok())
+        .unwrap();
+    assert_eq!(gateway.http().port(), passed);
+    assert_eq!(gateway.ask(get("/public/x")).status, 200);
+    let mut line = Line::of(&gateway);
+    line.hand_over();
+    assert_eq!(gateway.ask(get("/public/x")).status, 200);
+    assert_eq!(gateway.recorder().count(), 2);
+}
+
+/// What `deploy/portcullis.service` and `deploy/Containerfile` say is to be given: a place that is empty at first, and the
+/// only one that can be written to.
+#[test]
+fn the_key_is_made_beside_the_database() {
+    let setup = Setup::new()
+        .without("key")
+        .set("store", "sqlite:kept/portcullis.db");
+    let gateway = setup.start();
+    let key = |gateway: &Gateway| {
+        std::fs::read_to_string(gateway.path().join("kept/gateway.key")).unwrap()
+    };
+    let made = key(&gateway);
+    let alice = gateway.as_user("alice");
+    let ask = |gateway: &Gateway| {
+        let request = format!("GET /app/x HTTP/1.1\r\nHost: localhost\r\n{alice}\r\n");
+        gateway.ask(request).status
+    };
+    assert_eq!(ask(&gateway), 200);
+    assert!(gateway.reload(), "{}", gateway.log());
+    let gateway = gateway.restart();
+    assert_eq!(ask(&gateway), 200);
+    assert!(gateway.reload(), "{}", gateway.log());
+    assert_eq!(made, key(&gateway));
+    assert!(!gateway.path().join("data").exists());
+}
