@@ -7,7 +7,7 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BytesMut};
@@ -34,7 +34,7 @@ use crate::proxy::wire::body::Body;
 use crate::proxy::wire::head::{Head, HeadFault, LastHost, Scanner, check};
 use crate::telemetry::limit::Limit;
 use crate::telemetry::metrics::Metrics;
-pub use outbox::{Outbox, keep_little_unsent};
+pub use outbox::{Backlogs, Outbox, keep_little_unsent};
 use patience::Patience;
 pub use socket::{Socket, Wire};
 pub use state::ConnState;
@@ -57,6 +57,8 @@ pub struct Guard {
     inbox: BytesMut,
     /// What came through a tunnel and the client has not taken yet.
     outbox: Outbox,
+    /// What waits for the two sides of the one tunnel that a connection can have.
+    backlogs: OnceLock<Arc<Backlogs>>,
     /// How much of the inbox has been approved.
     approved: usize,
     phase: Phase,
@@ -115,6 +117,7 @@ impl Guard {
             owed: None,
             inbox: BytesMut::new(),
             outbox: Outbox::default(),
+            backlogs: OnceLock::new(),
             approved: 0,
             phase,
             last_host: LastHost::default(),

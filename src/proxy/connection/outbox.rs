@@ -43,6 +43,16 @@ pub struct Backlog {
     eased: AtomicWaker,
 }
 
+/// What waits for the two sides of one handshake and the tunnel behind it. Never of a connection: what an earlier handshake
+/// of the same client left behind ends a while later, and would be taken for the end of this one.
+#[derive(Debug, Default)]
+pub struct Backlogs {
+    /// Whether something waits for the client.
+    pub to_client: Backlog,
+    /// Whether something waits for the service.
+    pub to_service: Backlog,
+}
+
 /// How much a side must take within its limit: one piece, as Pingora reads.
 const PIECE: usize = 64 * 1024;
 
@@ -169,11 +179,5 @@ impl Backlog {
     #[must_use]
     pub fn is_last(&self) -> bool {
         self.last.load(Ordering::Acquire)
-    }
-
-    /// Another tunnel begins.
-    pub fn renew(&self) {
-        self.note(false);
-        self.last.store(false, Ordering::Release);
     }
 }

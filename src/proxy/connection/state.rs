@@ -19,7 +19,7 @@ use crate::proxy::tls::Shown;
 use crate::proxy::wire::head::{HeadFault, LastHost};
 
 use super::cookies::LastCookies;
-use super::outbox::Backlog;
+use super::outbox::Backlogs;
 
 /// What the filters may know of the connection that a request came on.
 #[derive(Debug)]
@@ -36,10 +36,6 @@ pub struct ConnState {
     pub crowd: Option<Arc<Places>>,
     /// What the cookies of its last request said.
     pub cookies: LastCookies,
-    /// Whether something that came through a tunnel waits for the client.
-    pub to_client: Backlog,
-    /// Whether something that came through a tunnel waits for the service.
-    pub to_service: Backlog,
     refusal: Mutex<Option<HeadFault>>,
     /// The first host that the handshake was found to be for: a certificate is parsed once for most connections.
     fits: OnceLock<Host>,
@@ -68,6 +64,8 @@ pub struct ConnState {
     tunnel: AtomicBool,
     /// Whether the client broke a tunnel off.
     broke_off: AtomicBool,
+    /// What waits for the two sides of the current handshake.
+    backlogs: Mutex<Arc<Backlogs>>,
 }
 
 /// The session that requests of this connection rest on. It is listened to for as long as the connection
@@ -120,8 +118,7 @@ impl ConnState {
             bodiless: AtomicBool::new(false),
             tunnel: AtomicBool::new(false),
             broke_off: AtomicBool::new(false),
-            to_client: Backlog::default(),
-            to_service: Backlog::default(),
+            backlogs: Mutex::default(),
         })
     }
 
@@ -242,12 +239,24 @@ impl ConnState {
         self.tunnel.store(true, Ordering::Release);
     }
 
-    /// The client has left a tunnel. What it sent last is still to reach the service.
+    /// A handshake begins, and nothing waits for anybody.
+    pub fn begin_handshake(&self) -> Arc<Backlogs> {
+        let new = Arc::<Backlogs>::default();
+        *self.backlogs.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&new);
+        new
+    }
+
+    /// What waits for the two sides of the handshake that began last.
+    #[must_use]
+    pub fn backlogs(&self) -> Arc<Backlogs> {
+        Arc::clone(&self.backlogs.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The client has left a tunnel.
     pub(super) fn note_left(&self, how: io::Result<()>) {
         // Many a program says no goodbye in TLS, but a message cannot be cut unseen: they have a frame around them.
         let broke_off = how.is_err_and(|error| error.kind() != io::ErrorKind::UnexpectedEof);
         self.broke_off.fetch_or(broke_off, Ordering::AcqRel);
-        self.to_service.note_last();
     }
 
     /// Whether the client broke a tunnel off.

@@ -154,7 +154,7 @@ impl Drop for Guard {
             Phase::Refused | Phase::Body(_) => (true, None),
             Phase::H2(traffic) => (traffic.is_over(), traffic.farewell()),
             // The service has closed it; the client may be in the middle of something.
-            Phase::Tunnel => (self.state.to_client.is_last(), None),
+            Phase::Tunnel => (self.backlogs().to_client.is_last(), None),
             Phase::Head(_) | Phase::Answering => (false, None),
         };
         if let (true, Some(stream), Ok(runtime)) = (

@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, BufWriter, ReadBuf};
 
-use super::{Guard, Phase, Progress, inner};
+use super::{Backlogs, Guard, Phase, Progress, inner};
 use crate::telemetry::limit::Limit;
 
 impl Guard {
@@ -20,6 +20,11 @@ impl Guard {
             stream.get_ref().keep_little_unsent();
         }
         self.patience.listen_anew();
+    }
+
+    /// What waits for the two sides of this connection's tunnel.
+    pub(super) fn backlogs(&self) -> &Backlogs {
+        self.backlogs.get_or_init(|| self.state.backlogs())
     }
 
     /// Whatever the client sends, into Pingora's own buffer: a tunnel that is idle keeps no room for more.
@@ -36,7 +41,7 @@ impl Guard {
             return Poll::Ready(Ok(()));
         }
         self.inbox = BytesMut::new();
-        if self.state.to_service.poll_eased(cx).is_pending() {
+        if self.backlogs().to_service.poll_eased(cx).is_pending() {
             ready!(self.listen(cx))?;
             return Poll::Pending;
         }
@@ -54,6 +59,8 @@ impl Guard {
                 read
             };
             self.state.note_left(broke);
+            // What it sent last is still to reach the service.
+            self.backlogs().to_service.note_last();
         }
         self.patience.moved();
         Poll::Ready(Ok(()))
@@ -63,7 +70,7 @@ impl Guard {
     pub(super) fn take_in(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> io::Result<usize> {
         self.outbox.accept(inner(&mut self.inner)?, cx, bytes);
         if !self.outbox.is_empty() || self.outbox.is_deaf() {
-            self.state.to_client.note(true);
+            self.backlogs().to_client.note(true);
         }
         self.note_movement();
         Ok(bytes.len())
@@ -72,7 +79,7 @@ impl Guard {
     /// Sends the client what waits for it, if anything does.
     fn send_on(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         let buffered = |stream: &BufWriter<_>| !stream.buffer().is_empty();
-        if self.state.to_client.waits() || self.inner.as_ref().is_some_and(buffered) {
+        if self.backlogs().to_client.waits() || self.inner.as_ref().is_some_and(buffered) {
             self.drain(cx)?;
         }
         Ok(())
@@ -81,7 +88,7 @@ impl Guard {
     /// Flushes, without waiting for anything but what the service sent last.
     pub(super) fn poll_send_on(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.drain(cx)?;
-        let backlog = &self.state.to_client;
+        let backlog = &self.backlogs().to_client;
         if backlog.is_last() && backlog.waits() && !self.outbox.is_deaf() {
             return Poll::Pending;
         }
@@ -92,7 +99,7 @@ impl Guard {
     /// the service any more either: what the client sent before may still be on its way.
     fn drain(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         let drained = self.outbox.poll_drain(inner(&mut self.inner)?, cx);
-        self.state
+        self.backlogs()
             .to_client
             .note(drained.is_pending() || self.outbox.is_deaf());
         if drained.is_pending() {

@@ -55,7 +55,7 @@ fn is_http1(peer: &HttpPeer) -> bool {
 /// The service has closed its end of a tunnel: what it sent last is still to reach the client.
 pub fn note_last(session: &Session) {
     if let Some(state) = state_of(&session.downstream_session) {
-        state.to_client.note_last();
+        state.backlogs().to_client.note_last();
     }
 }
 

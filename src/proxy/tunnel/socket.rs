@@ -30,7 +30,7 @@ use pingora::{Error, ErrorType};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
-use crate::proxy::connection::{ConnState, Outbox, keep_little_unsent, linger};
+use crate::proxy::connection::{Backlogs, ConnState, Outbox, keep_little_unsent, linger};
 
 /// Whether a service's bytes may be read. Clones share it.
 #[derive(Clone, Debug, Default)]
@@ -56,8 +56,8 @@ impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin> Socket for T {}
 struct Latched {
     socket: Box<dyn Socket>,
     latch: Latch,
-    /// The connection at the other end of the tunnel.
-    client: Arc<ConnState>,
+    /// What waits for the two sides of this handshake.
+    backlogs: Arc<Backlogs>,
     /// What came through a tunnel and the service has not taken yet.
     outbox: Outbox,
     /// Within how long it must take a piece.
@@ -68,7 +68,7 @@ struct Latched {
 #[derive(Debug)]
 struct Connector {
     latch: Latch,
-    client: Arc<ConnState>,
+    backlogs: Arc<Backlogs>,
     limit: Duration,
 }
 
@@ -77,14 +77,11 @@ static NEXT: AtomicU64 = AtomicU64::new(1);
 
 /// Makes a server be connected to through this latch, for one request alone.
 pub fn latch(peer: &mut HttpPeer, latch: &Latch, client: &Arc<ConnState>) {
-    // What an earlier handshake of this connection left behind holds up nobody.
-    client.to_service.renew();
-    client.to_client.renew();
     peer.group_key = NEXT.fetch_add(1, Ordering::Relaxed);
     peer.options.idle_timeout = Some(Duration::ZERO);
     peer.options.custom_l4 = Some(Arc::new(Connector {
         latch: latch.clone(),
-        client: Arc::clone(client),
+        backlogs: client.begin_handshake(),
         limit: peer.options.write_timeout.unwrap_or(Duration::MAX),
     }));
 }
@@ -150,7 +147,7 @@ impl Connect for Connector {
         let latched = Latched {
             socket,
             latch: self.latch.clone(),
-            client: Arc::clone(&self.client),
+            backlogs: Arc::clone(&self.backlogs),
             outbox: Outbox::default(),
             limit: self.limit,
         };
@@ -162,7 +159,7 @@ impl Latched {
     /// Sends the service what waits, as far as it takes it.
     fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let drained = self.outbox.poll_drain(Pin::new(&mut self.socket), cx);
-        self.client.to_service.note(drained.is_pending());
+        self.backlogs.to_service.note(drained.is_pending());
         drained
     }
 }
@@ -178,11 +175,11 @@ impl AsyncRead for Latched {
             self.outbox.check_taken(cx, limit)?;
         }
         ready!(self.latch.poll_open(cx));
-        ready!(self.client.to_client.poll_eased(cx));
+        ready!(self.backlogs.to_client.poll_eased(cx));
         let before = buffer.filled().len();
         let read = ready!(Pin::new(&mut self.socket).poll_read(cx, buffer));
         if read.is_err() || buffer.filled().len() == before {
-            self.client.to_client.note_last();
+            self.backlogs.to_client.note_last();
         }
         Poll::Ready(read)
     }
@@ -197,7 +194,7 @@ impl AsyncWrite for Latched {
         let this = &mut *self;
         this.outbox.accept(Pin::new(&mut this.socket), cx, bytes);
         if !this.outbox.is_empty() {
-            this.client.to_service.note(true);
+            this.backlogs.to_service.note(true);
         }
         Poll::Ready(Ok(bytes.len()))
     }
@@ -205,7 +202,7 @@ impl AsyncWrite for Latched {
     /// Waits for what the client sent last only; for all else, reading does.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let drained = self.poll_drain(cx);
-        if drained.is_pending() && self.client.to_service.is_last() {
+        if drained.is_pending() && self.backlogs.to_service.is_last() {
             return Poll::Pending;
         }
         Poll::Ready(Ok(()))
@@ -220,7 +217,7 @@ impl Drop for Latched {
     /// A socket that is closed with unread bytes is reset, and the reset may overtake what the client sent last.
     fn drop(&mut self) {
         let runtime = tokio::runtime::Handle::try_current();
-        if self.client.to_service.is_last()
+        if self.backlogs.to_service.is_last()
             && let Ok(runtime) = runtime
         {
             let socket = std::mem::replace(&mut self.socket, Box::new(tokio::io::empty()));
@@ -255,7 +252,7 @@ mod tests {
         Latched {
             socket: Box::new(near),
             latch: latch.clone(),
-            client: ConnState::new(([127, 0, 0, 1], 1).into(), false, Shown::default()),
+            backlogs: Arc::default(),
             outbox: Outbox::default(),
             limit: Duration::from_secs(30),
         }
@@ -311,8 +308,8 @@ mod tests {
             assert_eq!(buffer, [b'c'; 300]);
             far
         });
-        let client = Arc::clone(&socket.client);
-        let eased = || poll_fn(|cx| Poll::Ready(client.to_service.poll_eased(cx).is_ready()));
+        let backlogs = Arc::clone(&socket.backlogs);
+        let eased = || poll_fn(|cx| Poll::Ready(backlogs.to_service.poll_eased(cx).is_ready()));
         socket.write_all(&[b'c'; 300]).await.unwrap();
         socket.flush().await.unwrap();
         assert!(!eased().await, "the client is not listened to meanwhile");
@@ -325,11 +322,32 @@ mod tests {
         assert!(eased().await);
     }
 
+    /// A connection that was refused a tunnel asks for another one, while the service's answer to the first is still
+    /// being closed.
+    #[tokio::test]
+    async fn w_06_the_end_of_an_earlier_handshake_is_not_that_of_the_next() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let client = ConnState::new(([127, 0, 0, 1], 1).into(), false, Shown::default());
+        let shake_hands = async || {
+            let mut peer = HttpPeer::new(address, false, String::new());
+            latch(&mut peer, &Latch::default(), &client);
+            let connector = peer.options.custom_l4.unwrap();
+            let near = connector.connect(&address.into()).await.unwrap();
+            (near, listener.accept().await.unwrap().0)
+        };
+        let (mut refused, far) = shake_hands().await;
+        let _tunnel = shake_hands().await;
+        drop(far);
+        assert_eq!(refused.read(&mut [0]).await.unwrap(), 0);
+        assert!(!client.backlogs().to_client.is_last());
+    }
+
     #[tokio::test]
     async fn what_the_client_sent_last_is_waited_for() {
         let (mut far, near) = duplex(16);
         let mut socket = latched(near, &Latch::default());
-        socket.client.to_service.note_last();
+        socket.backlogs.to_service.note_last();
         let sending = tokio::spawn(async move {
             socket.write_all(&[b'c'; 100]).await.unwrap();
             socket.flush().await.unwrap();
@@ -349,10 +367,10 @@ mod tests {
         socket.write_all(&[b'c'; 100]).await.unwrap();
         socket.flush().await.unwrap();
         let mut said = Vec::new();
-        assert!(!socket.client.to_client.is_last());
+        assert!(!socket.backlogs.to_client.is_last());
         socket.read_to_end(&mut said).await.unwrap();
         assert_eq!(said, b"too big");
-        assert!(socket.client.to_client.is_last());
+        assert!(socket.backlogs.to_client.is_last());
     }
 
     #[tokio::test(start_paused = true)]
