@@ -225,15 +225,27 @@ async fn settle(changes: &mut mpsc::Receiver<()>) {
     while let Ok(Some(())) = timeout(QUIET, changes.recv()).await {}
 }
 
-/// Watches the file's folder: editors replace files, and a watch on the file itself would go with the old one.
+/// Watches the file's folder: editors replace files, and a watch on the file itself would go with the old one. Where the
+/// file is a link, what it leads to may change without it: Kubernetes swaps the folder behind those of a `ConfigMap`.
 fn watcher(path: &Path, changed: mpsc::Sender<()>) -> Option<notify::RecommendedWatcher> {
     let folder = path
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty())
         .unwrap_or(Path::new("."));
-    let name = path.file_name().map(ToOwned::to_owned);
+    let (path, name) = (path.to_owned(), path.file_name().map(ToOwned::to_owned));
+    let mut target = path.canonicalize().ok();
     let seen = move |event: notify::Result<notify::Event>| {
-        if event.is_ok_and(|event| concerns(&event, name.as_deref())) {
+        let Some(event) = event.ok().filter(|event| !event.kind.is_access()) else {
+            return;
+        };
+        let mut led_elsewhere = false;
+        // Nowhere, between the two steps of a swap.
+        if let Ok(now) = path.canonicalize() {
+            let now = Some(now);
+            led_elsewhere = now != target;
+            target = now;
+        }
+        if led_elsewhere || concerns(&event, name.as_deref()) {
             // A full channel already holds the news.
             let _ = changed.try_send(());
         }

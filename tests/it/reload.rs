@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::symlink;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -292,4 +293,18 @@ fn g_01_a_watched_file_is_taken_over_when_it_is_sound() {
     fs::remove_file(watched.folder.config()).unwrap();
     watched.folder.write("gateway.yaml", &open.yaml());
     watched.becomes("/other", 200, "back after a removal");
+    // As Kubernetes mounts a ConfigMap: the file stays a link, and the folder behind it is another one at once.
+    let at = |name: &str| watched.folder.path().join(name);
+    let lead_to = |name: &str, setup: &Setup| {
+        fs::create_dir(at(name)).unwrap();
+        fs::write(at(name).join("gateway.yaml"), setup.yaml()).unwrap();
+        symlink(name, at("..new")).unwrap();
+        fs::rename(at("..new"), at("..data")).unwrap();
+    };
+    lead_to("..1", &closed);
+    fs::remove_file(watched.folder.config()).unwrap();
+    symlink("..data/gateway.yaml", watched.folder.config()).unwrap();
+    watched.becomes("/other", 403, "a link");
+    lead_to("..2", &open);
+    watched.becomes("/other", 200, "another folder behind the link");
 }
