@@ -2,8 +2,14 @@
 
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 use super::settings::Format;
+
+const DEFAULT: &str = "info";
+
+/// Directives that come later, or are about less, win over these.
+const QUIET: &str = "pingora=off,rustls=off,tokio_postgres=warn";
 
 /// Starts logging. `filter` has the syntax of `tracing`'s directives, such as `info,pingora=warn`; a filter
 /// that cannot be read falls back to the default and is complained about.
@@ -14,11 +20,10 @@ use super::settings::Format;
 /// Lines are written by a thread of their own; those still waiting are written when the guard is dropped.
 #[must_use = "dropping the guard ends the writing"]
 pub fn start(format: Format, filter: Option<&str>) -> WorkerGuard {
-    const DEFAULT: &str = "info";
-    // Directives that come later, or are about less, win over these.
-    const QUIET: &str = "pingora=off,rustls=off,tokio_postgres=warn";
-    let parsed = filter.map(|filter| EnvFilter::try_new(format!("{QUIET},{filter}")));
-    let complaint = matches!(parsed, Some(Err(_)));
+    let parsed = filter.map(read);
+    let complaint = parsed
+        .as_ref()
+        .and_then(|read| read.as_ref().err().cloned());
     let filter = parsed
         .and_then(Result::ok)
         .unwrap_or_else(|| EnvFilter::new(format!("{QUIET},{DEFAULT}")));
@@ -37,8 +42,52 @@ pub fn start(format: Format, filter: Option<&str>) -> WorkerGuard {
             .with_current_span(false)
             .try_init(),
     };
-    if started.is_ok() && complaint {
-        tracing::warn!("PORTCULLIS_LOG cannot be read as a filter; using '{DEFAULT}'");
+    if let (Ok(()), Some(complaint)) = (started, complaint) {
+        tracing::warn!("PORTCULLIS_LOG: {complaint}; using '{DEFAULT}'");
     }
     guard
+}
+
+/// A filter, or what is wrong with it. A word alone must be a level: `tracing` would take a mistyped one for the name of a
+/// module, and log nothing else.
+fn read(filter: &str) -> Result<EnvFilter, String> {
+    let words = filter.split(',');
+    let is_level = |word: &str| word.parse::<LevelFilter>().is_ok();
+    if let Some(word) = words
+        .filter(|word| !word.is_empty() && !word.contains(['=', '[', ':']))
+        .find(|word| !is_level(word))
+    {
+        return Err(format!(
+            "'{word}' is no level; those are off, error, warn, info, debug and trace, and a module's is MODULE=LEVEL"
+        ));
+    }
+    EnvFilter::try_new(format!("{QUIET},{filter}")).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filters_that_mean_something() {
+        for filter in [
+            "",
+            "debug",
+            "WARN",
+            "info,portcullis::proxy=trace",
+            "off,pingora=error",
+            "portcullis::proxy",
+            "[request]=trace",
+        ] {
+            assert!(read(filter).is_ok(), "{filter}");
+        }
+        for (filter, said) in [
+            ("inof", "'inof' is no level"),
+            ("pingora=warn,verbose", "'verbose' is no level"),
+            ("portcullis=loud", "expected one of"),
+        ] {
+            let fault = read(filter).unwrap_err();
+            assert!(fault.contains(said), "{filter}: {fault}");
+        }
+    }
 }
