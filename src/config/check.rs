@@ -48,7 +48,7 @@ fn file(root: &At<'_>) -> Option<Config> {
     let file = root.object("file")?;
     let listen = listen::listen(&file);
     let sites = listen::sites(&file, &listen);
-    let tls = tls::tls(&file, sites.as_ref().map(|(sites, _)| sites), &listen);
+    let (tls, covered) = tls::tls(&file, sites.as_ref().map(|(sites, _)| sites), &listen);
     let hsts = tls::hsts(&file, sites.as_ref().map(|(sites, _)| sites));
     let (prefix, roles) = (listen::prefix(&file), roles::roles(&file));
     let headers = identities::headers(&file);
@@ -69,15 +69,14 @@ fn file(root: &At<'_>) -> Option<Config> {
     let key = login::key(&file, store.as_ref());
     let (brand, limits) = (brand::brand(&file), limits::limits(&file));
     let words = login::words(sites.as_ref().map(|(sites, _)| sites), &brand);
-    let (bootstrap, trusted_proxies) = (
-        login::bootstrap(&file, identity.password, words),
-        listen::trusted_proxies(&file),
-    );
+    let bootstrap = login::bootstrap(&file, identity.password, words);
+    let trusted_proxies = listen::trusted_proxies(&file);
     let (mail, hooks) = (mail::mail(&file), hooks::hooks(&file));
     let (log, threads) = (limits::log(&file), limits::threads(&file));
     let snapshot_name = limits::snapshot_name(&file);
     let domain = cookies::domain(&file, sites.as_ref().map(|(sites, _)| sites), &rules);
     let (sites, site_is_default) = sites?;
+    tls::warn_of_uncovered(&file, &covered, &sites, &rules);
     Some(Config {
         sites,
         site_is_default,

@@ -199,6 +199,29 @@ fn policy_tests_that_cannot_be_meant() {
     check_table(tables::TESTS);
 }
 
+/// Each rule's host is a site for everything else, but who gets certificates is told where they are asked for.
+#[test]
+fn hosts_of_rules_that_no_certificate_is_for() {
+    let said_of = |acme: &str| {
+        let rules = ["b.test", "b.test", "app.test", "'*.wide.test'"]
+            .map(|host| format!("  - {{ host: {host}, path: /**, to: web, allow: signed_in }}\n"))
+            .concat();
+        said(&format!(
+            "site: https://app.test\nlisten: {{ https: \":443\" }}\ntls: {{ acme: {acme} }}\nupstreams: {{ web: {{ to: http://web }} }}\nrules:\n{rules}"
+        ))
+    };
+    let of_certificates = |acme| -> Vec<String> {
+        let lines = said_of(acme).into_iter();
+        lines.filter(|line| line.contains("certificate")).collect()
+    };
+    assert_eq!(
+        of_certificates("ops@example.com"),
+        ["?3 tls: no certificate is for b.test"]
+    );
+    let both = "{ email: ops@example.com, names: [app.test, b.test] }";
+    assert!(of_certificates(both).is_empty());
+}
+
 /// The path of the shipped file, which every newcomer starts from.
 const SHIPPED: &str = include_str!("../../gateway.yaml");
 

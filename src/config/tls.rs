@@ -1,14 +1,17 @@
 //! What the https listener shows (`tls:`, one item or a list of them), and for how long browsers are told to come
 //! back by https alone (`hsts:`).
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
 
+use crate::base::net::Host;
 use crate::base::site::Sites;
 use crate::base::time::Clock;
 use crate::crypto::certificate::{CertificateFault, Identity};
+use crate::policy::rule::{HostPattern, Rule};
 use crate::proxy::settings::{Certificate, Listen};
 
 use super::acme::{Around, acme};
@@ -18,8 +21,17 @@ use super::{Tls, clients, secrets, values};
 
 const YEAR: Duration = Duration::from_hours(365 * 24);
 
-/// The certificates in files, and those to get.
-pub fn tls(file: &Object<'_>, sites: Option<&Sites>, listen: &Listen) -> Tls {
+/// What there is, or will be, a certificate for.
+#[derive(Debug, Default)]
+pub struct Covered {
+    files: Vec<Arc<Identity>>,
+    names: Vec<String>,
+    /// Whether that is all, and is shown to anybody.
+    is_known: bool,
+}
+
+/// The certificates in files, and those to get, and what they are for.
+pub fn tls(file: &Object<'_>, sites: Option<&Sites>, listen: &Listen) -> (Tls, Covered) {
     let items = file.get("tls").as_ref().and_then(items).unwrap_or_default();
     let (mut read, mut asked) = (Vec::new(), Vec::new());
     for item in &items {
@@ -46,35 +58,52 @@ pub fn tls(file: &Object<'_>, sites: Option<&Sites>, listen: &Listen) -> Tls {
         files: &files,
     };
     let acme = asked.first().and_then(|at| acme(at, &around));
-    let got = acme.iter().flat_map(|acme| &acme.names);
-    let got: Vec<&str> = got.map(String::as_str).collect();
-    let is_whole = files.len() + usize::from(acme.is_some()) == items.len();
-    if let Some(at) = file.get("tls").filter(|_| is_whole && !items.is_empty()) {
-        warn_of_uncovered(&at, &around, &got);
-    }
     for second in asked.iter().skip(1) {
         second.refuse::<()>("there is one authority at most");
     }
-    Tls {
+    let covered = Covered {
+        is_known: listen.https.is_some()
+            && files.len() + usize::from(acme.is_some()) == items.len(),
+        names: acme.iter().flat_map(|acme| acme.names.clone()).collect(),
+        files,
+    };
+    let clients = clients::clients(file, sites, listen);
+    let tls = Tls {
         certificates,
         acme,
-        clients: clients::clients(file, sites, listen),
+        clients,
+    };
+    (tls, covered)
+}
+
+/// Warns of hosts, those of sites and those that rules name, that no certificate is for: their clients refuse whatever
+/// they are shown.
+pub fn warn_of_uncovered(file: &Object<'_>, covered: &Covered, sites: &Sites, rules: &[Rule]) {
+    let Some(at) = file.get("tls").filter(|_| covered.is_known) else {
+        return;
+    };
+    let of_sites = sites.iter().filter(|site| site.https);
+    let named = rules.iter().filter_map(|rule| match &rule.host {
+        Some(HostPattern::Exact(host)) if sites.main().https => Some(host),
+        _ => None,
+    });
+    let hosts: BTreeSet<&Host> = of_sites.map(|site| &site.host).chain(named).collect();
+    for host in hosts.into_iter().filter(|host| !covered.holds(host)) {
+        let hint = match covered.names.first() {
+            Some(_) => format!("acme: {{ names: [..., {host}] }}, or a site of its own"),
+            None => "its clients refuse what they are shown".to_owned(),
+        };
+        at.warn_around(format!("no certificate is for {host}"), hint);
     }
 }
 
-/// A site that no certificate is for: its clients refuse whatever they are shown.
-fn warn_of_uncovered(at: &At<'_>, around: &Around<'_>, got: &[&str]) {
-    let covered = |host: &str| {
-        got.contains(&host) || around.files.iter().any(|identity| identity.covers(host))
-    };
-    let https = around.sites.into_iter().flat_map(Sites::iter);
-    for site in https.filter(|site| site.https && around.listen.https.is_some()) {
-        if !site.host.spellings().any(covered) {
-            at.warn_around(
-                format!("no certificate is for {}", site.host),
-                "clients of that site refuse what they are shown",
-            );
-        }
+impl Covered {
+    fn holds(&self, host: &Host) -> bool {
+        let covers = |name: &str| {
+            let got = self.names.iter().any(|got| got == name);
+            got || self.files.iter().any(|identity| identity.covers(name))
+        };
+        host.spellings().any(covers)
     }
 }
 
