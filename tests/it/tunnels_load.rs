@@ -17,13 +17,17 @@ use crate::tunnels::{agreeing, lines, open, round_trip};
 const COST: u64 = 256 * 1024;
 
 #[test]
-fn w_06_hundreds_of_idle_tunnels() {
-    const MANY: usize = 300;
+fn w_06_thousands_of_idle_tunnels() {
+    const MANY: usize = 3000;
     let rules = "
   - { path: /public/short/**, allow: anyone, idle: 2s }
   - { path: /public/**, allow: anyone }
 ";
-    let gateway = Setup::before(agreeing()).rules(rules).start();
+    let limits = "{ connections_per_address: 10000, requests_per_address: 10000 }";
+    let gateway = Setup::before(agreeing())
+        .rules(rules)
+        .set("limits", limits)
+        .start();
     round_trip(&mut open(&gateway, "/public/ws", ""), "warm");
     let mut kept = Vec::new();
     let grown = growth(&gateway, || {
@@ -44,7 +48,7 @@ fn w_06_hundreds_of_idle_tunnels() {
     );
     let tunnels = || gateway.metrics().sum("portcullis_tunnels", &[]);
     eventually("silent peers to be given up", || {
-        ((tunnels() - 100.0).abs() < 0.5).then_some(())
+        ((tunnels() - 1000.0).abs() < 0.5).then_some(())
     });
     for (at, raw) in kept.iter_mut().enumerate().filter(|(at, _)| at % 3 == 0) {
         round_trip(raw, &format!("number {at}"));
@@ -153,7 +157,7 @@ fn take(socket: &mut TcpStream, mut left: u64) {
 
 #[test]
 fn w_06_a_large_message_in_constant_memory() {
-    const LARGE: u64 = 192 * MIB;
+    const LARGE: u64 = 1024 * MIB;
     let url = service(0, |mut socket| {
         let mut back = socket.try_clone().unwrap();
         let _ = std::io::copy(&mut socket, &mut back);
