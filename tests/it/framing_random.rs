@@ -5,12 +5,9 @@
 //! `PORTCULLIS_TEST_MESSAGES` asks for more.
 
 use std::collections::HashSet;
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex};
-use std::thread;
 use std::time::Duration;
 
+use crate::framing_servers::{Kind, Server};
 use crate::harness::dice::{self, Dice};
 use crate::harness::{Gateway, Setup, eventually};
 
@@ -112,7 +109,7 @@ fn send(gateway: &Gateway, message: &[u8]) -> String {
 }
 
 /// What a service says about the requests it saw: method, target and request ids of each.
-type Seen = Vec<(String, String, Vec<String>)>;
+pub type Seen = Vec<(String, String, Vec<String>)>;
 
 fn judge(arrived: &Seen, seed: u64) {
     let mut ids = HashSet::new();
@@ -173,78 +170,12 @@ fn s_23_spoiled_messages_to_the_recorder() {
     judge(&arrived, seed);
 }
 
-/// A service in Node: its parser is another one, and it says what it has read.
-const NODE: &str = "
-const server = require('http').createServer((request, response) => {
-  const ids = [];
-  request.rawHeaders.forEach((name, at) => { if (at % 2 === 0 && name.toLowerCase() === 'x-request-id') ids.push(request.rawHeaders[at + 1]); });
-  request.on('data', () => {});
-  request.on('end', () => { console.log([request.method, request.url, ...ids].join(' ')); response.end('seen'); });
-});
-server.listen(0, '127.0.0.1', () => console.log('port ' + server.address().port));
-";
-
-struct Node {
-    child: Child,
-    lines: Arc<Mutex<Vec<String>>>,
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Node {
-    /// Starts it; nothing when this machine has no Node.
-    fn start() -> Option<Self> {
-        let mut child = Command::new("node")
-            .args(["-e", NODE])
-            .stdout(Stdio::piped())
-            .spawn()
-            .ok()?;
-        let stdout = BufReader::new(child.stdout.take().unwrap());
-        let lines = Arc::new(Mutex::new(Vec::new()));
-        let shared = Arc::clone(&lines);
-        thread::spawn(move || {
-            for line in stdout.lines().map_while(Result::ok) {
-                shared.lock().unwrap().push(line);
-            }
-        });
-        Some(Self { child, lines })
-    }
-
-    fn port(&self) -> u16 {
-        eventually("node to listen", || {
-            let lines = self.lines.lock().unwrap();
-            lines.first()?.strip_prefix("port ")?.parse().ok()
-        })
-    }
-
-    fn seen(&self) -> Seen {
-        let lines = self.lines.lock().unwrap();
-        let requests = lines.iter().skip(1).map(|line| {
-            let mut words = line.split(' ').map(str::to_owned);
-            (
-                words.next().unwrap(),
-                words.next().unwrap(),
-                words.collect(),
-            )
-        });
-        requests.collect()
-    }
-}
-
-#[test]
-fn s_23_spoiled_messages_to_node() {
-    let Some(node) = Node::start() else {
-        eprintln!("node is not installed: its parser was not tried");
-        return;
-    };
+/// Against the parser of somebody else, which says what it has read.
+fn spoiled_messages_to(kind: Kind) {
     let seed = dice::seed();
     let mut dice = Dice::new(seed);
-    let address = format!("{{ to: \"http://127.0.0.1:{}\" }}", node.port());
+    let server = Server::start(kind);
+    let address = format!("{{ to: \"{}\" }}", server.url());
     let gateway = Setup::new().upstream("web", &address).start();
     twin(&gateway);
     for _ in 0..messages(4) {
@@ -252,12 +183,37 @@ fn s_23_spoiled_messages_to_node() {
     }
     twin(&gateway);
     let twins = || {
-        let arrived = node.seen();
-        arrived
+        let arrived = server.seen();
+        let twins = arrived
             .iter()
-            .filter(|(_, target, _)| target == "/public/twin")
-            .count()
+            .filter(|(_, target, _)| target == "/public/twin");
+        twins.count()
     };
-    eventually("both twins at node", || (twins() == 2).then_some(()));
-    judge(&node.seen(), seed);
+    eventually("both twins at the service", || (twins() == 2).then_some(()));
+    judge(&server.seen(), seed);
+}
+
+#[test]
+fn s_23_spoiled_messages_to_node() {
+    spoiled_messages_to(Kind::Node);
+}
+
+#[test]
+fn s_23_spoiled_messages_to_gunicorn() {
+    spoiled_messages_to(Kind::Gunicorn);
+}
+
+#[test]
+fn s_23_spoiled_messages_to_python() {
+    spoiled_messages_to(Kind::Python);
+}
+
+#[test]
+fn s_23_spoiled_messages_to_nginx() {
+    spoiled_messages_to(Kind::Nginx);
+}
+
+#[test]
+fn s_23_spoiled_messages_to_apache() {
+    spoiled_messages_to(Kind::Apache);
 }

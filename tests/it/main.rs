@@ -47,6 +47,7 @@ mod framing_h2;
 mod framing_h2spec;
 mod framing_queue;
 mod framing_random;
+mod framing_servers;
 mod framing_upstream;
 mod hand_over;
 mod harness;
