@@ -34,8 +34,11 @@ pub const GRACE: Duration = Duration::from_secs(10);
 /// Who asks for tokens at our own door (RFC 9068 wants to know).
 const CLIENT: &str = "portcullis";
 
-/// Refresh tokens of one user, used ones included; the oldest give way.
-const MOST_OF_A_USER: u32 = 2_000;
+/// Refresh tokens of one user that can still be used, at most as many as there are sessions; the oldest give way.
+const MOST_OF_A_USER: u32 = 1_000;
+
+/// Used ones, kept apart: who refreshes often must not push out what other programs of theirs have not used yet.
+const MOST_SPENT: u32 = 2_000;
 
 /// Tokens whose signature was found good; at some 100 bytes each.
 const VERIFIED: usize = 50_000;
@@ -183,8 +186,7 @@ impl Tokens {
         // Whoever loses the race below finds the token spent just now on the second round.
         for _ in 0..2 {
             let now = inner.clock.now();
-            let entry = inner.volatile.get(Kind::Refresh, &key, now).await;
-            let Some(entry) = entry.map_err(IdentityFault::from)? else {
+            let Some(entry) = self.entry(&key, now).await? else {
                 return Err(RefreshRefusal::Invalid);
             };
             let record = Record::decode(&entry).ok_or(RefreshRefusal::Invalid)?;
@@ -236,7 +238,16 @@ impl Tokens {
         Some(sid)
     }
 
-    /// Marks a token as used and makes sure that its successor is there; whether nobody else was quicker. In
+    /// A used token, or one that can be used.
+    async fn entry(&self, key: &Key, now: Timestamp) -> Result<Option<Entry>, IdentityFault> {
+        let volatile = &self.0.volatile;
+        Ok(match volatile.get(Kind::Spent, key, now).await? {
+            Some(spent) => Some(spent),
+            None => volatile.get(Kind::Refresh, key, now).await?,
+        })
+    }
+
+    /// Makes sure that a token's successor is there and marks it as used; whether nobody else was quicker. In
     /// this order, so that a death in between leaves a token that can be used again.
     async fn spend(
         &self,
@@ -254,19 +265,20 @@ impl Tokens {
             spent_at: Some(now.millis()),
             ..record
         };
-        let written = inner
+        let mark = NewEntry {
+            key: entry.key,
+            value: spent.encode()?,
+            owner: entry.owner,
+            expires_at: entry.expires_at,
+        };
+        let marked = inner
             .volatile
-            .replace(
-                Kind::Refresh,
-                &entry.key,
-                entry.version,
-                spent.encode()?,
-                entry.expires_at,
-                now,
-            )
+            .create_capped(Kind::Spent, mark, MOST_SPENT, now)
             .await?;
+        // A used one is looked for first, so that it does not matter when this happens.
+        inner.volatile.delete(Kind::Refresh, &entry.key).await?;
         inner.sessions.extend(record.sid, until).await?;
-        Ok(written.is_some())
+        Ok(marked.is_some())
     }
 
     async fn keep(

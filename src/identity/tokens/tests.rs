@@ -133,6 +133,25 @@ async fn op_14_a_used_token_that_comes_back_late_ends_the_family() {
 }
 
 #[tokio::test]
+async fn r_04_who_refreshes_often_pushes_out_nobody() {
+    let bench = bench().await;
+    let (idle, first) = (bench.issue().await, bench.issue().await);
+    let mut busy = bench.refresh(&first).await.unwrap();
+    for _ in 0..u64::from(MOST_SPENT) + 10 {
+        bench.wait(1);
+        busy = bench.refresh(&busy).await.unwrap();
+    }
+    let volatile = &bench.store.volatile;
+    let kept = |kind| volatile.live(kind, bench.clock.now());
+    assert_eq!(kept(Kind::Spent).await.unwrap(), u64::from(MOST_SPENT));
+    assert_eq!(kept(Kind::Refresh).await.unwrap(), 2);
+    assert!(bench.refresh(&idle).await.is_ok());
+    // So long ago that nobody knows it any more: it opens nothing, and ends nothing.
+    assert!(bench.refresh(&first).await.is_err());
+    assert!(bench.opens(&busy).await);
+}
+
+#[tokio::test]
 async fn op_15_a_family_ends_when_it_is_not_used_and_in_any_case() {
     let idle = bench().await;
     let pair = idle.issue().await;

@@ -37,8 +37,10 @@ pub enum Kind {
     Flow,
     /// How often something was tried.
     Throttle,
-    /// A program may ask for its next tokens, or has.
+    /// A program may ask for its next tokens.
     Refresh,
+    /// A program has asked for its next tokens with this one.
+    Spent,
     /// Somebody may choose another password: behind a link in a mail.
     Reset,
     /// Somebody may prove that an address is theirs: behind a link in a mail.
@@ -228,6 +230,7 @@ impl Kind {
             Self::Flow => "flow",
             Self::Throttle => "throttle",
             Self::Refresh => "refresh",
+            Self::Spent => "spent",
             Self::Reset => "reset",
             Self::Verify => "verify",
             Self::NewEmail => "new_email",
@@ -236,11 +239,16 @@ impl Kind {
         }
     }
 
+    /// Whether every node must notice at once when one is gone: what is remembered between requests rests on it.
+    const fn is_remembered(self) -> bool {
+        matches!(self, Self::Session)
+    }
+
     /// Whether, where room is short, a new entry takes the place of the one that would expire first. What
     /// strangers can make without proving anything must not be able to push out what was proved.
     const fn gives_way(self) -> bool {
         match self {
-            Self::Flow | Self::Throttle | Self::Registration => true,
+            Self::Flow | Self::Throttle | Self::Registration | Self::Spent => true,
             Self::Session
             | Self::Refresh
             | Self::Reset

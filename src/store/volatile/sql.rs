@@ -179,15 +179,16 @@ impl Volatile for Sql {
     }
 
     async fn delete(&self, kind: Kind, key: &Key) -> Result<bool, VolatileError> {
-        const DELETE: Statement = Statement::write(
-            "volatile.delete",
-            "DELETE FROM volatile_entries WHERE kind = $1 AND key = $2",
-        );
-        Ok(self
-            .db
-            .execute(DELETE.with([kind.into(), key.into()]))
-            .await?
-            == 1)
+        const ONE: &str = "DELETE FROM volatile_entries WHERE kind = $1 AND key = $2";
+        const DELETE: Statement = Statement::write("volatile.delete", ONE);
+        const DELETE_QUIETLY: Statement = Statement::quiet("volatile.delete_quietly", ONE);
+        let delete = if kind.is_remembered() {
+            DELETE
+        } else {
+            DELETE_QUIETLY
+        };
+        let gone = self.db.execute(delete.with([kind.into(), key.into()]));
+        Ok(gone.await? == 1)
     }
 
     async fn owned(
@@ -349,17 +350,22 @@ fn make_room(kind: Kind, key: &Key, owner: i64, cap: u32, now: Timestamp) -> [Ca
         "volatile.expired",
         "DELETE FROM volatile_entries WHERE kind = $1 AND key = $2 AND expires_at <= $3",
     );
-    const EVICT: Statement = Statement::write(
-        "volatile.evict",
+    const OLDEST: &str =
         "DELETE FROM volatile_entries WHERE owner = $1 AND kind = $2 AND key NOT IN (
              SELECT kept.key FROM volatile_entries kept
              WHERE kept.owner = $1 AND kept.kind = $2 AND kept.expires_at > $3
              ORDER BY kept.created_at DESC, kept.key DESC LIMIT $4)
-         RETURNING key",
-    );
+         RETURNING key";
+    const EVICT: Statement = Statement::write("volatile.evict", OLDEST);
+    const EVICT_QUIETLY: Statement = Statement::quiet("volatile.evict_quietly", OLDEST);
+    let evict = if kind.is_remembered() {
+        EVICT
+    } else {
+        EVICT_QUIETLY
+    };
     [
         EXPIRED.with([kind.into(), key.into(), now.into()]),
-        EVICT.with([
+        evict.with([
             owner.into(),
             kind.into(),
             now.into(),
