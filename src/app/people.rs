@@ -6,6 +6,8 @@ use crate::base::random::Random;
 use crate::base::time::Clock;
 use crate::config::Config;
 use crate::crypto::key::GatewayKey;
+use crate::gate::judge::Gate;
+use crate::gate::turn::Turns;
 use crate::identity::accounts::{self, Accounts};
 use crate::identity::hashing::Hashing;
 use crate::identity::login::{Logins, Notices};
@@ -29,9 +31,18 @@ pub struct People {
     pub accounts: Accounts,
     /// Where passwords are hashed.
     pub hashing: Hashing,
+    /// Whether their roles are those of the file in force.
+    pub turns: Arc<Turns>,
 }
 
 impl People {
+    /// Who judges what they ask for.
+    #[must_use]
+    pub fn gate(&self) -> Gate {
+        let turns = Arc::clone(&self.turns);
+        Gate::new(self.sessions.clone(), self.tokens.clone(), turns)
+    }
+
     /// Puts them together.
     ///
     /// # Errors
@@ -85,6 +96,7 @@ impl People {
             logins,
             accounts: Accounts::new(parts, config.account_terms()),
             hashing,
+            turns: Arc::default(),
         })
     }
 

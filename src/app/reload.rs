@@ -137,6 +137,15 @@ impl Reload {
         }
     }
 
+    /// The roles of the file are those that were in force, and are in the store unless another node has another file. A
+    /// store that does not answer is no reason to leave the old rules in force.
+    async fn mirror_again(&self, config: &Config) {
+        let mirrored = roles::mirror(&self.store, &config.roles, self.clock.now()).await;
+        if let Err(error) = mirrored {
+            tracing::warn!(%error, "could not see whether the store has the roles of this file");
+        }
+    }
+
     async fn apply(&mut self) -> Result<(), ReloadFault> {
         let mut config =
             Config::load(&self.path).map_err(|report| ReloadFault::Config(report.to_string()))?;
@@ -162,7 +171,6 @@ impl Reload {
         let vouching = clients.read(config.tls.clients.as_ref())?;
         let next = running::build(&config, &self.signing, Some(&self.running.load_full())).await;
         let post = NewPost::of(&config)?;
-        roles::mirror(&self.store, &config.roles, self.clock.now()).await?;
         for warning in &config.warnings {
             tracing::warn!(
                 key = warning.path,
@@ -170,6 +178,12 @@ impl Reload {
                 "{}",
                 warning.message
             );
+        }
+        // What fails from here on changes nothing of what is in force.
+        let turns = Arc::clone(&self.people.turns);
+        let change = (config.roles != self.config.roles).then(|| turns.change());
+        if change.is_some() {
+            roles::mirror(&self.store, &config.roles, self.clock.now()).await?;
         }
         self.people.configure(&config);
         self.post.install(post);
@@ -180,6 +194,14 @@ impl Reload {
         self.keepers.follow(&next.pools);
         self.running.store(Arc::new(next));
         // Roles may have changed, and who vouches for certificates; whoever is cached by the old ones is looked at again.
+        self.people.sessions.distrust();
+        match change {
+            Some(change) => change.done(),
+            None => {
+                turns.change().done();
+                self.mirror_again(&config).await;
+            }
+        }
         look_again(&self.people.sessions).await;
         self.config = config;
         Ok(())

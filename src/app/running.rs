@@ -6,6 +6,7 @@ use crate::config::Config;
 use crate::crypto::jwt::SigningKey;
 use crate::gate::inject::Injector;
 use crate::gate::snapshot::Snapshot;
+use crate::gate::turn;
 use crate::policy::header::Reserved;
 use crate::proxy::running::Running;
 use crate::proxy::settings::Upstream;
@@ -19,14 +20,18 @@ pub async fn build(config: &Config, key: &Arc<SigningKey>, before: Option<&Runni
     let injector = Injector::new(config.headers.clone(), issuer, Arc::clone(key));
     let names: Vec<String> = injector.names().map(ToString::to_string).collect();
     let snapshot = Snapshot {
+        turn: before.map_or(0, |before| turn::next(before.snapshot.turn)),
         policy: config.policy(),
         sites: config.sites.clone(),
         cookie_domain: config.cookie_domain.clone(),
         prefix: config.prefix.as_str().into(),
-        readings: config
+        paths: config
             .upstreams
             .iter()
-            .map(|(name, upstream)| (Arc::clone(name), upstream.paths))
+            .map(|(name, upstream)| {
+                let made = (upstream.paths, upstream.rewrite.clone());
+                (Arc::clone(name), made)
+            })
             .collect(),
         reserved: Reserved::new(names.iter().map(String::as_str)),
         injector,

@@ -22,7 +22,6 @@ use crate::base::site::{Site, Sites};
 use crate::base::time::Clock;
 use crate::config::{Bootstrap, Config};
 use crate::crypto::password::Password;
-use crate::gate::judge::Gate;
 use crate::proxy::admin::Admin;
 use crate::proxy::drain::Drain;
 use crate::proxy::gateway::Gateway;
@@ -356,7 +355,7 @@ impl Assembled {
             running: Arc::clone(&self.running),
             keyring: Arc::clone(&self.certificates.keyring),
             roots: Arc::clone(self.people.sessions.roots()),
-            gate: Gate::new(self.people.sessions.clone(), self.people.tokens.clone()),
+            gate: self.people.gate(),
             pages: BoxCloneSyncService::new(pages),
             echo: BoxCloneSyncService::new(echo),
             metrics: self.metrics.clone(),

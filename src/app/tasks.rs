@@ -4,6 +4,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use tokio::sync::Notify;
+
 use crate::base::time::Clock;
 use crate::identity::session::Sessions;
 use crate::proxy::tls::TlsFault;
@@ -40,10 +42,25 @@ pub async fn sweep(store: Store, clock: Clock) {
 /// Empties the session cache when another process has written to the store.
 pub async fn follow_changes(store: Store, sessions: Sessions) {
     let mut changes = store.db.changes();
-    while changes.changed().await.is_ok() {
-        while !revalidate(&sessions).await {
-            tokio::time::sleep(RETRY_AFTER).await;
+    let again = Notify::new();
+    // Whoever asks from now on is asked of the store; that waits for no other session.
+    let distrust = async {
+        while changes.changed().await.is_ok() {
+            sessions.distrust();
+            again.notify_one();
         }
+    };
+    let end_what_is_open = async {
+        loop {
+            again.notified().await;
+            while !look_through(&sessions).await {
+                tokio::time::sleep(RETRY_AFTER).await;
+            }
+        }
+    };
+    tokio::select! {
+        () = distrust => {}
+        () = end_what_is_open => {}
     }
 }
 
@@ -64,7 +81,12 @@ pub async fn look_again(sessions: &Sessions) {
 }
 
 async fn revalidate(sessions: &Sessions) -> bool {
-    let looked = sessions.revalidate().await;
+    sessions.distrust();
+    look_through(sessions).await
+}
+
+async fn look_through(sessions: &Sessions) -> bool {
+    let looked = sessions.look_through().await;
     let told = looked.inspect_err(
         |fault| tracing::warn!(%fault, "could not look at the sessions again; none is cached"),
     );

@@ -14,7 +14,7 @@ use crate::gate::snapshot::{Owner, owner};
 use crate::policy::decide::{Decision, Evidence, decide};
 use crate::policy::explain::{Step, explain};
 use crate::policy::index::Policy;
-use crate::policy::readings::{Readings, settle};
+use crate::policy::readings::{Paths, settle};
 use crate::policy::role::{Roles, closure};
 use crate::policy::rule::Rule;
 use crate::policy::target::Target;
@@ -130,7 +130,7 @@ impl<'a> Asker<'a> {
         if self.is_own(target.path().as_str()) {
             return Answer::OwnPage;
         }
-        match settle(&self.policy, target, |upstream| self.readings(upstream)) {
+        match settle(&self.policy, target, |upstream| self.paths(upstream)) {
             Err(fault) => Answer::Refused(fault.to_string()),
             Ok(selection) => Answer::Judged(decide(&selection, &self.evidence(who))),
         }
@@ -143,7 +143,7 @@ impl<'a> Asker<'a> {
         // An upstream that ignores case is judged by the folded path, so that is the walk to tell.
         let folds = steps
             .last()
-            .is_some_and(|step| self.readings(&step.rule.upstream).fold_case);
+            .is_some_and(|step| self.paths(&step.rule.upstream).readings.fold_case);
         match target.path().folded() {
             Ok(folded) if folds => {
                 explain(&self.policy, &target.with_path(folded), &self.evidence(who))
@@ -179,12 +179,12 @@ impl<'a> Asker<'a> {
         Evidence { ip: who.ip, proof }
     }
 
-    fn readings(&self, upstream: &str) -> Readings {
-        self.config
-            .upstreams
-            .get(upstream)
-            .map(|upstream| upstream.paths)
-            .unwrap_or_default()
+    fn paths(&self, upstream: &str) -> Paths<'_> {
+        let upstream = self.config.upstreams.get(upstream);
+        upstream.map_or_else(Paths::default, |upstream| Paths {
+            readings: upstream.paths,
+            rewrite: Some(&upstream.rewrite),
+        })
     }
 
     fn is_own(&self, path: &str) -> bool {

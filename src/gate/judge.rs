@@ -17,12 +17,14 @@ use crate::policy::rule::Rule;
 use crate::policy::target::{Target, Verb};
 
 use super::snapshot::Snapshot;
+use super::turn::Turns;
 
 /// The engine. Clones share what it knows.
 #[derive(Clone)]
 pub struct Gate {
     sessions: Sessions,
     tokens: Tokens,
+    turns: Arc<Turns>,
 }
 
 /// What a request presents, unproved.
@@ -75,8 +77,24 @@ type Proof = (Method, Arc<Live>);
 impl Gate {
     /// An engine over these sessions and tokens.
     #[must_use]
-    pub const fn new(sessions: Sessions, tokens: Tokens) -> Self {
-        Self { sessions, tokens }
+    pub const fn new(sessions: Sessions, tokens: Tokens, turns: Arc<Turns>) -> Self {
+        Self {
+            sessions,
+            tokens,
+            turns,
+        }
+    }
+
+    /// Whether a judgement counts: one that rests on somebody's roles does not when a reload has begun since the snapshot
+    /// was taken, and is to be made again by the new one.
+    #[must_use]
+    pub fn counts(&self, snapshot: &Snapshot, judged: &Judged) -> bool {
+        judged.session.is_none() || self.turns.is(snapshot.turn)
+    }
+
+    /// Waits until no reload is under way.
+    pub async fn settled(&self) {
+        self.turns.settled().await;
     }
 
     /// The rules that a request is judged by.
@@ -84,8 +102,8 @@ impl Gate {
     /// # Errors
     /// When the path is ambiguous; nothing may be forwarded then.
     pub fn select(&self, snapshot: &Snapshot, target: &Target) -> Result<Selection, JudgeFault> {
-        let readings = |upstream: &str| snapshot.readings_of(upstream);
-        Ok(settle(&snapshot.policy, target, readings)?)
+        let paths = |upstream: &str| snapshot.paths_of(upstream);
+        Ok(settle(&snapshot.policy, target, paths)?)
     }
 
     /// Judges a request by what is known without asking anybody: of one whose session is remembered, or who proves
@@ -133,8 +151,8 @@ impl Gate {
     /// Nothing is proved and nothing permitted by it.
     #[must_use]
     pub fn preview(&self, snapshot: &Snapshot, target: &Target, method: Verb) -> Option<Arc<Rule>> {
-        let readings = |upstream: &str| snapshot.readings_of(upstream);
-        let selection = settle(&snapshot.policy, &target.with_method(method), readings);
+        let paths = |upstream: &str| snapshot.paths_of(upstream);
+        let selection = settle(&snapshot.policy, &target.with_method(method), paths);
         selection.ok()?.rule
     }
 

@@ -8,4 +8,5 @@ pub mod inject;
 pub mod judge;
 pub mod settings;
 pub mod snapshot;
+pub mod turn;
 pub mod visitor;

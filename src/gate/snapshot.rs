@@ -8,7 +8,8 @@ use crate::base::net::{Host, Networks};
 use crate::base::site::{PageOrigin, Site, Sites};
 use crate::policy::header::Reserved;
 use crate::policy::index::Policy;
-use crate::policy::readings::Readings;
+use crate::policy::readings::{Paths, Readings};
+use crate::policy::rewrite::Rewrite;
 use crate::policy::rule::HostPattern;
 
 use super::inject::Injector;
@@ -16,6 +17,8 @@ use super::inject::Injector;
 /// The state of the gateway's judgement between two reloads.
 #[derive(Debug)]
 pub struct Snapshot {
+    /// Which of the files that were in force one after the other this is.
+    pub turn: u64,
     /// The rules.
     pub policy: Policy,
     /// The public URLs.
@@ -24,8 +27,8 @@ pub struct Snapshot {
     pub cookie_domain: Option<Arc<str>>,
     /// Own pages live below this path.
     pub prefix: Box<str>,
-    /// What each upstream makes of paths with two readings.
-    pub readings: BTreeMap<Arc<str>, Readings>,
+    /// What each upstream makes of paths with two readings, and what becomes of its paths.
+    pub paths: BTreeMap<Arc<str>, (Readings, Rewrite)>,
     /// Headers that clients may not send.
     pub reserved: Reserved,
     /// What services are told about users.
@@ -80,10 +83,15 @@ impl Snapshot {
         asked.is_some_and(|site| site.has_page(origin, *port)) || shared()
     }
 
-    /// What an upstream makes of paths with two readings.
+    /// What an upstream makes of paths.
     #[must_use]
-    pub fn readings_of(&self, upstream: &str) -> Readings {
-        self.readings.get(upstream).copied().unwrap_or_default()
+    pub fn paths_of(&self, upstream: &str) -> Paths<'_> {
+        self.paths
+            .get(upstream)
+            .map_or_else(Paths::default, |(readings, rewrite)| Paths {
+                readings: *readings,
+                rewrite: Some(rewrite),
+            })
     }
 }
 

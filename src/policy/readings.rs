@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::index::{Policy, Selection};
 use super::path::{CanonicalPath, Marks, PathFault};
+use super::rewrite::Rewrite;
 use super::rule::Rule;
 use super::target::Target;
 
@@ -17,6 +18,15 @@ pub struct Readings {
     pub matrix_params: bool,
     /// Paths are judged without regard to case.
     pub fold_case: bool,
+}
+
+/// What an upstream makes of paths: how it may read them, and what it is sent.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Paths<'a> {
+    /// How it may read them.
+    pub readings: Readings,
+    /// What is cut off and put in front, if anything is.
+    pub rewrite: Option<&'a Rewrite>,
 }
 
 /// The path could be read in two ways, and the upstream did not ask for that or the readings disagree.
@@ -33,17 +43,20 @@ type Reading = fn(&CanonicalPath) -> Result<CanonicalPath, PathFault>;
 ///
 /// # Errors
 /// When the path has readings that the upstream did not opt in to, or that select different rules.
-pub fn settle(
+pub fn settle<'a>(
     policy: &Policy,
     target: &Target,
-    readings: impl Fn(&str) -> Readings,
+    paths: impl Fn(&str) -> Paths<'a>,
 ) -> Result<Selection, TwoReadings> {
     let selection = policy.select(target);
     let marks = target.path().marks();
-    let allowed = selection
+    let Paths {
+        readings: allowed,
+        rewrite,
+    } = selection
         .rule
         .as_ref()
-        .map_or_else(Readings::default, |rule| readings(&rule.upstream));
+        .map_or_else(Paths::default, |rule| paths(&rule.upstream));
     if marks.encoded_slash && !allowed.encoded_slashes || marks.matrix && !allowed.matrix_params {
         return Err(TwoReadings);
     }
@@ -66,13 +79,50 @@ pub fn settle(
     if upstream(&judged) != upstream(&selection) {
         return Err(TwoReadings);
     }
-    for path in every_reading(target.path(), allowed.fold_case)? {
-        let other = policy.select(&target.with_path(path));
+    let read = every_reading(target.path(), allowed.fold_case)?;
+    for path in &read {
+        let other = policy.select(&target.with_path(path.clone()));
         if !same_rule(judged.rule.as_ref(), other.rule.as_ref()) {
             return Err(TwoReadings);
         }
     }
+    match rewrite.filter(|rewrite| !rewrite.is_none()) {
+        Some(rewrite) => lead_to_what_was_judged(rewrite, target.path(), &read, allowed.fold_case)?,
+        None => {}
+    }
     Ok(judged)
+}
+
+/// The service reads what it is sent, and not what was judged. With another beginning, a `..` that comes to light in a
+/// reading leads elsewhere: `/files/..%2Ffiles/x` is below `/files` again, and `/v1/..%2Ffiles/x` not below `/v1`. So
+/// each reading of what is sent must be what one of the judged readings would be sent as.
+fn lead_to_what_was_judged(
+    rewrite: &Rewrite,
+    path: &CanonicalPath,
+    read: &[CanonicalPath],
+    fold: bool,
+) -> Result<(), TwoReadings> {
+    // What does not lie below `strip` is not sent at all.
+    let Some(sent) = rewrite.apply(path, fold) else {
+        return Ok(());
+    };
+    let mut meant = Vec::new();
+    for path in read.iter().filter_map(|path| rewrite.apply(path, fold)) {
+        if fold {
+            meant.extend([path.folded(), path.folded_by_letters()]);
+        } else {
+            meant.push(Ok(path));
+        }
+    }
+    let is_meant = |sent: &CanonicalPath| {
+        let mut meant = meant.iter().flatten();
+        meant.any(|path| path.as_str() == sent.as_str())
+    };
+    if every_reading(&sent, fold)?.iter().all(is_meant) {
+        Ok(())
+    } else {
+        Err(TwoReadings)
+    }
 }
 
 /// Every reading of a path by services that decode slashes and cut parameters, in any order and as often
@@ -121,6 +171,50 @@ mod tests {
     use super::*;
     use crate::policy::condition::Condition;
     use crate::policy::decide::tests::{rule, target};
+    use crate::policy::rewrite::Prefix;
+
+    const ALL: Readings = Readings {
+        encoded_slashes: true,
+        matrix_params: true,
+        fold_case: true,
+    };
+
+    #[test]
+    fn p_27_what_is_sent_is_read_as_what_was_judged() {
+        let policy = Policy::new(vec![
+            rule("/v/v/**", Condition::SignedIn),
+            rule("/v/**", Condition::Anyone),
+        ]);
+        let prefix = |text: &str| (!text.is_empty()).then(|| Prefix::parse(text).unwrap());
+        let cases = [
+            ("/v", "", "/v/x%2Fy", true),
+            ("/v", "", "/v/x;a=b", true),
+            ("/v", "/w", "/v/X%2Fy;z", true),
+            ("/V", "/w", "/v/x%2Fy", true),
+            ("", "/W", "/v/x%2Fy", true),
+            ("", "", "/v/..%2Fv%2Fx", true),
+            // Below `/v` again as it is judged; as it is sent, above.
+            ("/v", "", "/v/..%2Fv%2Fv", false),
+            ("/v", "/w", "/v/..%2Fv%2Fx", false),
+            ("/v", "/w", "/v/..;/v/x", false),
+            ("/v", "/w", "/V/..;a/v/x", false),
+            ("/v", "/w", "/v/x/..%2F..%2Fv%2Fx", false),
+            ("", "/w", "/v/x%2F..%2Fy", true),
+            ("/v", "/w", "/v/x%2F..%2Fy", true),
+        ];
+        for (strip, add, path, allowed) in cases {
+            let rewrite = Rewrite {
+                strip: prefix(strip),
+                add: prefix(add),
+            };
+            let paths = |_: &str| Paths {
+                readings: ALL,
+                rewrite: Some(&rewrite),
+            };
+            let found = settle(&policy, &target("GET", path), paths);
+            assert_eq!(found.is_ok(), allowed, "{path} without {strip}, with {add}");
+        }
+    }
 
     #[test]
     fn p_04_p_09_p_10_two_readings_must_agree() {
@@ -133,13 +227,13 @@ mod tests {
             to("old", "/old/**", Condition::Anyone),
             to("new", "/**", Condition::Anyone),
         ]);
-        let readings = |name: &str| match name {
-            "old" => Readings {
-                encoded_slashes: true,
-                matrix_params: true,
-                fold_case: true,
+        let paths = |name: &str| Paths {
+            readings: if name == "old" {
+                ALL
+            } else {
+                Readings::default()
             },
-            _ => Readings::default(),
+            rewrite: None,
         };
         let cases = [
             ("/x%2Fy", None),
@@ -165,7 +259,7 @@ mod tests {
             ("/old/X%2Fy;z", Some("/old/**")),
         ];
         for (path, expected) in cases {
-            let found = settle(&policy, &target("GET", path), readings).ok();
+            let found = settle(&policy, &target("GET", path), paths).ok();
             let label = found
                 .as_ref()
                 .and_then(|selection| selection.rule.as_ref())

@@ -88,7 +88,7 @@ impl ProxyHttp for Gateway {
         if old || self.0.drain.is_draining() {
             session.set_keepalive(None);
         }
-        let running = self.0.running.load_full();
+        let mut running = self.0.running.load_full();
         if session.is_http2() {
             // A stream may stall on a connection that does not; HTTP/1 is timed by the guard.
             session.set_write_timeout(Some(running.limits.stall));
@@ -96,7 +96,13 @@ impl ProxyHttp for Gateway {
         if !Self::finds_place(session, ctx, &running.limits) {
             return Box::pin(self.turn_away(session, ctx)).await;
         }
-        self.handle(session, ctx, &running).await
+        loop {
+            if let Some(answered) = self.handle(session, ctx, &running).await? {
+                return Ok(answered);
+            }
+            self.0.gate.settled().await;
+            running = self.0.running.load_full();
+        }
     }
 
     async fn upstream_peer(

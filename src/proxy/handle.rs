@@ -86,16 +86,17 @@ impl Gateway {
         self.answer(session, ctx, answer).await
     }
 
-    /// Everything up to a permit. `Ok(true)` when the request has been answered.
+    /// Everything up to a permit. `true` when the request has been answered; none when it is to be judged once more,
+    /// because a reload came in between.
     pub(super) async fn handle(
         &self,
         session: &mut Session,
         ctx: &mut Context,
         running: &Running,
-    ) -> pingora::Result<bool> {
+    ) -> pingora::Result<Option<bool>> {
         let names = match self.receive(session, ctx, running)? {
             Received::Judge(names) => names,
-            Received::Keep(kept) => return self.keep(session, ctx, running, kept).await,
+            Received::Keep(kept) => return self.keep(session, ctx, running, kept).await.map(Some),
         };
         let (presented, cookies) = self.credentials(session, ctx, &names)?;
         let judged = match self.0.gate.select(&running.snapshot, ctx.admitted()?.1) {
@@ -105,6 +106,9 @@ impl Gateway {
                 None => Box::pin(self.0.gate.judge(&selection, &presented)).await,
             },
         };
+        if matches!(&judged, Ok(judged) if !self.0.gate.counts(&running.snapshot, judged)) {
+            return Ok(None);
+        }
         let request = session.req_header_mut();
         headers::forget_case(request);
         let stripped = headers::strip(request, &running.snapshot.reserved, cookies);
@@ -115,7 +119,7 @@ impl Gateway {
             Ok(judged) => self.obey(session, ctx, running, judged)?,
             Err(fault) => Next::answer(self.refuse_unjudged(session, ctx, running, fault)),
         };
-        next.answered().await
+        next.answered().await.map(Some)
     }
 
     /// Whom a request is for.

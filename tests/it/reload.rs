@@ -230,6 +230,51 @@ fn ask_one(raw: &mut Raw, number: usize, alice: &str) {
     );
 }
 
+/// Two files of which each denies alice: what one asks of a viewer, the other gives. Rules of one with roles of the other
+/// would let her in.
+#[test]
+fn r_09_rules_and_roles_are_of_one_file() {
+    let recorder = Recorder::start();
+    let file = |gives: &str, asks: &str| {
+        Setup::before(recorder.clone())
+            .set("roles", &format!("{{ viewer: [{gives}] }}"))
+            .rules(&format!(
+                "  - {{ path: /plain, allow: signed_in }}\n  - {{ path: /**, allow: {{ permission: {asks} }} }}"
+            ))
+    };
+    let (one, other) = (file("a:b", "c:d"), file("c:d", "a:b"));
+    let gateway = one.clone().start();
+    let roles = gateway.cli(&["user", "set-roles", "alice", "viewer"], "");
+    roles.fine();
+    let cookie = gateway.as_user("alice");
+    let head = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{cookie}\r\n");
+    assert_eq!(gateway.ask(head("/plain")).status, 200);
+    let (done, asked) = (AtomicBool::new(false), AtomicUsize::new(0));
+    thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                let mut raw = gateway.connect();
+                while !done.load(Ordering::Relaxed) {
+                    let answer = raw.ask(head("/other"));
+                    assert_eq!(answer.status, 403, "{answer:?}");
+                    asked.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        for at in 0..40 {
+            let next = if at % 2 == 0 { &other } else { &one };
+            assert!(gateway.reload_with(next), "{}", gateway.log());
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+    assert!(asked.load(Ordering::Relaxed) > 100);
+    let seen = recorder.requests();
+    assert!(
+        seen.iter().all(|request| request.target() == "/plain"),
+        "{seen:?}"
+    );
+}
+
 /// `serve --watch`, which the harness has no gateway for.
 struct Watched {
     folder: crate::harness::setup::Folder,

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use futures_util::stream::{self, StreamExt};
 use quick_cache::sync::Cache;
 use tokio_util::sync::CancellationToken;
 
@@ -283,19 +284,35 @@ impl Sessions {
     /// When the store did not answer for one of them; the others have been looked at. Nothing stale is cached then,
     /// so nothing stale is believed.
     pub async fn revalidate(&self) -> Result<(), IdentityFault> {
+        self.distrust();
+        self.look_through().await
+    }
+
+    /// Drops every cached answer: whoever asks from now on is asked of the store.
+    pub fn distrust(&self) {
         self.0.epoch.fetch_add(1, Ordering::AcqRel);
         self.0.forget_all();
+    }
+
+    /// Ends live requests whose session is no more.
+    ///
+    /// # Errors
+    /// As [`Sessions::revalidate`].
+    pub async fn look_through(&self) -> Result<(), IdentityFault> {
+        // Several at once, but not as many as there are connections to the store: others wait for those.
+        const AT_ONCE: usize = 4;
         let mut sources = self.0.ends.in_use();
         sources.sort_by_key(|source| matches!(source, Source::Row(_)));
-        let mut all = Ok(());
-        for source in sources {
+        let look = async |source: Source| {
             match self.load(&source, self.0.clock.now()).await {
                 Ok(Some(_)) => {}
                 Ok(None) => self.0.ends.announce(&source.hash()),
-                Err(fault) => all = Err(fault),
+                Err(fault) => return Err(fault),
             }
-        }
-        all
+            Ok(())
+        };
+        let looks = stream::iter(sources).map(look).buffer_unordered(AT_ONCE);
+        looks.fold(Ok(()), async |all, one| all.and(one)).await
     }
 
     /// Looks at one user's sessions again, after their account was changed.

@@ -128,7 +128,7 @@ fn judged(snapshot: &Snapshot, target: &Target, who: &Evidence) -> Value {
         );
     }
     match settle(&snapshot.policy, target, |upstream| {
-        snapshot.readings_of(upstream)
+        snapshot.paths_of(upstream)
     }) {
         Err(fault) => told("refused", &fault.to_string(), &[]),
         Ok(selection) => {
@@ -143,7 +143,7 @@ fn steps(snapshot: &Snapshot, target: &Target, who: &Evidence) -> Vec<Step> {
     let steps = explain(&snapshot.policy, target, who);
     // An upstream that ignores case is judged by the folded path, so that is the walk to tell.
     let last = steps.last();
-    let folds = last.is_some_and(|step| snapshot.readings_of(&step.rule.upstream).fold_case);
+    let folds = last.is_some_and(|step| snapshot.paths_of(&step.rule.upstream).readings.fold_case);
     match target.path().folded() {
         Ok(folded) if folds => explain(&snapshot.policy, &target.with_path(folded), who),
         _ => steps,
