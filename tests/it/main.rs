@@ -80,6 +80,7 @@ mod pages_brand;
 mod pages_browser;
 mod pages_console;
 mod pages_places;
+mod pages_stale;
 mod paths;
 mod paths_letters;
 mod paths_more;

@@ -102,9 +102,13 @@ impl Wanted<'_> {
     fn choose(&self, standing: &Standing) -> Result<BTreeSet<RoleName>, AccountFault> {
         let mut chosen = standing.given.clone();
         match *self {
-            Self::Names(names) => Ok(names.clone()),
+            // Roles that have left the file have no number, and no page offers them; who has them keeps them.
+            Self::Names(names) => {
+                chosen.retain(|role| standing.graph.counting(role).is_none());
+                chosen.extend(names.iter().cloned());
+                Ok(chosen)
+            }
             Self::Numbers(numbers) => {
-                // Roles that have left the file have no number here; who has them keeps them.
                 chosen.retain(|role| standing.graph.counting(role).is_none());
                 for id in numbers {
                     chosen.insert(numbered(standing, *id)?);

@@ -10,8 +10,12 @@ use std::time::Duration;
 
 use crate::base::token::Token;
 use crate::crypto::cookie;
+use crate::identity::accounts::AccountFault;
+use crate::web::error::Problem;
 use crate::web::extract::text;
+use crate::web::form::Fields;
 
+use super::seen;
 use super::visit::{Visit, append};
 
 /// How long a form may be looked at before its link has to be opened again.
@@ -41,6 +45,25 @@ pub fn token(visit: &Visit, page: &str) -> Option<String> {
     let value = cookie::value(cookies, visit.visitor.cookies.link)?;
     let (of, token) = value.split_once('.')?;
     (of == page).then(|| token.to_owned())
+}
+
+/// The token of the link that led to the page of this form. Another link may have been opened since, for another account:
+/// the form would do there what it does not show.
+///
+/// # Errors
+/// When no link led to this page, or another one than to that of the form.
+pub fn token_of(visit: &Visit, page: &str, fields: &Fields) -> Result<String, Problem> {
+    let token = token(visit, page).ok_or(AccountFault::Link)?;
+    if seen::is_from(fields, &token) {
+        Ok(token)
+    } else {
+        Err(Problem::expired())
+    }
+}
+
+/// What the form of this page carries of the link that led to it.
+pub fn mark(visit: &Visit, page: &str) -> Option<String> {
+    token(visit, page).map(|token| seen::mark(&token))
 }
 
 /// The link has done what it was for.

@@ -17,7 +17,8 @@ pub mod notice;
 pub mod register;
 pub mod reset;
 pub mod rows;
-pub mod slips;
+pub mod seen;
+mod slips;
 pub mod verify;
 pub mod visit;
 

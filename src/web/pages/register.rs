@@ -27,7 +27,7 @@ pub async fn show(Guest(visit): Guest, RawQuery(query): RawQuery) -> Result<Resp
         return Ok(moved);
     }
     let invitee = invitee(&visit).await?;
-    let values = values(invitee.as_ref(), &Fields::default());
+    let values = values(&visit, invitee.as_ref(), &Fields::default());
     Ok(visit.show(TEMPLATE, values))
 }
 
@@ -44,7 +44,7 @@ pub async fn submit(Guest(visit): Guest, sent: Sent) -> Result<Response, Problem
         },
         Err((problem, fields)) => (problem.into(), fields),
     };
-    Ok(visit.again(TEMPLATE, &slips, values(invitee.as_ref(), &fields)))
+    Ok(visit.again(TEMPLATE, &slips, values(&visit, invitee.as_ref(), &fields)))
 }
 
 /// Whoever is invited by the link that led here; nobody, where everybody may come.
@@ -85,7 +85,7 @@ async fn attempt(
 }
 
 async fn accept(visit: &Visit, username: Username, fields: &Fields) -> Result<Response, Slips> {
-    let token = link::token(visit, PAGE).unwrap_or_default();
+    let token = link::token_of(visit, PAGE, fields)?;
     let (name, password) = (username.to_string(), fields.secret("password"));
     let accounts = &visit.web.accounts;
     accounts.accept(&token, username, &password).await?;
@@ -126,11 +126,12 @@ async fn enter(visit: &Visit, name: &str, fields: &Fields) -> Response {
     }
 }
 
-fn values(invitee: Option<&Invitee>, fields: &Fields) -> Value {
+fn values(visit: &Visit, invitee: Option<&Invitee>, fields: &Fields) -> Value {
     let invited = invitee.map(|invitee| {
         let roles: Vec<String> = invitee.roles.iter().map(ToString::to_string).collect();
         json!({ "email": invitee.email.as_str(), "roles": roles })
     });
     let typed = json!({ "email": fields.text("email"), "username": fields.text("username") });
-    json!({ "invited": invited, "values": typed, "wrong": {} })
+    let seen = invitee.and_then(|_| link::mark(visit, PAGE));
+    json!({ "invited": invited, "seen": seen, "values": typed, "wrong": {} })
 }

@@ -24,8 +24,8 @@ pub async fn show(Guest(visit): Guest, RawQuery(query): RawQuery) -> Result<Resp
     if let Some(moved) = link::moved(&visit, PAGE, query.as_deref()) {
         return Ok(moved);
     }
-    link::token(&visit, PAGE).ok_or(AccountFault::Link)?;
-    Ok(visit.show(TEMPLATE, json!({ "wrong": {} })))
+    let seen = link::mark(&visit, PAGE).ok_or(AccountFault::Link)?;
+    Ok(visit.show(TEMPLATE, json!({ "seen": seen, "wrong": {} })))
 }
 
 /// Takes the form.
@@ -37,11 +37,12 @@ pub async fn submit(Guest(visit): Guest, sent: Sent) -> Response {
         },
         Err((problem, _)) => problem.into(),
     };
-    visit.again(TEMPLATE, &slips, json!({}))
+    let seen = link::mark(&visit, PAGE);
+    visit.again(TEMPLATE, &slips, json!({ "seen": seen }))
 }
 
 async fn attempt(visit: &Visit, fields: &Fields) -> Result<Response, Slips> {
-    let token = link::token(visit, PAGE).ok_or(AccountFault::Link)?;
+    let token = link::token_of(visit, PAGE, fields)?;
     let password = fields.secret("password");
     let accounts = &visit.web.accounts;
     accounts.reset(&token, &password, visit.visitor.ip).await?;

@@ -51,8 +51,8 @@ pub async fn show_move(
     if let Some(moved) = link::moved(&visit, MOVE, query.as_deref()) {
         return Ok(moved);
     }
-    link::token(&visit, MOVE).ok_or(AccountFault::Link)?;
-    let values = json!({ "page": MOVE, "has_link": true, "values": {}, "wrong": {} });
+    let seen = link::mark(&visit, MOVE).ok_or(AccountFault::Link)?;
+    let values = json!({ "page": MOVE, "has_link": true, "seen": seen, "values": {}, "wrong": {} });
     Ok(visit.show(TEMPLATE, values))
 }
 
@@ -61,8 +61,8 @@ pub async fn show_move(
 /// # Errors
 /// When the link is no good.
 pub async fn submit_move(Guest(visit): Guest, sent: Sent) -> Result<Response, Problem> {
-    visit.open(sent).map_err(|(problem, _)| problem)?;
-    let token = link::token(&visit, MOVE).ok_or(AccountFault::Link)?;
+    let fields = visit.open(sent).map_err(|(problem, _)| problem)?;
+    let token = link::token_of(&visit, MOVE, &fields)?;
     visit.web.accounts.confirm_email(&token).await?;
     let mut response = visit.go("login", Notice::EmailMoved);
     link::forget(&visit, &mut response);
@@ -71,7 +71,8 @@ pub async fn submit_move(Guest(visit): Guest, sent: Sent) -> Result<Response, Pr
 
 async fn attempt(visit: &Visit, fields: &Fields) -> Result<Response, Slips> {
     let accounts = &visit.web.accounts;
-    if let Some(token) = link::token(visit, PAGE) {
+    if link::token(visit, PAGE).is_some() {
+        let token = link::token_of(visit, PAGE, fields)?;
         accounts.verify(&token).await?;
         let mut response = visit.go("login", Notice::Verified);
         link::forget(visit, &mut response);
@@ -94,6 +95,7 @@ fn values(visit: &Visit, fields: &Fields) -> Value {
     json!({
         "page": PAGE,
         "has_link": link::token(visit, PAGE).is_some(),
+        "seen": link::mark(visit, PAGE),
         "values": { "email": fields.text("email") },
         "wrong": {},
     })

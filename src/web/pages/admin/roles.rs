@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use axum::extract::Path;
 use axum::response::Response;
+use http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::identity::accounts::{AccountFault, FullRole, Right, RoleDraft, RoleEdit};
@@ -13,6 +14,7 @@ use crate::web::form::{Fields, Sent};
 use crate::web::templates::merged;
 
 use super::super::notice::Notice;
+use super::super::seen;
 use super::super::slips::Slips;
 use super::super::visit::Member;
 use super::{common, question};
@@ -79,7 +81,9 @@ pub async fn edit(member: Member, Path(id): Path<String>, sent: Sent) -> Result<
             .visit
             .go(&format!("admin/roles/{id}"), Notice::RoleSaved)),
         Err(slips) => {
-            let values = form(&member, Some(id), Some(&fields)).await?;
+            // What was typed on a page that is out of date does not belong on one that is not.
+            let typed = Some(&fields).filter(|_| slips.status() != StatusCode::CONFLICT);
+            let values = form(&member, Some(id), typed).await?;
             Ok(member.visit.again(TEMPLATE, &slips, values))
         }
     }
@@ -151,6 +155,9 @@ async fn add(member: &Member, fields: &Fields) -> Result<(), Slips> {
 async fn save(member: &Member, id: i64, fields: &Fields) -> Result<(), Slips> {
     let (accounts, actor) = (&member.visit.web.accounts, member.actor());
     let before = accounts.role(&actor, id).await?;
+    if !seen::is_from(fields, &facts(&before)) {
+        return Err(AccountFault::Conflict.into());
+    }
     let mut slips = Slips::default();
     let name = slips.read(fields, "name");
     let permissions = permissions(&mut slips, fields);
@@ -162,6 +169,12 @@ async fn save(member: &Member, id: i64, fields: &Fields) -> Result<(), Slips> {
     };
     accounts.edit_role(&actor, id, &edit).await?;
     Ok(())
+}
+
+/// Everything that the form can change.
+fn facts(full: &FullRole) -> String {
+    let permissions: BTreeSet<i64> = full.permissions.iter().map(|it| it.id).collect();
+    json!([full.role.name.as_str(), full.role.description, permissions]).to_string()
 }
 
 fn permissions(slips: &mut Slips, fields: &Fields) -> BTreeSet<i64> {
@@ -192,6 +205,7 @@ async fn form(member: &Member, id: Option<i64>, typed: Option<&Fields>) -> Resul
         .iter()
         .map(|it| json!({ "id": it.id, "name": it.permission.as_str(), "held": held.contains(&it.id) }))
         .collect();
+    let seen = role.as_deref().map(|full| seen::mark(&facts(full)));
     let shown = role.as_deref().map(shown);
     let values = match (typed, &shown) {
         (Some(fields), _) => {
@@ -199,7 +213,7 @@ async fn form(member: &Member, id: Option<i64>, typed: Option<&Fields>) -> Resul
         }
         (None, shown) => shown.clone().unwrap_or_default(),
     };
-    let own = json!({ "role": shown.unwrap_or_else(|| json!({})), "values": values, "permissions": choices });
+    let own = json!({ "role": shown.unwrap_or_else(|| json!({})), "values": values, "permissions": choices, "seen": seen });
     Ok(merged(common(member, HERE), own))
 }
 

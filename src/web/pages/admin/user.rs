@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use axum::extract::Path;
 use axum::response::Response;
+use http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::base::id::UserId;
@@ -14,6 +15,7 @@ use crate::web::form::{Fields, Sent};
 use crate::web::templates::merged;
 
 use super::super::notice::Notice;
+use super::super::seen;
 use super::super::slips::Slips;
 use super::super::visit::Member;
 use super::super::{moment, rows};
@@ -127,7 +129,9 @@ async fn delete_question(member: &Member, id: UserId) -> Result<Value, Problem> 
 
 async fn save_profile(member: &Member, id: UserId, fields: &Fields) -> Result<(), Slips> {
     let (accounts, actor) = (&member.visit.web.accounts, member.actor());
-    let before = accounts.get(&actor, id).await?.user;
+    let before = accounts.get(&actor, id).await?;
+    check_seen(fields, &before)?;
+    let before = before.user;
     let mut slips = Slips::default();
     let edit = UserEdit {
         username: slips.read(fields, "username"),
@@ -155,10 +159,27 @@ async fn save_roles(member: &Member, id: UserId, fields: &Fields) -> Result<(), 
     }
     slips.none()?;
     let accounts = &member.visit.web.accounts;
+    check_seen(fields, &accounts.get(&member.actor(), id).await?)?;
     accounts
         .set_roles(&member.actor(), id, &roles.unwrap_or_default())
         .await?;
     Ok(())
+}
+
+/// A page that was opened before somebody else changed this user would put back everything that it shows.
+fn check_seen(fields: &Fields, listed: &Listed) -> Result<(), AccountFault> {
+    if seen::is_from(fields, &facts(listed).to_string()) {
+        Ok(())
+    } else {
+        Err(AccountFault::Conflict)
+    }
+}
+
+/// Everything that the forms of the page can change.
+fn facts(listed: &Listed) -> Value {
+    let roles = listed.roles.iter().map(|it| it.role.name.as_str());
+    let roles: BTreeSet<&str> = roles.collect();
+    json!([stored(listed), roles])
 }
 
 async fn answer(
@@ -172,6 +193,8 @@ async fn answer(
         return Ok(member.visit.go(&format!("admin/users/{id}"), notice));
     };
     let typed = typed.filled("username").map(|_| typed);
+    // What was typed on a page that is out of date does not belong on one that is not.
+    let typed = typed.filter(|_| slips.status() != StatusCode::CONFLICT);
     let values = values(member, id, typed).await?;
     Ok(member.visit.again(TEMPLATE, &slips, values))
 }
@@ -194,6 +217,7 @@ async fn values(member: &Member, id: UserId, typed: Option<&Fields>) -> Result<V
         common(member, HERE),
         json!({
             "user": user(&listed, &held, is_me, &permissions),
+            "seen": seen::mark(&facts(&listed).to_string()),
             "values": typed.map_or_else(|| stored(&listed), retyped),
             "roles": choices(member, &held).await?,
             "sessions": rows,

@@ -1,0 +1,94 @@
+//! Pages that were opened a while ago: what they send is refused when what they showed has changed since.
+
+use crate::accounts::{FRESH, id_of, lets_in, open, reset_token};
+use crate::accounts_links::managed;
+use crate::harness::setup::password;
+use crate::harness::{Gateway, Response};
+use crate::pages_browser::{Browser, Form, OWN_FORM};
+
+/// The console's page of a user, as root's browser has it.
+fn page_of<'a>(gateway: &'a Gateway, name: &str) -> (Browser<'a>, String) {
+    let mut browser = Browser::new(gateway);
+    let form = browser.form("/auth/login");
+    assert_eq!(browser.submit(&form, "root", &password("root")).status, 303);
+    let path = format!("/auth/admin/users/{}", id_of(gateway, name));
+    (browser, path)
+}
+
+/// The form of a page that is sent there.
+fn form_to(page: &str, path: &str) -> Form {
+    // Its slashes may be written otherwise.
+    let at = page.find(&format!("{}\"", path.trim_start_matches("/auth/")));
+    let at = at.unwrap_or_else(|| panic!("no form for {path} in {page}"));
+    let form = &page[page[..at].rfind("<form").unwrap()..];
+    Form::read(&form[..form.find("</form>").unwrap() + "</form>".len()])
+}
+
+fn send(browser: &mut Browser<'_>, path: &str, form: &Form, more: &[(&str, &str)]) -> Response {
+    let hidden = form.hidden.iter();
+    let mut fields: Vec<(&str, &str)> = hidden.map(|(n, v)| (n.as_str(), v.as_str())).collect();
+    fields.extend_from_slice(more);
+    browser.post(path, OWN_FORM, &fields)
+}
+
+#[test]
+fn ad_12_a_page_of_the_console_puts_nothing_back() {
+    let gateway = managed(open("")).start();
+    let old = |page: &Response| {
+        assert_eq!(page.status, 409, "{}", page.text());
+        assert!(page.text().contains("Somebody else"), "{}", page.text());
+    };
+    let (mut browser, path) = page_of(&gateway, "alice");
+    let (profile, roles) = (format!("{path}/profile"), format!("{path}/roles"));
+    let form = form_to(&browser.get(&path).text(), &profile);
+    gateway.cli(&["user", "disable", "alice"], "").fine();
+    let enabled = [
+        ("username", "alice"),
+        ("email", "alice@example.test"),
+        ("is_active", "yes"),
+    ];
+    let refused = send(&mut browser, &profile, &form, &enabled);
+    old(&refused);
+    assert!(!lets_in(&gateway, "alice", &password("alice")));
+    // The page that comes back is that of today, and its form is taken.
+    let form = form_to(&refused.text(), &profile);
+    assert_eq!(send(&mut browser, &profile, &form, &enabled).status, 303);
+    assert!(lets_in(&gateway, "alice", &password("alice")));
+    // The same of roles.
+    let form = form_to(&browser.get(&path).text(), &roles);
+    let given = |list: &str| {
+        gateway
+            .cli(&["user", "set-roles", "alice", list], "")
+            .fine()
+    };
+    given("admin");
+    old(&send(&mut browser, &roles, &form, &[("roles", "user")]));
+    let form = form_to(&browser.get(&path).text(), &roles);
+    assert_eq!(
+        send(&mut browser, &roles, &form, &[("roles", "user")]).status,
+        303
+    );
+}
+
+#[test]
+fn a_17_a_form_does_what_it_shows_whatever_link_was_opened_since() {
+    let gateway = open("").start();
+    let follow = |browser: &mut Browser<'_>, token: &str| {
+        let moved = browser.get(&format!("/auth/reset-password?token={token}"));
+        assert_eq!(moved.status, 303);
+        browser.form("/auth/reset-password")
+    };
+    let of = |name: &str| reset_token(&gateway, &format!("{name}@example.test"));
+    let mut browser = Browser::new(&gateway);
+    let alices = follow(&mut browser, &of("alice"));
+    let roots = follow(&mut browser, &of("root"));
+    let new = [("password", FRESH)];
+    let refused = send(&mut browser, "/auth/reset-password", &alices, &new);
+    assert_eq!(refused.status, 403, "{}", refused.text());
+    for name in ["alice", "root"] {
+        assert!(lets_in(&gateway, name, &password(name)), "{name}");
+    }
+    let done = send(&mut browser, "/auth/reset-password", &roots, &new);
+    assert_eq!(done.status, 303, "{}", done.text());
+    assert!(lets_in(&gateway, "root", FRESH) && !lets_in(&gateway, "alice", FRESH));
+}
