@@ -90,19 +90,28 @@ impl People {
             clock: clock.clone(),
             random: random.clone(),
         };
-        Ok(Self {
+        let people = Self {
             sessions,
             tokens,
             logins,
             accounts: Accounts::new(parts, config.account_terms()),
             hashing,
             turns: Arc::default(),
-        })
+        };
+        people.count_gains(config);
+        Ok(people)
+    }
+
+    fn count_gains(&self, config: &Config) {
+        let mut rules = config.rules.iter();
+        let count = rules.any(|rule| rule.allow.asks_for_absence());
+        self.sessions.count_gains(count);
     }
 
     /// Takes what a reload may change.
     pub fn configure(&self, config: &Config) {
         self.sessions.configure(config.identity.session);
+        self.count_gains(config);
         let issuer = config.sites.main().origin.clone();
         self.tokens.configure(issuer, config.identity.tokens);
         self.accounts.configure(config.account_terms());

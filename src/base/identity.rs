@@ -42,13 +42,13 @@ pub enum Method {
 }
 
 impl Identity {
-    /// Whether `other` may do everything that this one may.
+    /// Whether `other` may do everything that this one may, by rules that ask for what somebody has or who they are.
     #[must_use]
     pub fn rights_are_within(&self, other: &Self) -> bool {
         let held = self.roles.is_subset(&other.roles)
             && self.permissions.is_subset(&other.permissions)
             && (other.verified || !self.verified);
-        held && (other.superuser || !self.superuser)
+        held && self.name == other.name && (other.superuser || !self.superuser)
     }
 }
 

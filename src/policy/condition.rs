@@ -77,6 +77,16 @@ impl Condition {
         }
     }
 
+    /// Whether it may hold for somebody because they lack something, which they may be given.
+    #[must_use]
+    pub fn asks_for_absence(&self) -> bool {
+        match self {
+            Self::Not(_) | Self::Verified(false) => true,
+            Self::All(inner) | Self::Any(inner) => inner.iter().any(Self::asks_for_absence),
+            _ => false,
+        }
+    }
+
     /// Every user it names.
     #[must_use]
     pub fn users(&self) -> Vec<&Username> {

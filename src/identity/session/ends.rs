@@ -45,6 +45,8 @@ struct Register {
     ends: HashMap<TokenHash, Weak<End>>,
     /// No session in use expires before.
     due: Option<Timestamp>,
+    /// Whether a rule lets in whoever lacks something.
+    gains_count: bool,
     /// At this many entries those that nobody uses any more are cleared away.
     sweep_at: usize,
 }
@@ -117,15 +119,28 @@ impl End {
             .is_ok()
     }
 
-    /// Notes who it is now; whether they could do something before that they cannot do any more.
-    pub(super) fn loses_rights(&self, now: &Arc<Identity>) -> bool {
+    /// Notes who it is now; whether they could do something before that they cannot do any more. Where `gains_count`, a
+    /// rule lets in whoever lacks something.
+    pub(super) fn loses_rights(&self, now: &Arc<Identity>, gains_count: bool) -> bool {
         let mut noted = self.identity.lock().unwrap_or_else(PoisonError::into_inner);
         let before = noted.replace(Arc::clone(now));
-        before.is_some_and(|before| !before.rights_are_within(now))
+        before.is_some_and(|before| {
+            !before.rights_are_within(now) || gains_count && !now.rights_are_within(&before)
+        })
     }
 }
 
 impl Ends {
+    /// Says whether a rule lets in whoever lacks something.
+    pub(super) fn count_gains(&self, gains_count: bool) {
+        self.lock().gains_count = gains_count;
+    }
+
+    /// Whether a rule lets in whoever lacks something.
+    pub(super) fn gains_count(&self) -> bool {
+        self.lock().gains_count
+    }
+
     /// The end of a session, the same one for everybody who uses it.
     pub(super) fn of(&self, source: &Source) -> Arc<End> {
         let hash = source.hash();
@@ -154,7 +169,7 @@ impl Ends {
     }
 
     /// The sessions in use whose time is over, as far as is known. Almost always there is nothing to look for.
-    pub(super) fn expired(&self, now: Timestamp) -> Vec<Source> {
+    pub(super) fn expired(&self, now: Timestamp) -> Vec<(Source, Timestamp)> {
         let mut register = self.lock();
         if register.due.is_none_or(|due| now < due) {
             return Vec::new();
@@ -168,7 +183,10 @@ impl Ends {
             over.iter()
         };
         register.due = ends.map(|end| end.expires_at()).min();
-        over.iter().map(|end| end.source.clone()).collect()
+        let told = over
+            .iter()
+            .map(|end| (end.source.clone(), end.expires_at()));
+        told.collect()
     }
 
     /// Whether somebody uses a session.

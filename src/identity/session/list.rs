@@ -67,7 +67,9 @@ impl Sessions {
         let volatile = &self.0.store.volatile;
         let ended = volatile
             .delete_owned(Kind::Session, user.0, spared.as_ref())
-            .await?;
+            .await
+            // It may have done it, and only its answer was lost.
+            .inspect_err(|_| self.distrust())?;
         self.forget(&ended);
         Ok(ended.len())
     }
@@ -158,8 +160,9 @@ impl Sessions {
     }
 
     async fn end_key(&self, key: Key) -> Result<bool, IdentityFault> {
-        let existed = self.0.store.volatile.delete(Kind::Session, &key).await?;
+        let existed = self.0.store.volatile.delete(Kind::Session, &key).await;
+        // Also when the store said nothing: it may have done it, and only its answer was lost.
         self.forget(&[key]);
-        Ok(existed)
+        Ok(existed?)
     }
 }

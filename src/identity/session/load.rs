@@ -152,7 +152,7 @@ impl Sessions {
         let Reading { epoch, end, now } = reading;
         let hash = end.source().hash();
         let identity = Arc::new(admitted.identity);
-        if end.loses_rights(&identity) {
+        if end.loses_rights(&identity, inner.ends.gains_count()) {
             inner.ends.announce(&hash);
         }
         let live = Arc::new(Live {

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::{Live, Sessions, Source};
+use super::{CACHE_TTL, Live, Sessions, Source};
 use crate::identity::IdentityFault;
 
 impl Sessions {
@@ -17,20 +17,33 @@ impl Sessions {
         }
     }
 
+    /// Whether a rule lets in whoever lacks something: what is open then ends also when somebody is given more.
+    pub fn count_gains(&self, gains_count: bool) {
+        self.0.ends.count_gains(gains_count);
+    }
+
     /// Ends what is open of sessions whose time is over. Others may have given a session more time, so its row has
-    /// the last word.
+    /// the last word; and where nobody can read it, its time is over a while later.
     ///
     /// # Errors
-    /// When the store does not answer; nothing has been forgotten then.
+    /// When the store does not answer.
     pub async fn end_expired(&self) -> Result<(), IdentityFault> {
         let now = self.0.clock.now();
-        for source in self.0.ends.expired(now) {
-            if self.load(&source, now).await?.is_none() {
+        let mut all = Ok(());
+        for (source, over) in self.0.ends.expired(now) {
+            let ended = match self.load(&source, now).await {
+                Ok(live) => live.is_none(),
+                Err(fault) => {
+                    all = Err(fault);
+                    now.since(over) > CACHE_TTL
+                }
+            };
+            if ended {
                 let hash = source.hash();
                 self.0.cache_of(&source).remove(&hash);
                 self.0.ends.announce(&hash);
             }
         }
-        Ok(())
+        all
     }
 }

@@ -1,6 +1,7 @@
 //! Sessions against a real store with a clock that is moved by hand.
 
 use super::*;
+use crate::store::statement::Statement;
 use crate::store::users::NewUser;
 use crate::store::{DbUrl, Settings as StoreSettings, VolatileKind};
 
@@ -301,4 +302,51 @@ async fn w_01_lost_rights_end_what_is_open_and_not_the_session() {
     let (set, found) = tokio::join!(set(&[]), find());
     let () = set;
     assert!(!found.ended().is_cancelled() || found.identity.roles.len() == 1);
+}
+
+#[tokio::test]
+async fn w_01_what_somebody_is_given_may_shut_them_out() {
+    let bench = bench(None).await;
+    let stored = &bench.store.roles;
+    let suspended = "suspended".parse().unwrap();
+    stored.add(&suspended, "", &[], START).await.unwrap();
+    let set = async |roles: &[&str]| {
+        let roles = roles.iter().map(|role| role.parse().unwrap()).collect();
+        let set = stored.set_user_roles(bench.user.id, &roles, "local", START);
+        set.await.unwrap();
+        bench.sessions.reconsider(bench.user.id).await.unwrap();
+    };
+    let token = bench.begin().await;
+    let find = async || bench.sessions.find(&token).await.unwrap().unwrap();
+    bench.sessions.count_gains(true);
+    let opened = find().await;
+    set(&["suspended"]).await;
+    assert!(opened.ended().is_cancelled());
+    // A rule may go by the name.
+    bench.sessions.count_gains(false);
+    let opened = find().await;
+    let change = crate::store::users::UserChange {
+        username: Some("alicia".parse().unwrap()),
+        ..Default::default()
+    };
+    let users = &bench.store.users;
+    users.update(bench.user.id, &change, START).await.unwrap();
+    bench.sessions.reconsider(bench.user.id).await.unwrap();
+    assert!(opened.ended().is_cancelled());
+}
+
+#[tokio::test]
+async fn w_01_a_session_ends_also_where_nobody_can_read_its_row() {
+    let bench = bench(None).await;
+    let token = bench.begin().await;
+    let opened = bench.sessions.find(&token).await.unwrap().unwrap();
+    let away = Statement::write("test.away", "ALTER TABLE volatile_entries RENAME TO away");
+    bench.store.db.execute(away.with([])).await.unwrap();
+    bench.clock.advance(12 * HOUR);
+    assert!(bench.sessions.end_expired().await.is_err());
+    // Another node may have given it more time.
+    assert!(!opened.ended().is_cancelled());
+    bench.clock.advance(CACHE_TTL + Duration::from_millis(1));
+    assert!(bench.sessions.end_expired().await.is_err());
+    assert!(opened.ended().is_cancelled());
 }
