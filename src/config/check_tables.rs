@@ -65,6 +65,11 @@ pub(super) const WHERE: &[(&str, &str)] = &[
         "volatile: redis://h",
         "3 volatile: not supported yet: 'redis'",
     ),
+    (
+        "store: postgres://u@localhost/g\nvolatile: memory",
+        "0 key: is required with PostgreSQL, the same on every node
+             ?4 volatile: each node has sessions, links and counters of its own, which no other one sees or ends: 'memory'",
+    ),
     ("volatile: disk", "3 volatile: unknown place: 'disk'"),
     ("threads: 0", "3 threads: must be from 1 to 256: '0'"),
     ("threads: 257", "3 threads: must be from 1 to 256: '257'"),

@@ -278,6 +278,14 @@ pub fn store(file: &Object<'_>) -> Option<store::Settings> {
         None => DbUrl::parse(STORE).ok(),
         Some(at) => database(file, &at),
     };
+    if let (Some(DbUrl::Postgres(_)), Some(VolatileKind::Memory), Some(at)) =
+        (&url, volatile, file.get("volatile"))
+    {
+        at.warn(
+            "each node has sessions, links and counters of its own, which no other one sees or ends",
+            "leave it out where several nodes share the database",
+        );
+    }
     Some(store::Settings {
         url: url?.relative_to(&file.at().reading().resolve("")),
         volatile: volatile.unwrap_or(VolatileKind::Store),

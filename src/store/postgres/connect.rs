@@ -24,11 +24,13 @@ pub(super) const ANSWER: Duration = Duration::from_secs(12);
 /// How long all of connecting may take: every host, TLS, the password.
 pub(super) const CONNECT: Duration = Duration::from_secs(5);
 
+/// `synchronous_commit`: what was acknowledged, such as the end of a session, is not undone by a crash.
 const SETTINGS: &str = "
     SET statement_timeout = '10s';
     SET lock_timeout = '8s';
     SET idle_in_transaction_session_timeout = '10s';
     SET default_transaction_isolation = 'read committed';
+    SET synchronous_commit = on;
     SET client_min_messages = 'warning';
 ";
 

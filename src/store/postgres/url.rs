@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio_postgres::Config;
-use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
 
 /// Where a PostgreSQL database is. `Debug` and `Display` leave the password out, `Display` the account too.
 #[derive(Clone, PartialEq, Eq)]
@@ -38,6 +38,11 @@ pub enum PostgresUrlError {
     /// `sslmode=` with a word that does not say that the certificate is verified.
     #[error("sslmode is 'require', which verifies certificate and name, or 'disable'")]
     Mode,
+    /// `target_session_attrs=` with another word than the one that is meant anyway.
+    #[error(
+        "target_session_attrs is always 'read-write': a server that follows another one still has sessions that have ended"
+    )]
+    Follower,
     /// `sslrootcert=` without TLS.
     #[error("sslrootcert means nothing with sslmode=disable")]
     Root,
@@ -58,6 +63,9 @@ const OPTIONS: [&str; 12] = [
     "target_session_attrs",
     "user",
 ];
+
+/// A server that follows another one may be far behind, and a session that has ended would still be there.
+const READ_WRITE: (&str, &str) = ("target_session_attrs", "read-write");
 
 /// How long one address may take to answer, unless the text says otherwise.
 const CONNECT: Duration = Duration::from_secs(2);
@@ -86,6 +94,9 @@ impl PostgresUrl {
         let mut kept = Vec::new();
         for option in options.split('&').filter(|option| !option.is_empty()) {
             let (name, value) = option.split_once('=').ok_or(PostgresUrlError::Syntax)?;
+            if (name, value) != READ_WRITE && name == READ_WRITE.0 {
+                return Err(PostgresUrlError::Follower);
+            }
             if !tls.read(name, value)? {
                 OPTIONS
                     .contains(&name)
@@ -159,6 +170,7 @@ impl PostgresUrl {
         };
         config
             .ssl_mode(mode)
+            .target_session_attrs(TargetSessionAttrs::ReadWrite)
             .keepalives_idle(IDLE)
             .keepalives_interval(INTERVAL)
             .keepalives_retries(3)
@@ -313,7 +325,7 @@ mod tests {
 
     #[test]
     fn refusals_say_why_and_repeat_nothing() {
-        use PostgresUrlError::{Missing, Mode, Option, Root, Syntax};
+        use PostgresUrlError::{Follower, Missing, Mode, Option, Root, Syntax};
         let cases = [
             ("postgres://u:secret@db/g?sslmode=prefer", Mode),
             ("postgres://u:secret@db/g?sslmode=allow", Mode),
@@ -322,6 +334,10 @@ mod tests {
             (
                 "postgres://u:secret@db/g?sslmode=disable&sslrootcert=ca.pem",
                 Root,
+            ),
+            (
+                "postgres://u:secret@a,b/g?target_session_attrs=any",
+                Follower,
             ),
             ("postgres://u:secret@db/g?secret=secret", Option),
             ("postgres://u:secret@db/g?secret", Syntax),
