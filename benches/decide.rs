@@ -20,7 +20,7 @@ use portcullis::base::random::Random;
 use portcullis::config::Config;
 use portcullis::policy::decide::{Evidence, Verdict, decide};
 use portcullis::policy::index::Policy;
-use portcullis::policy::readings::{Readings, settle};
+use portcullis::policy::readings::{Paths, settle};
 use portcullis::policy::target::Target;
 
 fn policy(rules: usize) -> Policy {
@@ -79,7 +79,7 @@ fn bench(criterion: &mut Criterion) {
             |bencher, policy| {
                 bencher.iter(|| {
                     let selection =
-                        settle(policy, black_box(&target), |_| Readings::default()).unwrap();
+                        settle(policy, black_box(&target), |_| Paths::default()).unwrap();
                     let decision = decide(&selection, black_box(&who));
                     assert!(matches!(decision.verdict, Verdict::Allow(_)));
                     decision

@@ -35,7 +35,7 @@ pub enum Command {
         /// Its name.
         name: String,
         /// Permissions such as orders:read, separated by commas; an empty text takes all away.
-        #[arg(value_delimiter = ',')]
+        #[arg(value_delimiter = ',', required = true)]
         permissions: Vec<String>,
     },
     /// Delete a role; whoever has it loses it.

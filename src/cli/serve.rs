@@ -51,5 +51,6 @@ pub fn run(args: &Args, path: &Path) -> anyhow::Result<ExitCode> {
     reason = "the log's filter is for whoever debugs a process, not for the file"
 )]
 fn filter() -> Option<String> {
-    std::env::var("PORTCULLIS_LOG").ok()
+    let filter = std::env::var("PORTCULLIS_LOG").ok()?;
+    (!filter.trim().is_empty()).then_some(filter)
 }

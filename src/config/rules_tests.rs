@@ -310,3 +310,27 @@ fn what_is_meant_is_what_was_written() {
     );
     assert_eq!((rules[0].line, rules[1].line), (4, 5));
 }
+
+#[test]
+fn paths_that_mean_something_else_than_they_look() {
+    let paths = [
+        "'/search?admin=1'",
+        "'/a#b'",
+        "'/admin '",
+        "/AUTH/**",
+        "/Auth",
+        "'/users/{id}/private'",
+        "'/x/[0-9]+'",
+        "'/a%3Fb'",
+    ];
+    let rule = |path| format!("  - {{ path: {path}, allow: signed_in, to: web }}");
+    insta::assert_snapshot!(said(&paths.map(rule).join("\n")).join("\n"), @"
+    3 rules[0].path: not a path pattern: '/search?admin=1'
+    4 rules[1].path: not a path pattern: '/a#b'
+    5 rules[2].path: not a path pattern: '/admin '
+    6 rules[3].path: can never reach a service: the gateway's own pages are there: '/AUTH/**'
+    7 rules[4].path: can never reach a service: the gateway's own pages are there: '/Auth'
+    ?8 rules[5].path: signs that mean something in other languages stand for themselves here: '/users/{id}/private'
+    ?9 rules[6].path: signs that mean something in other languages stand for themselves here: '/x/[0-9]+'
+    ");
+}

@@ -39,14 +39,22 @@ pub(super) fn pattern(at: &At<'_>, scope: &Scope<'_>) -> Option<Pattern> {
         }
         Err(_) => return at.refuse_with("not a path pattern", "a path begins with '/'"),
     };
-    let own = Pattern::parse(&format!("{}/**", scope.prefix)).ok()?;
-    if own.contains(&pattern) {
+    // Requests are ours whatever the case of their letters.
+    let lower = |text: &str| Pattern::parse(&text.to_ascii_lowercase()).ok();
+    let own = lower(&format!("{}/**", scope.prefix))?;
+    if own.contains(&pattern) || lower(text).is_some_and(|folded| own.contains(&folded)) {
         return at.refuse_with(
             "can never reach a service: the gateway's own pages are there",
             format!(
                 "choose another path, or another prefix than {}",
                 scope.prefix
             ),
+        );
+    }
+    if text.contains(['{', '}', '<', '>', '^', '$', '(', ')', '|', '+']) {
+        at.warn(
+            "signs that mean something in other languages stand for themselves here",
+            "'*' or ':name' is any one segment, '**' any number of them",
         );
     }
     Some(pattern)

@@ -4,6 +4,7 @@
 //! last. [`judge::Gate::judge`] is the only way from a request to a permit.
 
 pub mod attributes;
+pub mod credential;
 pub mod inject;
 pub mod judge;
 pub mod settings;

@@ -40,6 +40,14 @@ pub enum PatternFault {
     /// Dot or empty segments, which no judged path has.
     #[error("can never match: paths are judged without '.', '..' and empty segments; write '{0}'")]
     NotCanonical(String),
+    /// A sign that ends a path where it is asked for, so that the pattern would mean something that nobody asks for.
+    #[error(
+        "what stands behind '?' and '#' is no part of a path; write %3F and %23 for the signs themselves"
+    )]
+    Query,
+    /// A blank at either end, which was hardly meant.
+    #[error("begins or ends with a blank")]
+    Blank,
     /// A wildcard inside a segment.
     #[error(
         "'*' stands for a whole segment, '**' for any number of them; '{0}' mixes it with text"
@@ -73,6 +81,12 @@ impl Pattern {
     /// # Errors
     /// When it is no pattern, or one that no judged path could match.
     pub fn parse(written: &str) -> Result<Self, PatternFault> {
+        if written.contains(['?', '#']) {
+            return Err(PatternFault::Query);
+        }
+        if written != written.trim() {
+            return Err(PatternFault::Blank);
+        }
         let encoded = path::encode(written).replace("%25", "%");
         let path = CanonicalPath::parse(encoded.as_bytes())?;
         if path.marks() != path::Marks::default() {

@@ -86,9 +86,8 @@ pub fn settle<'a>(
             return Err(TwoReadings);
         }
     }
-    match rewrite.filter(|rewrite| !rewrite.is_none()) {
-        Some(rewrite) => lead_to_what_was_judged(rewrite, target.path(), &read, allowed.fold_case)?,
-        None => {}
+    if let Some(rewrite) = rewrite.filter(|rewrite| !rewrite.is_none()) {
+        lead_to_what_was_judged(rewrite, target.path(), &read, allowed.fold_case)?;
     }
     Ok(judged)
 }

@@ -10,6 +10,7 @@ use pingora::{Error, ErrorType};
 
 use crate::base::token::Token;
 use crate::crypto::cookie::{CookieNames, Left};
+use crate::gate::credential::bearer;
 use crate::gate::judge::Presented;
 use crate::gate::snapshot::Owner;
 use crate::gate::visitor::Visitor;
@@ -279,7 +280,7 @@ impl Gateway {
         let presented = Presented {
             ip: client.ip,
             session: token,
-            bearer: headers::bearer(asked),
+            bearer: bearer(asked),
             certificate: self.shown_by(session, client, target.host()),
         };
         Ok((presented, left))

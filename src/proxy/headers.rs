@@ -5,7 +5,6 @@ use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts as ReqParts;
 use pingora::http::RequestHeader;
 
-use crate::base::secret::Secret;
 use crate::crypto::cookie::{self, Left};
 use crate::policy::header::{Reserved, fold};
 
@@ -83,22 +82,6 @@ pub fn sort_cookies<'a>(line: &'a HeaderValue, name: &str) -> (Option<&'a str>, 
         // Who knows what a lenient service would find in it.
         None => (None, Left::Nothing),
     }
-}
-
-/// What stands behind `Bearer` (RFC 6750 section 2.1; the scheme's letter case does not matter, RFC 9110
-/// section 11.1). Beside another such header it is no good, whichever comes first.
-#[must_use]
-pub fn bearer(headers: &HeaderMap) -> Option<Secret<String>> {
-    let lines = headers.get_all(header::AUTHORIZATION);
-    let mut tokens = lines.iter().filter_map(|line| {
-        let (scheme, rest) = line.as_bytes().split_at_checked(6)?;
-        scheme.eq_ignore_ascii_case(b"bearer").then_some(rest)
-    });
-    let rest = tokens.next()?;
-    let alone = lines.iter().nth(1).is_none();
-    let token = rest.strip_prefix(b" ").filter(|_| alone);
-    let text = token.and_then(|token| std::str::from_utf8(token).ok());
-    Some(Secret::new(text.unwrap_or_default().to_owned()))
 }
 
 /// Deletes what a client may not say: every spelling of every reserved name, our own cookies, and whatever

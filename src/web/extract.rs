@@ -11,9 +11,9 @@ use http::request::Parts;
 use http::{Method as Verb, StatusCode};
 
 use crate::base::identity::Method;
-use crate::base::secret::Secret;
 use crate::base::token::Token;
 use crate::crypto::cookie;
+use crate::gate::credential::bearer;
 use crate::gate::visitor::Visitor;
 use crate::identity::accounts::{Actor, Links};
 use crate::identity::session::Live;
@@ -163,14 +163,10 @@ pub fn visitor(parts: &Parts) -> Result<Visitor, Problem> {
         .ok_or_else(Problem::internal)
 }
 
-/// What stands behind `Bearer`; every other scheme is none of ours, and no good here.
-fn bearer(headers: &HeaderMap) -> Option<Secret<String>> {
-    let mut lines = headers.get_all(header::AUTHORIZATION).iter();
-    let line = lines.next()?;
-    let alone = lines.next().is_none();
-    let token = line.to_str().ok().filter(|_| alone).and_then(|line| {
-        let (scheme, token) = line.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then_some(token)
-    });
-    Some(Secret::new(token.unwrap_or_default().to_owned()))
+/// The session of the cookie that came along with a token, if it is one of ours.
+pub fn cookie_beside(visitor: &Visitor, headers: &HeaderMap, proved: &Proved) -> Option<Token> {
+    match proved.method {
+        Method::Session => None,
+        _ => session_token(visitor, headers),
+    }
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::accounts::{
     FRESH, Pair, call, cookie_line, get, id_of, lets_in, letters, open, opens, post, refused,
-    reset, reset_token, strict, tokens, try_refresh, try_tokens, verify, wait_for,
+    register, reset, reset_token, strict, tokens, try_refresh, try_tokens, verify, wait_for,
 };
 use crate::accounts_links::{dead, edit, managed, root};
 use crate::harness::Gateway;
@@ -264,4 +264,42 @@ fn r_03_one_reset_link_sets_one_password() {
         let loser = (winners[0] + 1) % 20;
         assert!(!lets_in(&gateway, "alice", &chosen(loser)));
     }
+}
+
+#[test]
+fn a_21_a_link_makes_no_account_where_registration_was_closed_meanwhile() {
+    let gateway = strict().start();
+    let address = "bob@example.test";
+    assert_eq!(register(&gateway, "bob", address, FRESH).status, 202);
+    let token = wait_for(&gateway, address, 1)[0].token("verify");
+    let open = std::fs::read_to_string(gateway.config()).unwrap();
+    gateway.write(
+        "gateway.yaml",
+        &open.replace("register: open", "register: closed"),
+    );
+    let gateway = gateway.restart();
+    refused(&verify(&gateway, &token), 403, "REGISTRATION_CLOSED");
+    assert!(!lets_in(&gateway, "bob", FRESH));
+    gateway.write("gateway.yaml", &open);
+    let gateway = gateway.restart();
+    assert_eq!(verify(&gateway, &token).status, 200);
+    assert!(lets_in(&gateway, "bob", FRESH));
+}
+
+#[test]
+fn a_18_what_is_refused_has_changed_nothing() {
+    let gateway = strict().start();
+    let line = tokens(&gateway, "alice").line();
+    let ask = |at: usize| {
+        let change = json!({ "email": format!("a{at}@example.test"), "current_password": password("alice") });
+        call(&gateway, "PUT", "/me", &line, &change).status
+    };
+    let refused = (0..100).find(|at| ask(*at) == 429);
+    assert!(refused.is_some_and(|at| at > 2), "{refused:?}");
+    let change = json!({
+        "email": "last@example.test", "username": "alicia",
+        "password": FRESH, "current_password": password("alice"),
+    });
+    assert_eq!(call(&gateway, "PUT", "/me", &line, &change).status, 429);
+    assert!(opens(&gateway, &line) && lets_in(&gateway, "alice", &password("alice")));
 }

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::accounts;
 use crate::harness::setup::password;
 use crate::harness::{Gateway, Setup, Trial, marker, within};
 
@@ -328,4 +329,29 @@ fn c_15_a_deleted_role_gives_nothing() {
         trial.denied(trial.get(target, &line(&alice)), "alice");
     }
     trial.served(&trial.get("/app/x", &line(&alice)));
+}
+
+/// A browser that sends what another service of the same origin asked it for, and a program that sends both.
+#[test]
+fn c_06_logout_whatever_else_comes_along() {
+    let gateway = Setup::new().start();
+    let ask = |cookie: &str, more: &str| {
+        gateway.ask(format!(
+            "POST /auth/logout HTTP/1.1\r\nHost: localhost\r\nSec-Fetch-Site: same-origin\r\n\
+             Cookie: {cookie}\r\n{more}Content-Length: 0\r\n\r\n"
+        ))
+    };
+    let opens = |cookie: &str, more: &str| {
+        let line = format!("Cookie: {cookie}\r\n{more}");
+        accounts::opens(&gateway, &line)
+    };
+    let basic = "Authorization: Basic YTpi\r\n";
+    let cookie = gateway.login("alice");
+    assert!(opens(&cookie, basic));
+    assert_eq!(ask(&cookie, basic).status, 200);
+    assert!(!opens(&cookie, ""));
+    let (cookie, pair) = (gateway.login("alice"), accounts::tokens(&gateway, "alice"));
+    assert!(opens(&cookie, "") && pair.opens(&gateway));
+    assert_eq!(ask(&cookie, &pair.line()).status, 200);
+    assert!(!opens(&cookie, "") && !pair.opens(&gateway));
 }

@@ -10,7 +10,7 @@ pub struct Args {
     /// Username or e-mail address.
     name: String,
     /// Roles, separated by commas; an empty text takes all away.
-    #[arg(value_delimiter = ',')]
+    #[arg(value_delimiter = ',', required = true)]
     roles: Vec<String>,
 }
 

@@ -98,6 +98,10 @@ impl Accounts {
             Some(email) if self.wants_proof() => (None, Some(email)),
             other => (other, None),
         };
+        if unproved.is_some() {
+            // Before anything is changed: what is refused has not happened in part.
+            self.admit_sender(before.id).await?;
+        }
         let edit = UserChange {
             username,
             is_verified: at_once.is_some().then_some(false),
@@ -113,7 +117,7 @@ impl Accounts {
             .await?;
         self.changed_own(actor, &before, &after).await?;
         if let Some(email) = &unproved {
-            self.ask_for_proof(&after, email, links).await?;
+            self.ask_for_proof(&after, email, links);
         }
         self.told(after, edit.password_hash.is_some(), unproved)
             .await
@@ -292,19 +296,12 @@ impl Accounts {
     }
 
     /// Sends a link to a new address, after the answer: whose it is, nobody learns from it.
-    async fn ask_for_proof(
-        &self,
-        user: &User,
-        email: &Email,
-        links: &Links,
-    ) -> Result<(), AccountFault> {
-        self.admit_sender(user.id).await?;
+    fn ask_for_proof(&self, user: &User, email: &Email, links: &Links) {
         let (this, user) = (self.clone(), user.clone());
         later(
             "new email",
             this.send_move(user, email.clone(), links.clone()),
         );
-        Ok(())
     }
 
     pub(super) async fn send_move(

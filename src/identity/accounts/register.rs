@@ -143,6 +143,9 @@ impl Accounts {
 
     /// Makes the account whose address has been proved.
     pub(super) async fn finish_registration(&self, token: &str) -> Result<User, AccountFault> {
+        if self.register_mode() != Register::Open {
+            return Err(AccountFault::Closed);
+        }
         let seen = self.look::<Pending>(Kind::Registration, token).await?.what;
         let username: Username = seen.username.parse().map_err(|_| AccountFault::Link)?;
         self.refuse_taken(&username, None).await?;

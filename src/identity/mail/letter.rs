@@ -127,7 +127,7 @@ impl Letter {
     /// What its templates may say.
     pub(super) fn values(&self) -> Value {
         match self {
-            // Whoever chose these names did not prove yet that the address is theirs: a name that a mail program
+            // Whoever chose these names did not always prove that the address is theirs: a name that a mail program
             // would make a link of could carry a stranger's message to anybody.
             Self::VerifyEmail { name, link, hours }
             | Self::ConfirmNewEmail { name, link, hours } => {
@@ -146,13 +146,13 @@ impl Letter {
                 minutes,
             } => context! { name => harmless(name), link => link.as_str(), minutes => *minutes },
             Self::EmailChanged { name, old, new } => {
-                context! { name => name.as_str(), old => old.as_str(), new => new.as_str() }
+                context! { name => harmless(name), old => old.as_str(), new => new.as_str() }
             }
             Self::PasswordChanged { name, ip, at } => {
-                context! { name => name.as_str(), ip => ip.to_string(), at => time(*at) }
+                context! { name => harmless(name), ip => ip.to_string(), at => time(*at) }
             }
             Self::PasswordSetByAdministrator { name, at } => {
-                context! { name => name.as_str(), at => time(*at) }
+                context! { name => harmless(name), at => time(*at) }
             }
             Self::NewSignIn {
                 name,
@@ -160,7 +160,7 @@ impl Letter {
                 user_agent,
                 at,
             } => {
-                context! { name => name.as_str(), ip => ip.to_string(), device => device(user_agent), at => time(*at) }
+                context! { name => harmless(name), ip => ip.to_string(), device => device(user_agent), at => time(*at) }
             }
             Self::Invitation {
                 by,
@@ -171,7 +171,7 @@ impl Letter {
                 let roles: Vec<String> = roles.iter().map(ToString::to_string).collect();
                 context! { by => by.as_str(), roles => roles.join(", "), link => link.as_str(), hours => *hours }
             }
-            Self::AccountDeleted { name } => context! { name => name.as_str() },
+            Self::AccountDeleted { name } => context! { name => harmless(name) },
             Self::Test => context! {},
         }
     }

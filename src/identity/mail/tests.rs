@@ -78,7 +78,7 @@ fn x_05_the_text_of_a_link_is_the_link() {
 
 #[test]
 fn x_05_names_and_devices_are_text() {
-    let evil: Username = "<b>bob</b>&amp;\"".parse().unwrap();
+    let evil: Username = "<b>bob&amp;\"".parse().unwrap();
     let user_agent = "<script>alert(1)</script>\r\nBcc: eve@example.com\r\n\r\n".repeat(9);
     let letter = Letter::NewSignIn {
         name: evil,

@@ -238,13 +238,13 @@ impl Tokens {
         Some(sid)
     }
 
-    /// A used token, or one that can be used.
+    /// A used token, or one that can be used. Asked for in this order: one that is marked while both are read is found in
+    /// one place or the other.
     async fn entry(&self, key: &Key, now: Timestamp) -> Result<Option<Entry>, IdentityFault> {
         let volatile = &self.0.volatile;
-        Ok(match volatile.get(Kind::Spent, key, now).await? {
-            Some(spent) => Some(spent),
-            None => volatile.get(Kind::Refresh, key, now).await?,
-        })
+        let usable = volatile.get(Kind::Refresh, key, now).await?;
+        let spent = volatile.get(Kind::Spent, key, now).await?;
+        Ok(spent.or(usable))
     }
 
     /// Makes sure that a token's successor is there and marks it as used; whether nobody else was quicker. In
@@ -275,7 +275,7 @@ impl Tokens {
             .volatile
             .create_capped(Kind::Spent, mark, MOST_SPENT, now)
             .await?;
-        // A used one is looked for first, so that it does not matter when this happens.
+        // Only now: whoever does not find it here any more finds it among the used ones.
         inner.volatile.delete(Kind::Refresh, &entry.key).await?;
         inner.sessions.extend(record.sid, until).await?;
         Ok(marked.is_some())

@@ -36,6 +36,13 @@ pub async fn submit(
         Some(proved) => end(&web, proved).await?,
         None => false,
     };
+    // A browser that sends a token, too, is told to forget its cookie, which must open nothing either.
+    let beside = proved
+        .as_ref()
+        .and_then(|proved| extract::cookie_beside(&visitor, &headers, proved));
+    if let Some(token) = beside {
+        web.sessions.end(&token).await?;
+    }
     let clear = [(
         header::SET_COOKIE,
         visitor.cookies.clear(visitor.cookies.session),
