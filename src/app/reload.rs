@@ -21,6 +21,7 @@ use crate::proxy::running::Running;
 use crate::proxy::tls::TlsFault;
 use crate::proxy::upstream::keeper::Keepers;
 use crate::store::Store;
+use crate::store::roles::RoleError;
 use crate::telemetry::metrics::Metrics;
 use crate::web::brand::Brand;
 
@@ -104,7 +105,7 @@ enum ReloadFault {
     #[error(transparent)]
     Mail(#[from] crate::identity::mail::MailFault),
     #[error(transparent)]
-    Roles(#[from] crate::store::roles::RoleError),
+    Roles(#[from] RoleError),
 }
 
 impl Reload {
@@ -179,11 +180,18 @@ impl Reload {
                 warning.message
             );
         }
-        // What fails from here on changes nothing of what is in force.
-        let turns = Arc::clone(&self.people.turns);
-        let change = (config.roles != self.config.roles).then(|| turns.change());
-        if change.is_some() {
-            roles::mirror(&self.store, &config.roles, self.clock.now()).await?;
+        let (turns, sessions) = (Arc::clone(&self.people.turns), self.people.sessions.clone());
+        let same_roles = config.roles == self.config.roles;
+        if !same_roles {
+            // Requests wait from the next line on, so a store that is away or busy is waited for before.
+            self.store.db.ping().await.map_err(RoleError::from)?;
+        }
+        let change = turns.change();
+        if !same_roles {
+            let mirrored = roles::mirror(&self.store, &config.roles, self.clock.now()).await;
+            // Also where it failed: only its answer may have been lost.
+            sessions.distrust();
+            mirrored?;
         }
         self.people.configure(&config);
         self.post.install(post);
@@ -193,16 +201,12 @@ impl Reload {
         self.acme.configure(config.tls.acme.clone());
         self.keepers.follow(&next.pools);
         self.running.store(Arc::new(next));
-        // Roles may have changed, and who vouches for certificates; whoever is cached by the old ones is looked at again.
-        self.people.sessions.distrust();
-        match change {
-            Some(change) => change.done(),
-            None => {
-                turns.change().done();
-                self.mirror_again(&config).await;
-            }
+        change.done();
+        if same_roles {
+            self.mirror_again(&config).await;
         }
-        look_again(&self.people.sessions).await;
+        // Roles may have changed, and who vouches for certificates; whoever is cached by the old ones is looked at again.
+        look_again(&sessions).await;
         self.config = config;
         Ok(())
     }

@@ -12,6 +12,7 @@ use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType};
+use tokio::time::timeout;
 
 use crate::base::id::PublicId;
 use crate::policy::decide::Permit;
@@ -21,12 +22,16 @@ use super::coding;
 use super::context::{Context, Passed};
 use super::forward::{finish_answer, finish_request, time_left};
 use super::places::Place;
+use super::refusal::UNAVAILABLE;
 use super::request::state_of;
 use super::served::strip_trailers;
 use super::settings::Limits;
 use super::shell::Shell;
 use super::tries::{after_no_connection, tell_true_cause};
 use super::tunnel::serve::{note_broken, note_last, wait_for};
+
+/// How long a request waits while a reload exchanges roles, which takes milliseconds.
+const RELOAD: Duration = Duration::from_secs(5);
 
 /// How often a service may say that there is no answer yet, for one request: one that says it every ten seconds does so
 /// for hours.
@@ -100,7 +105,9 @@ impl ProxyHttp for Gateway {
             if let Some(answered) = self.handle(session, ctx, &running).await? {
                 return Ok(answered);
             }
-            self.0.gate.settled().await;
+            if timeout(RELOAD, self.0.gate.settled()).await.is_err() {
+                return self.turn_down(session, ctx, &UNAVAILABLE).await;
+            }
             running = self.0.running.load_full();
         }
     }

@@ -166,6 +166,9 @@ impl Sessions {
             end,
         });
         let cache = inner.cache_of(live.end.source());
+        if inner.epoch.load(Ordering::Acquire) != epoch {
+            return live;
+        }
         cache.insert(hash, Arc::clone(&live));
         if inner.epoch.load(Ordering::Acquire) != epoch {
             // Something ended meanwhile, perhaps this one. The answer was right when it was read; it is not

@@ -299,8 +299,8 @@ impl Sessions {
     /// # Errors
     /// As [`Sessions::revalidate`].
     pub async fn look_through(&self) -> Result<(), IdentityFault> {
-        // Several at once, but not as many as there are connections to the store: others wait for those.
-        const AT_ONCE: usize = 4;
+        // Two at once, which leaves connections to the store for everybody else.
+        const AT_ONCE: usize = 2;
         let mut sources = self.0.ends.in_use();
         sources.sort_by_key(|source| matches!(source, Source::Row(_)));
         let look = async |source: Source| {

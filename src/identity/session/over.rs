@@ -28,16 +28,17 @@ impl Sessions {
     /// # Errors
     /// When the store does not answer.
     pub async fn end_expired(&self) -> Result<(), IdentityFault> {
-        let now = self.0.clock.now();
         let mut all = Ok(());
-        for (source, over) in self.0.ends.expired(now) {
-            let ended = match self.load(&source, now).await {
-                Ok(live) => live.is_none(),
-                Err(fault) => {
-                    all = Err(fault);
-                    now.since(over) > CACHE_TTL
+        for (source, over) in self.0.ends.expired(self.0.clock.now()) {
+            // A store that has just said nothing is not asked for each of them.
+            if all.is_ok() {
+                match self.load(&source, self.0.clock.now()).await {
+                    Ok(Some(_)) => continue,
+                    Ok(None) => {}
+                    Err(fault) => all = Err(fault),
                 }
-            };
+            }
+            let ended = all.is_ok() || self.0.clock.now().since(over) > CACHE_TTL;
             if ended {
                 let hash = source.hash();
                 self.0.cache_of(&source).remove(&hash);
