@@ -244,6 +244,10 @@ impl Tokens {
         let volatile = &self.0.volatile;
         let usable = volatile.get(Kind::Refresh, key, now).await?;
         let spent = volatile.get(Kind::Spent, key, now).await?;
+        if usable.is_some() && spent.is_some() {
+            // Left by whoever fell over in between. What is used may be forgotten one day, and this would be usable again.
+            volatile.delete(Kind::Refresh, key).await?;
+        }
         Ok(spent.or(usable))
     }
 
@@ -277,6 +281,10 @@ impl Tokens {
             .await?;
         // Only now: whoever does not find it here any more finds it among the used ones.
         inner.volatile.delete(Kind::Refresh, &entry.key).await?;
+        if marked.is_none() {
+            // Somebody was quicker, perhaps by so much that the successor is used as well: it must not have come back.
+            self.entry(&Key::from(successor.hash()), now).await?;
+        }
         inner.sessions.extend(record.sid, until).await?;
         Ok(marked.is_some())
     }
