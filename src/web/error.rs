@@ -302,6 +302,16 @@ impl Problem {
         )
     }
 
+    /// A form is for a link, and another one was opened since.
+    #[must_use]
+    pub fn other_link() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "FORM_EXPIRED",
+            "Another link was opened since. Please open this one again, from its letter.",
+        )
+    }
+
     /// A form was not made by us for this visitor, or not lately.
     #[must_use]
     pub fn expired() -> Self {

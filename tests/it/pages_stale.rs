@@ -85,6 +85,10 @@ fn a_17_a_form_does_what_it_shows_whatever_link_was_opened_since() {
     let new = [("password", FRESH)];
     let refused = send(&mut browser, "/auth/reset-password", &alices, &new);
     assert_eq!(refused.status, 403, "{}", refused.text());
+    // Nor does the form that comes back.
+    let again = form_to(&refused.text(), "/auth/reset-password");
+    let refused = send(&mut browser, "/auth/reset-password", &again, &new);
+    assert_eq!(refused.status, 403, "{}", refused.text());
     for name in ["alice", "root"] {
         assert!(lets_in(&gateway, name, &password(name)), "{name}");
     }

@@ -57,13 +57,16 @@ pub fn token_of(visit: &Visit, page: &str, fields: &Fields) -> Result<String, Pr
     if seen::is_from(fields, &token) {
         Ok(token)
     } else {
-        Err(Problem::expired())
+        Err(Problem::other_link())
     }
 }
 
-/// What the form of this page carries of the link that led to it.
-pub fn mark(visit: &Visit, page: &str) -> Option<String> {
-    token(visit, page).map(|token| seen::mark(&token))
+/// What the form of this page carries of the link that led to it; one that is shown again stays that of its own link.
+pub fn mark(visit: &Visit, page: &str, sent: Option<&Fields>) -> Option<String> {
+    match sent.and_then(|fields| fields.filled("seen")) {
+        Some(seen) => Some(seen.to_owned()),
+        None => token(visit, page).map(|token| seen::mark(&token)),
+    }
 }
 
 /// The link has done what it was for.

@@ -132,6 +132,6 @@ fn values(visit: &Visit, invitee: Option<&Invitee>, fields: &Fields) -> Value {
         json!({ "email": invitee.email.as_str(), "roles": roles })
     });
     let typed = json!({ "email": fields.text("email"), "username": fields.text("username") });
-    let seen = invitee.and_then(|_| link::mark(visit, PAGE));
+    let seen = invitee.and_then(|_| link::mark(visit, PAGE, Some(fields)));
     json!({ "invited": invited, "seen": seen, "values": typed, "wrong": {} })
 }

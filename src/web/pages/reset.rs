@@ -24,20 +24,20 @@ pub async fn show(Guest(visit): Guest, RawQuery(query): RawQuery) -> Result<Resp
     if let Some(moved) = link::moved(&visit, PAGE, query.as_deref()) {
         return Ok(moved);
     }
-    let seen = link::mark(&visit, PAGE).ok_or(AccountFault::Link)?;
+    let seen = link::mark(&visit, PAGE, None).ok_or(AccountFault::Link)?;
     Ok(visit.show(TEMPLATE, json!({ "seen": seen, "wrong": {} })))
 }
 
 /// Takes the form.
 pub async fn submit(Guest(visit): Guest, sent: Sent) -> Response {
-    let slips = match visit.open(sent) {
+    let (slips, fields) = match visit.open(sent) {
         Ok(fields) => match attempt(&visit, &fields).await {
             Ok(response) => return response,
-            Err(slips) => slips,
+            Err(slips) => (slips, fields),
         },
-        Err((problem, _)) => problem.into(),
+        Err((problem, fields)) => (problem.into(), fields),
     };
-    let seen = link::mark(&visit, PAGE);
+    let seen = link::mark(&visit, PAGE, Some(&fields));
     visit.again(TEMPLATE, &slips, json!({ "seen": seen }))
 }
 

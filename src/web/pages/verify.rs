@@ -3,6 +3,7 @@
 
 use axum::extract::RawQuery;
 use axum::response::Response;
+use http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::base::name::Email;
@@ -22,7 +23,8 @@ const TEMPLATE: &str = "verify.html";
 /// Shows the button; without a link, the way to another one.
 pub async fn show(Guest(visit): Guest, RawQuery(query): RawQuery) -> Response {
     let moved = link::moved(&visit, PAGE, query.as_deref());
-    moved.unwrap_or_else(|| visit.show(TEMPLATE, values(&visit, &Fields::default())))
+    let has_link = link::token(&visit, PAGE).is_some();
+    moved.unwrap_or_else(|| visit.show(TEMPLATE, values(&visit, &Fields::default(), has_link)))
 }
 
 /// Confirms the address, or sends another link.
@@ -34,9 +36,12 @@ pub async fn submit(Guest(visit): Guest, sent: Sent) -> Response {
         },
         Err((problem, fields)) => (problem.into(), fields),
     };
-    let mut response = visit.again(TEMPLATE, &slips, values(&visit, &fields));
-    // A link that is no good is in the way of asking for another one.
-    link::forget(&visit, &mut response);
+    // A link that is no good is in the way of asking for another one; a form that is none of its says nothing about it.
+    let keeps = slips.status() == StatusCode::FORBIDDEN && link::token(&visit, PAGE).is_some();
+    let mut response = visit.again(TEMPLATE, &slips, values(&visit, &fields, keeps));
+    if !keeps {
+        link::forget(&visit, &mut response);
+    }
     response
 }
 
@@ -51,7 +56,7 @@ pub async fn show_move(
     if let Some(moved) = link::moved(&visit, MOVE, query.as_deref()) {
         return Ok(moved);
     }
-    let seen = link::mark(&visit, MOVE).ok_or(AccountFault::Link)?;
+    let seen = link::mark(&visit, MOVE, None).ok_or(AccountFault::Link)?;
     let values = json!({ "page": MOVE, "has_link": true, "seen": seen, "values": {}, "wrong": {} });
     Ok(visit.show(TEMPLATE, values))
 }
@@ -71,7 +76,9 @@ pub async fn submit_move(Guest(visit): Guest, sent: Sent) -> Result<Response, Pr
 
 async fn attempt(visit: &Visit, fields: &Fields) -> Result<Response, Slips> {
     let accounts = &visit.web.accounts;
-    if link::token(visit, PAGE).is_some() {
+    // The form that asks for another link was shown when there was none.
+    let asks = fields.filled("email").is_some() && fields.filled("seen").is_none();
+    if !asks && link::token(visit, PAGE).is_some() {
         let token = link::token_of(visit, PAGE, fields)?;
         accounts.verify(&token).await?;
         let mut response = visit.go("login", Notice::Verified);
@@ -91,11 +98,11 @@ async fn attempt(visit: &Visit, fields: &Fields) -> Result<Response, Slips> {
     ))
 }
 
-fn values(visit: &Visit, fields: &Fields) -> Value {
+fn values(visit: &Visit, fields: &Fields, has_link: bool) -> Value {
     json!({
         "page": PAGE,
-        "has_link": link::token(visit, PAGE).is_some(),
-        "seen": link::mark(visit, PAGE),
+        "has_link": has_link,
+        "seen": link::mark(visit, PAGE, Some(fields)).filter(|_| has_link),
         "values": { "email": fields.text("email") },
         "wrong": {},
     })
