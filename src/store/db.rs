@@ -63,8 +63,12 @@ pub(crate) struct Dialect {
     pub(crate) id: &'static str,
 }
 
-const PING_READ: Statement = Statement::read("ping.read", "SELECT CAST(1 AS BIGINT) AS one");
-const PING_WRITE: Statement = Statement::quiet("ping.write", "SELECT CAST(1 AS BIGINT) AS one");
+// Of tables that every request needs: a database that is empty, damaged or only to be read answers `SELECT 1` as well.
+const PING_READ: Statement = Statement::read("ping.read", "SELECT id FROM users WHERE id = 0");
+const PING_WRITE: Statement = Statement::quiet(
+    "ping.write",
+    "UPDATE volatile_entries SET version = version WHERE kind = ''",
+);
 
 impl Db {
     /// Opens the database; of SQLite it makes the file (mode 0600) and its folder (0700) if they are not there.
@@ -153,7 +157,7 @@ impl Db {
         Ok(self.transaction(engine))
     }
 
-    /// Whether both the reading and the writing side answer.
+    /// Whether both the reading and the writing side answer, of a database that has been migrated.
     ///
     /// # Errors
     /// When one of them does not.

@@ -1,6 +1,7 @@
 //! `kill -9` in the middle of logins and of writes by the command line: whatever was acknowledged is there
-//! afterwards, and the database is whole (G-08).
+//! afterwards, and the database is whole (G-08). And a database file that is exchanged under a running gateway (G-09).
 
+use std::fs;
 use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -12,7 +13,7 @@ use rusqlite::Connection;
 use crate::harness::dice::{self, Dice};
 use crate::harness::gateway::session_cookie;
 use crate::harness::setup::{Folder, password};
-use crate::harness::{Gateway, PATIENCE, Raw, Setup, within};
+use crate::harness::{Gateway, PATIENCE, Raw, Setup, eventually, within};
 
 const CYCLES: usize = 18;
 
@@ -173,5 +174,31 @@ fn check_acknowledged(gateway: &Gateway, kept: &Acknowledged, when: &str) {
         let name = user["username"].as_str().unwrap();
         let whole = !name.starts_with("user") || user["roles"] == serde_json::json!(["user"]);
         assert!(whole, "{when}: half of {name}");
+    }
+}
+
+/// As who restores a copy, or cleans up: the command line and the next start use another file than the one that is open.
+#[test]
+fn g_09_a_database_file_that_was_exchanged_is_not_believed() {
+    for exchanged in [true, false] {
+        let gateway = Setup::new().on_sqlite().start();
+        let alice = gateway.login("alice");
+        let ask = || {
+            let head = format!("GET /app/x HTTP/1.1\r\nHost: localhost\r\nCookie: {alice}\r\n\r\n");
+            gateway.ask(head).status
+        };
+        assert_eq!((ask(), gateway.ask_admin("/readyz").status), (200, 200));
+        let file = gateway.path().join("data/portcullis.db");
+        if exchanged {
+            let copy = gateway.path().join("data/copy.db");
+            fs::copy(&file, &copy).unwrap();
+            fs::rename(&copy, &file).unwrap();
+        } else {
+            fs::remove_file(&file).unwrap();
+        }
+        eventually("that to be noticed", || (ask() == 503).then_some(()));
+        assert_eq!(gateway.ask_admin("/readyz").status, 503);
+        assert_eq!(gateway.try_login("alice", &password("alice")).status, 503);
+        assert!(gateway.log().contains("was replaced or removed"));
     }
 }

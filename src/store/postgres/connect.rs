@@ -24,6 +24,7 @@ pub(super) const ANSWER: Duration = Duration::from_secs(12);
 /// How long all of connecting may take: every host, TLS, the password.
 pub(super) const CONNECT: Duration = Duration::from_secs(5);
 
+/// A server that follows another one may be far behind, and a session that has ended would still be there.
 /// `synchronous_commit`: what was acknowledged, such as the end of a session, is not undone by a crash.
 const SETTINGS: &str = "
     SET statement_timeout = '10s';
@@ -32,6 +33,7 @@ const SETTINGS: &str = "
     SET default_transaction_isolation = 'read committed';
     SET synchronous_commit = on;
     SET client_min_messages = 'warning';
+    DO 'BEGIN IF pg_is_in_recovery() THEN RAISE EXCEPTION ''this server only follows another one''; END IF; END';
 ";
 
 /// The connection's half that must be polled for anything to happen.

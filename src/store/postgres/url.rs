@@ -170,11 +170,13 @@ impl PostgresUrl {
         };
         config
             .ssl_mode(mode)
-            .target_session_attrs(TargetSessionAttrs::ReadWrite)
             .keepalives_idle(IDLE)
             .keepalives_interval(INTERVAL)
             .keepalives_retries(3)
             .tcp_user_timeout(UNACKNOWLEDGED);
+        if config.get_hosts().len() > 1 {
+            config.target_session_attrs(TargetSessionAttrs::ReadWrite);
+        }
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(CONNECT);
         }

@@ -53,12 +53,13 @@ pub(super) struct Tx(mpsc::Sender<Step>);
 impl Sqlite {
     /// Opens the file, or without one a database in memory, and starts its threads.
     pub(super) async fn open(file: Option<&Path>) -> Result<Self, DbError> {
-        let (writer, changes) = writer::start(file.map(Path::to_owned)).await?;
+        let places = Arc::new(Semaphore::new(QUEUE));
+        let (writer, changes) =
+            writer::start(file.map(Path::to_owned), Arc::clone(&places)).await?;
         let readers = match file {
             Some(path) => Some(reader::start(path).await?),
             None => None,
         };
-        let places = Arc::new(Semaphore::new(QUEUE));
         Ok(Self(Arc::new(Handles {
             writer,
             readers,
@@ -123,7 +124,7 @@ impl Sqlite {
     async fn place(&self) -> Result<OwnedSemaphorePermit, DbError> {
         let place = timeout(QUEUE_WAIT, self.0.places.clone().acquire_owned()).await;
         let place = place.map_err(|_| DbError::unavailable("too many statements are waiting"))?;
-        place.map_err(|_| gone())
+        place.map_err(|_| DbError::unavailable("its file was replaced or removed"))
     }
 }
 

@@ -3,13 +3,15 @@
 //! It also looks, a few times a second, whether another process has written. The look must be on this very
 //! connection: `PRAGMA data_version` moves for everybody's commits but its own connection's.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
 use rusqlite::Connection;
-use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use tokio::time::Instant;
 
 use super::run::{fault, run};
@@ -51,18 +53,26 @@ struct Writer {
     seen: i64,
     look_at: Instant,
     changes: watch::Sender<u64>,
+    /// Where the database is, and which file that was when it was opened.
+    file: Option<(PathBuf, FileId)>,
+    /// Closed once that is another one.
+    places: Arc<Semaphore>,
 }
+
+/// A file by device and inode.
+type FileId = (u64, u64);
 
 /// Starts the writer.
 pub(super) async fn start(
     file: Option<PathBuf>,
+    places: Arc<Semaphore>,
 ) -> Result<(mpsc::Sender<Job>, watch::Receiver<u64>), DbError> {
     let (sender, jobs) = mpsc::channel();
     let (changes, watcher) = watch::channel(0);
     let (opened, answer) = oneshot::channel();
     thread::Builder::new()
         .name("store-writer".to_owned())
-        .spawn(move || match Writer::open(file.as_deref(), jobs, changes) {
+        .spawn(move || match Writer::open(file, jobs, changes, places) {
             Ok(mut writer) => {
                 drop(opened.send(Ok(())));
                 writer.serve();
@@ -76,13 +86,21 @@ pub(super) async fn start(
 
 impl Writer {
     fn open(
-        file: Option<&Path>,
+        file: Option<PathBuf>,
         jobs: mpsc::Receiver<Job>,
         changes: watch::Sender<u64>,
+        places: Arc<Semaphore>,
     ) -> Result<Self, DbError> {
-        let connection = match file {
+        let connection = match &file {
             Some(path) => connect::writer(path)?,
             None => connect::memory()?,
+        };
+        let file = match file {
+            Some(path) => {
+                let id = file_id(&path).map_err(|e| DbError::unavailable(e.to_string()))?;
+                Some((path, id))
+            }
+            None => None,
         };
         let seen = data_version(&connection)?;
         Ok(Self {
@@ -91,6 +109,8 @@ impl Writer {
             seen,
             look_at: Instant::now() + LOOK,
             changes,
+            file,
+            places,
         })
     }
 
@@ -241,12 +261,31 @@ impl Writer {
         statement.execute([]).map(drop).map_err(|e| fault(sql, &e))
     }
 
+    /// Whether what others find at this path, such as the command line, is not what is open here.
+    fn is_another_file(&self) -> bool {
+        let Some((path, opened)) = &self.file else {
+            return false;
+        };
+        match file_id(path) {
+            Ok(found) => found != *opened,
+            Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+        }
+    }
+
     /// Tells everybody when another process has written. When that cannot be known, it may have.
     fn look(&mut self) {
         if Instant::now() < self.look_at {
             return;
         }
         self.look_at = Instant::now() + LOOK;
+        if self.is_another_file() && !self.places.is_closed() {
+            tracing::error!(
+                "the database file was replaced or removed: nothing is read from the old one any more; restart the gateway"
+            );
+            self.places.close();
+            self.changes
+                .send_modify(|count| *count = count.wrapping_add(1));
+        }
         let version = data_version(&self.connection);
         if version != Ok(self.seen) {
             self.seen = version.unwrap_or(self.seen);
@@ -254,6 +293,11 @@ impl Writer {
                 .send_modify(|count| *count = count.wrapping_add(1));
         }
     }
+}
+
+fn file_id(path: &Path) -> std::io::Result<FileId> {
+    let found = path.metadata()?;
+    Ok((found.dev(), found.ino()))
 }
 
 fn data_version(connection: &Connection) -> Result<i64, DbError> {
