@@ -202,7 +202,6 @@ async fn assemble(config: &Config) -> anyhow::Result<Assembled> {
     roles::mirror(&store, &config.roles, now).await?;
     let signing = keys::signing_key(&store, &key, &random, now).await?;
     let post = Post::new(config, &store, &key, &random)?;
-    let first = first_user(&store, config, &clock, &random).await?;
     let people = People::assemble(config, (&store, &key), &post, (&clock, &random)).await?;
     let certificates = Certificates::read(&config.tls, &people.sessions, now)?;
     let acme = acme::worker(config, (&store, &key), &certificates.keyring, &metrics).await?;
@@ -223,6 +222,8 @@ async fn assemble(config: &Config) -> anyhow::Result<Assembled> {
     let running = Arc::new(ArcSwap::from_pointee(running));
     let drain = Drain::default();
     metrics.loaded(now);
+    // Last: whoever is made here is told a password once, and only by a start that comes this far.
+    let first = first_user(&store, config, &clock, &random).await?;
     Ok(Assembled {
         store,
         people,

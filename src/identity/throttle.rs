@@ -51,6 +51,9 @@ const UNLOCKED: Budget = Budget {
     window: Duration::from_hours(24),
 };
 
+/// How much of a friend's time may pass before another login renews it: hardly any login writes for that.
+const DAY: Duration = Duration::from_hours(24);
+
 /// Remembers that an account was logged in to from an origin.
 const FRIEND: Budget = Budget {
     name: b"friend",
@@ -173,13 +176,18 @@ impl Throttle {
         for (_, key) in attempt.guesses() {
             self.volatile.reset(Kind::Throttle, &key).await?;
         }
-        let been_here = self.is_friend(attempt, now).await?;
-        if !been_here {
+        // From the last login on, and not from the first.
+        let key = attempt.friend();
+        let seen = self.volatile.peek(Kind::Throttle, &key, now).await?;
+        let seen = seen.filter(|tally| tally.count > 0);
+        let is_late = |tally: Tally| tally.ends_at <= now.plus(FRIEND.window.saturating_sub(DAY));
+        if seen.is_none_or(is_late) {
+            self.volatile.reset(Kind::Throttle, &key).await?;
             self.volatile
-                .count(Kind::Throttle, &attempt.friend(), FRIEND.window, now)
+                .count(Kind::Throttle, &key, FRIEND.window, now)
                 .await?;
         }
-        Ok(been_here)
+        Ok(seen.is_some())
     }
 
     /// Forgets what counts against an account, from every origin, and against no other.

@@ -9,6 +9,7 @@ use http::{Method, StatusCode};
 
 use crate::base::net::Host;
 use crate::base::site::PageOrigin;
+use crate::gate::credential::bearer;
 use crate::gate::snapshot::Snapshot;
 use crate::gate::visitor::Visitor;
 
@@ -26,7 +27,7 @@ pub async fn guard(request: Request, next: Next) -> Result<Response, Problem> {
         Method::GET | Method::HEAD | Method::OPTIONS
     );
     let headers = request.headers();
-    if changes && !headers.contains_key(header::AUTHORIZATION) {
+    if changes && bearer(headers).is_none() {
         let visitor = request.extensions().get::<Visitor>();
         let visitor = visitor.ok_or_else(Problem::internal)?;
         if session_token(visitor, headers).is_some() {

@@ -130,8 +130,45 @@ fn an_event_is_told_again_until_it_is_taken() {
 fn start(setup: &Setup) -> Gateway {
     let folder = setup.folder();
     folder.write("hook.secret", SECRET);
+    for name in ["alice", "root"] {
+        folder.add_user(name, "").fine();
+    }
     Gateway::launch(folder, setup.recorder().clone(), None, &[])
         .unwrap_or_else(|said| panic!("{said}"))
+}
+
+#[test]
+fn logging_in_and_out_is_told() {
+    let receiver = Recorder::start();
+    let events = ", private: allow, events: [user.login, user.logout]";
+    let gateway = start(&with_hook(&receiver.url(), events));
+    let cookie = gateway.login("alice");
+    let out = format!(
+        "POST /auth/logout HTTP/1.1\r\nHost: localhost\r\nCookie: {cookie}\r\nContent-Length: 0\r\n\r\n"
+    );
+    assert_eq!(gateway.ask(&out).status, 200);
+    // Nobody is logged out twice.
+    assert_eq!(gateway.ask(&out).status, 401);
+    gateway.login("root");
+    let told = eventually("three events", || {
+        let all = receiver.requests();
+        let read = |request: &Recorded| -> Value { serde_json::from_slice(&request.body).unwrap() };
+        let mut told: Vec<String> = all
+            .iter()
+            .map(read)
+            .map(|body| format!("{} {}", body["event"], body["data"]["user"]["username"]))
+            .collect();
+        told.sort();
+        (told.len() >= 3).then_some(told)
+    });
+    assert_eq!(
+        told,
+        [
+            r#""user.login" "alice""#,
+            r#""user.login" "root""#,
+            r#""user.logout" "alice""#
+        ]
+    );
 }
 
 #[test]

@@ -354,4 +354,13 @@ fn c_06_logout_whatever_else_comes_along() {
     assert!(opens(&cookie, "") && pair.opens(&gateway));
     assert_eq!(ask(&cookie, &pair.line()).status, 200);
     assert!(!opens(&cookie, "") && !pair.opens(&gateway));
+    let cookie = gateway.login("alice");
+    let dead = ask(&cookie, &pair.line());
+    assert_eq!(dead.status, 401);
+    assert!(
+        dead.values("set-cookie")
+            .iter()
+            .any(|line| line.contains("Max-Age=0"))
+    );
+    assert!(!opens(&cookie, ""));
 }

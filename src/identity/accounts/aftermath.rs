@@ -6,6 +6,7 @@ use super::{AccountFault, Accounts, Actor};
 use crate::base::id::UserId;
 use crate::identity::hooks::{Event, Person, Topic};
 use crate::identity::mail::Letter;
+use crate::identity::session::Live;
 use crate::store::users::User;
 
 impl Accounts {
@@ -17,7 +18,7 @@ impl Accounts {
         after: &User,
         edit: &UserEdit,
     ) -> Result<(), AccountFault> {
-        if edit.password.is_some() || (before.is_active && !after.is_active) {
+        if edit.password.is_some() || !after.is_active {
             // A session or a link that would live again when the account is enabled again is nobody's wish.
             self.end_everything(after).await?;
         }
@@ -58,6 +59,22 @@ impl Accounts {
         let mut event = Event::of(Topic::SessionRevoked, user);
         event.sid = Some(sid.to_owned());
         self.tell(by(event, actor)).await;
+    }
+
+    /// Tells hooks that somebody logged out.
+    pub async fn logged_out(&self, live: &Live) {
+        let user = match self.parts().store.users.by_id(live.identity.id).await {
+            Ok(Some(user)) => user,
+            // Deleted since: that is told as well.
+            Ok(None) => return,
+            Err(error) => {
+                tracing::error!(%error, "could not leave word of a logout for the hooks");
+                return;
+            }
+        };
+        let mut event = Event::of(Topic::UserLogout, &user);
+        event.sid = Some(live.sid.to_string());
+        self.tell(event).await;
     }
 
     /// To the address that was theirs before: whoever changed it could otherwise hide that they did.

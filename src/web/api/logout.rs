@@ -3,6 +3,7 @@
 use axum::Extension;
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
+use http::StatusCode;
 use http::header::{self, HeaderMap};
 
 use crate::base::identity::Method;
@@ -27,7 +28,24 @@ pub async fn submit(
     Extension(visitor): Extension<Visitor>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let proved = extract::prove(&web, &visitor, &headers).await?;
+    let clear = [(
+        header::SET_COOKIE,
+        visitor.cookies.clear(visitor.cookies.session),
+    )];
+    let proved = match extract::prove(&web, &visitor, &headers).await {
+        Ok(proved) => proved,
+        Err(problem) => {
+            // A token that is no good any more says nothing about the cookie beside it.
+            let cookie = extract::session_token(&visitor, &headers);
+            let Some(token) = cookie.filter(|_| problem.status() == StatusCode::UNAUTHORIZED)
+            else {
+                return Err(problem);
+            };
+            csrf::check(&headers, &visitor.snapshot)?;
+            web.sessions.end(&token).await?;
+            return Ok((clear, problem).into_response());
+        }
+    };
     let by_token = matches!(&proved, Some(proved) if proved.method == Method::Jwt);
     if !by_token {
         csrf::check(&headers, &visitor.snapshot)?;
@@ -36,6 +54,9 @@ pub async fn submit(
         Some(proved) => end(&web, proved).await?,
         None => false,
     };
+    if ended && let Some(proved) = &proved {
+        web.accounts.logged_out(&proved.live).await;
+    }
     // A browser that sends a token, too, is told to forget its cookie, which must open nothing either.
     let beside = proved
         .as_ref()
@@ -43,10 +64,6 @@ pub async fn submit(
     if let Some(token) = beside {
         web.sessions.end(&token).await?;
     }
-    let clear = [(
-        header::SET_COOKIE,
-        visitor.cookies.clear(visitor.cookies.session),
-    )];
     if wants_page(&headers) {
         let login = format!("{}/login?done=signed-out", visitor.snapshot.prefix);
         return Ok((clear, Redirect::to(&login)).into_response());

@@ -17,6 +17,7 @@ use crate::identity::session::Begun;
 use crate::telemetry::metrics::Metrics;
 use crate::web::body::Body;
 use crate::web::error::Problem;
+use crate::web::form::is_form;
 use crate::web::{Web, csrf};
 
 use super::tokens::LoginIn;
@@ -74,14 +75,7 @@ pub async fn login(
 }
 
 async fn read(request: Request) -> Result<LoginIn, Problem> {
-    let form = request
-        .headers()
-        .get(header::CONTENT_TYPE)
-        .is_some_and(|kind| {
-            kind.as_bytes()
-                .starts_with(b"application/x-www-form-urlencoded")
-        });
-    if form {
+    if is_form(request.headers()) {
         let sent: Result<Form<LoginIn>, FormRejection> = Form::from_request(request, &()).await;
         return Ok(sent?.0);
     }
