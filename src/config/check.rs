@@ -52,7 +52,7 @@ fn file(root: &At<'_>) -> Option<Config> {
     let hsts = tls::hsts(&file, sites.as_ref().map(|(sites, _)| sites));
     let (prefix, roles) = (listen::prefix(&file), roles::roles(&file));
     let headers = identities::headers(&file);
-    let (upstreams, names) = upstreams::upstreams(&file, &headers);
+    let (upstreams, names) = upstreams::upstreams(&file, &headers, &listen);
     let scope = Scope {
         upstreams: &upstreams,
         names: &names,

@@ -51,7 +51,8 @@ pub(super) fn pattern(at: &At<'_>, scope: &Scope<'_>) -> Option<Pattern> {
             ),
         );
     }
-    if text.contains(['{', '}', '<', '>', '^', '$', '(', ')', '|', '+']) {
+    let signs = ["{", "<", "^", "|", ")+", ")?", "]+", "[^"];
+    if text.ends_with('$') || signs.iter().any(|sign| text.contains(sign)) {
         at.warn(
             "signs that mean something in other languages stand for themselves here",
             "'*' or ':name' is any one segment, '**' any number of them",

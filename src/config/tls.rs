@@ -84,7 +84,10 @@ pub fn warn_of_uncovered(file: &Object<'_>, covered: &Covered, sites: &Sites, ru
     };
     let of_sites = sites.iter().filter(|site| site.https);
     let named = rules.iter().filter_map(|rule| match &rule.host {
-        Some(HostPattern::Exact(host)) if sites.main().https => Some(host),
+        Some(HostPattern::Exact(host)) => {
+            let site = sites.of_host(host).unwrap_or(sites.main());
+            site.https.then_some(host)
+        }
         _ => None,
     });
     let hosts: BTreeSet<&Host> = of_sites.map(|site| &site.host).chain(named).collect();

@@ -10,7 +10,9 @@ use crate::base::secret::Secret;
 pub fn bearer(headers: &HeaderMap) -> Option<Secret<String>> {
     let lines = headers.get_all(header::AUTHORIZATION);
     let mut tokens = lines.iter().filter_map(|line| {
-        let (scheme, rest) = line.as_bytes().split_at_checked(6)?;
+        let line = line.as_bytes();
+        let end = line.iter().position(|byte| matches!(byte, b' ' | b'\t'));
+        let (scheme, rest) = line.split_at(end.unwrap_or(line.len()));
         scheme.eq_ignore_ascii_case(b"bearer").then_some(rest)
     });
     let rest = tokens.next()?;

@@ -48,7 +48,7 @@ const FAMILIES: [&str; 15] = [
 /// Single names of the same kind: client addresses, rewritten targets (`Script-Name` makes gunicorn cut the
 /// path it serves), method overrides, file senders, and `Proxy`, which CGI turns into a proxy setting
 /// (CVE-2016-5385).
-const NAMES: [&str; 27] = [
+const NAMES: [&str; 41] = [
     "script-name",
     "path-info",
     "x-script-name",
@@ -61,12 +61,26 @@ const NAMES: [&str; 27] = [
     "x-cluster-client-ip",
     "true-client-ip",
     "cf-connecting-ip",
+    "cf-connecting-ipv6",
+    "client-ip",
+    "x-originating-ip",
+    "proxy-client-ip",
+    "wl-proxy-client-ip",
+    "x-proxyuser-ip",
+    "x-azure-clientip",
     "fastly-client-ip",
     "x-rewrite-url",
+    "x-override-url",
+    "x-host",
+    "x-http-host-override",
+    "x-scheme",
+    "x-url-scheme",
+    "front-end-https",
     "x-request-id",
     "x-http-method",
     "x-http-method-override",
     "x-method-override",
+    "x-http-verb-override",
     "x-forwarded",
     "x-auth",
     "x-remote-user",

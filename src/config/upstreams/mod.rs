@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::gate::settings::IdentityHeaders;
-use crate::proxy::settings::{Balance, HostSent, Timeouts, Upstream, Upstreams};
+use crate::proxy::settings::{Balance, HostSent, Listen, Timeouts, Upstream, Upstreams};
 
 use super::raw::{Entry, Object};
 use super::tree::Value;
@@ -41,7 +41,11 @@ const HOSTS: [(&str, HostSent); 2] = [("keep", HostSent::Keep), ("upstream", Hos
 
 /// Every upstream that is sound, and the names of all, sound or not.
 /// `identity` names the headers that nobody else may set.
-pub fn upstreams(file: &Object<'_>, identity: &IdentityHeaders) -> (Upstreams, Vec<String>) {
+pub fn upstreams(
+    file: &Object<'_>,
+    identity: &IdentityHeaders,
+    listen: &Listen,
+) -> (Upstreams, Vec<String>) {
     let entries = file
         .get("upstreams")
         .and_then(|at| at.entries())
@@ -49,12 +53,12 @@ pub fn upstreams(file: &Object<'_>, identity: &IdentityHeaders) -> (Upstreams, V
     let names = entries.iter().map(|entry| entry.name.to_owned()).collect();
     let sound = entries
         .iter()
-        .filter_map(|entry| upstream(entry, identity))
+        .filter_map(|entry| upstream(entry, identity, listen))
         .map(|upstream| (Arc::clone(&upstream.name), upstream));
     (sound.collect(), names)
 }
 
-fn upstream(entry: &Entry<'_>, identity: &IdentityHeaders) -> Option<Upstream> {
+fn upstream(entry: &Entry<'_>, identity: &IdentityHeaders, listen: &Listen) -> Option<Upstream> {
     let word = |b: u8| b.is_ascii_alphanumeric() || b"_.-".contains(&b);
     if !(1..=64).contains(&entry.name.len()) || !entry.name.bytes().all(word) {
         entry
@@ -64,7 +68,7 @@ fn upstream(entry: &Entry<'_>, identity: &IdentityHeaders) -> Option<Upstream> {
     let object = entry.at.object("upstream")?;
     let to = object
         .require("to")
-        .and_then(|at| servers::destination(&at));
+        .and_then(|at| servers::destination(&at, listen));
     let span = |key, bounds| object.get(key).and_then(|at| duration(&at, bounds));
     Some(Upstream {
         name: entry.name.into(),

@@ -1,11 +1,12 @@
 //! `to:`: the servers of an upstream.
 
+use std::net::IpAddr;
 use std::os::unix::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::base::net::Host;
 use crate::config::raw::At;
-use crate::proxy::settings::{Destination, Place, Scheme, Server};
+use crate::proxy::settings::{Destination, Listen, Place, Scheme, Server};
 
 /// The page that shows what a service receives.
 const ECHO: &str = "builtin:echo";
@@ -14,7 +15,7 @@ const NOTATION: &str = "write it like http://web:8080, https://web.internal, h2c
                         unix:/run/app.sock or builtin:echo";
 
 /// The servers of an upstream, or the built-in page.
-pub fn destination(at: &At<'_>) -> Option<Destination> {
+pub fn destination(at: &At<'_>, listen: &Listen) -> Option<Destination> {
     let items = at.list_or_one()?;
     if let [only] = items.as_slice()
         && only.text()? == ECHO
@@ -24,14 +25,14 @@ pub fn destination(at: &At<'_>) -> Option<Destination> {
     if items.is_empty() {
         return at.refuse_with("an upstream needs a server", NOTATION);
     }
-    let servers: Vec<_> = items.iter().map(server).collect();
+    let servers: Vec<_> = items.iter().map(|at| server(at, listen)).collect();
     servers
         .into_iter()
         .collect::<Option<_>>()
         .map(Destination::Servers)
 }
 
-fn server(at: &At<'_>) -> Option<Server> {
+fn server(at: &At<'_>, listen: &Listen) -> Option<Server> {
     let text = at.text()?;
     if text == ECHO {
         return at.refuse("builtin:echo stands alone, not in a list");
@@ -65,11 +66,28 @@ fn server(at: &At<'_>) -> Option<Server> {
         .and_then(|_| authority.rsplit_once(':'))
         .map_or(authority, |(host, _)| host);
     let port = port.unwrap_or(if scheme == Scheme::Https { 443 } else { 80 });
+    if leads_back(host, port, listen) {
+        return at.refuse_with(
+            "is where this gateway listens: requests would go round for ever",
+            "name the port of the service",
+        );
+    }
     let place = Place::Network {
         host: host.to_owned(),
         port,
     };
     Some(Server { place, scheme })
+}
+
+/// Whether it is a listener of ours on this very machine.
+fn leads_back(host: &str, port: u16, listen: &Listen) -> bool {
+    let ip = host.trim_start_matches('[').trim_end_matches(']').parse();
+    let is_here =
+        host.eq_ignore_ascii_case("localhost") || ip.is_ok_and(|ip: IpAddr| ip.is_loopback());
+    let mut own = [listen.http, listen.https].into_iter().flatten();
+    is_here
+        && own
+            .any(|own| own.port() == port && (own.ip().is_loopback() || own.ip().is_unspecified()))
 }
 
 fn socket_path(text: &str) -> Option<(Scheme, &str)> {

@@ -43,6 +43,10 @@ const WRONG: &[(&str, &str)] = &[
         "to: unix:app.sock",
         "web.to: not the absolute path of a socket: 'unix:app.sock'",
     ),
+    (
+        "to: ['http://LOCALHOST:8080', 'http://[::1]:8080', 'http://127.0.0.1:8081']",
+        "web.to[0]: is where this gateway listens: requests would go round for ever: 'http://LOCALHOST:8080' | web.to[1]: is where this gateway listens: requests would go round for ever: 'http://[::1]:8080'",
+    ),
     ("to: ftp://web", "web.to: not an upstream: 'ftp://web'"),
     (
         "to: http://web, balance: random",

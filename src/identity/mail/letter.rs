@@ -169,7 +169,7 @@ impl Letter {
                 hours,
             } => {
                 let roles: Vec<String> = roles.iter().map(ToString::to_string).collect();
-                context! { by => by.as_str(), roles => roles.join(", "), link => link.as_str(), hours => *hours }
+                context! { by => harmless(by), roles => roles.join(", "), link => link.as_str(), hours => *hours }
             }
             Self::AccountDeleted { name } => context! { name => harmless(name) },
             Self::Test => context! {},

@@ -148,7 +148,14 @@ fn check_form(request: &RequestHeader) -> Result<(), HandshakeFault> {
             .get(header::CONTENT_LENGTH)
             .is_none_or(|length| length == "0");
     let asks = request.method == Method::GET && request.version == Version::HTTP_11;
-    if !(asks && empty && connection_says_upgrade(headers)) {
+    let says = |wanted: fn(&[u8]) -> bool| connection_options(headers).any(wanted);
+    let upgrade = says(|option| option.eq_ignore_ascii_case(b"upgrade"));
+    // What is named here stays behind: the service would be asked something else than what is checked below.
+    let takes_away = says(|option| {
+        let start = option.get(..b"sec-websocket".len()).unwrap_or_default();
+        start.eq_ignore_ascii_case(b"sec-websocket")
+    });
+    if !(asks && empty && upgrade) || takes_away {
         return Err(HandshakeFault::Form);
     }
     if only(headers, &header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
@@ -160,12 +167,11 @@ fn check_form(request: &RequestHeader) -> Result<(), HandshakeFault> {
     }
 }
 
-fn connection_says_upgrade(headers: &HeaderMap) -> bool {
-    headers
-        .get_all(header::CONNECTION)
-        .iter()
+fn connection_options(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+    let lines = headers.get_all(header::CONNECTION).iter();
+    lines
         .flat_map(|line| line.as_bytes().split(|&byte| byte == b','))
-        .any(|option| option.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
+        .map(<[u8]>::trim_ascii)
 }
 
 /// Sixteen bytes in base64. The last character carries four bits that say nothing; who sets them is let through, as

@@ -49,7 +49,7 @@ fn w_02_only_websocket_alone_is_named() {
 #[test]
 fn w_05_the_form_of_a_handshake() {
     use HandshakeFault::{Form, Key, Version};
-    let cases: [(Lines<'_>, Result<(), HandshakeFault>); 17] = [
+    let cases: [(Lines<'_>, Result<(), HandshakeFault>); 18] = [
         (&[], Ok(())),
         (&[("connection", "keep-alive, upgrade")], Ok(())),
         (
@@ -61,6 +61,7 @@ fn w_05_the_form_of_a_handshake() {
         (&[("transfer-encoding", "chunked")], Err(Form)),
         (&[("connection", "close")], Err(Form)),
         (&[("connection", "xupgrade")], Err(Form)),
+        (&[("connection", "upgrade, Sec-WebSocket-Key")], Err(Form)),
         (&[("sec-websocket-version", "12")], Err(Version)),
         (&[("sec-websocket-version", "")], Err(Version)),
         (
