@@ -75,8 +75,8 @@ fn h_17_a_rule_does_not_speak_for_the_gateway() {
     4 rules[1].headers.response.Transfer-Encoding: transfer-encoding holds for one connection only
     4 rules[1].headers.response.Content-Encoding: content-encoding cannot be set here
     5 rules[2].headers: unknown key: 'request'
-    5 rules[2].headers.response.X-B: expected text, found a list
-    5 rules[2].headers.response.X-C: not the value of a header: ''
+    5 rules[2].headers.response.X-B: is not text
+    5 rules[2].headers.response.X-C: not the value of a header
     ");
 }
 

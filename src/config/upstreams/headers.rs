@@ -149,7 +149,8 @@ fn header(
     Some((name, value(at)?))
 }
 
-/// Text, a reference to a secret, or `false` for no such header.
+/// Text, a reference to a secret, or `false` for no such header. What was written is repeated in no fault: it may be the
+/// secret itself.
 #[expect(
     clippy::option_option,
     reason = "nothing was meant, or nothing was read"
@@ -158,7 +159,9 @@ fn value(at: &At<'_>) -> Option<Option<HeaderValue>> {
     if *at.value() == Value::Bool(false) {
         return Some(None);
     }
-    let text = at.text()?;
+    let Value::Text(text) = at.value() else {
+        return at.refuse_around("is not text", Some("put it in quotes"));
+    };
     let secret = text.starts_with("env:") || text.starts_with("file:");
     let value = if secret {
         HeaderValue::from_str(secrets::text(at)?.expose())
@@ -166,14 +169,18 @@ fn value(at: &At<'_>) -> Option<Option<HeaderValue>> {
         HeaderValue::from_str(text)
     };
     match value {
+        // Blanks at the ends mean nothing in HTTP/1, and make an answer malformed in HTTP/2 (RFC 9113 section 8.2.1).
+        Ok(value) if value.as_bytes().trim_ascii() != value.as_bytes() => {
+            at.refuse_around("begins or ends with a blank", None)
+        }
         Ok(mut value) if !value.is_empty() => {
             value.set_sensitive(secret);
             Some(Some(value))
         }
         _ if secret => at.refuse_around("not the value of a header", None),
-        _ => at.refuse_with(
+        _ => at.refuse_around(
             "not the value of a header",
-            "write false for no such header",
+            Some("write false for no such header"),
         ),
     }
 }
