@@ -7,7 +7,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 
 use crate::coding::{RULES, TOKENS, plain, setup, words};
-use crate::harness::{Gateway, H2, Outcome, PATIENCE, Setup, h2};
+use crate::harness::{Gateway, H2, Outcome, PATIENCE, Setup, h2, serve_on};
 use crate::limits_memory::{MIB, growth};
 
 /// A service that hands each request's connection to the test, once its head is read.
@@ -176,13 +176,7 @@ fn b_13_what_never_seems_to_end_takes_no_memory() {
 
 /// A service over HTTP/2 that ends a text with trailers, and another without.
 fn trailing(listener: TcpListener) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(async move {
-        listener.set_nonblocking(true).unwrap();
-        let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+    serve_on(listener, async |listener| {
         while let Ok((socket, _)) = listener.accept().await {
             let mut connection = ::h2::server::handshake(socket).await.unwrap();
             tokio::spawn(async move {

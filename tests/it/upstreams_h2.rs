@@ -17,7 +17,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::harness::tls::Identity;
-use crate::harness::{Gateway, Raw, Setup, eventually};
+use crate::harness::{Gateway, Raw, Setup, eventually, serve_on};
 
 /// What a service was asked, and on which of its connections.
 type Asked = Arc<Mutex<Vec<(usize, String)>>>;
@@ -77,13 +77,7 @@ fn acceptor(identity: &Identity) -> tokio_rustls::TlsAcceptor {
 
 fn serve(listener: TcpListener, tls: Option<tokio_rustls::TlsAcceptor>, asked: &Asked) {
     static CONNECTIONS: AtomicUsize = AtomicUsize::new(0);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(async move {
-        listener.set_nonblocking(true).unwrap();
-        let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+    serve_on(listener, async |listener| {
         while let Ok((socket, _)) = listener.accept().await {
             let number = CONNECTIONS.fetch_add(1, Ordering::SeqCst);
             let (tls, asked) = (tls.clone(), Arc::clone(asked));

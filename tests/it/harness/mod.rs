@@ -32,6 +32,7 @@ pub mod tls;
 pub mod trial;
 mod wire;
 
+use std::net::TcpListener;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -87,4 +88,16 @@ pub fn lines_of(names: &[&str], value: &str) -> String {
         .map(|name| format!("{name}: {value}\r\n"))
         .collect();
     lines.concat()
+}
+
+/// Runs a service of tokio's behind a listener of the standard library's, in this thread.
+pub fn serve_on(listener: TcpListener, serve: impl AsyncFnOnce(tokio::net::TcpListener)) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async move {
+        listener.set_nonblocking(true).unwrap();
+        serve(tokio::net::TcpListener::from_std(listener).unwrap()).await;
+    });
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{H2, Outcome, Raw, Recorder, Reply, h2};
+use super::{H2, Outcome, Raw, Recorder, Reply, h2, serve_on};
 
 #[test]
 fn the_recorder_keeps_what_it_is_sent() {
@@ -62,13 +62,7 @@ fn the_recorder_follows_its_script() {
 
 /// A partner that follows the rules: the `h2` crate's server, answering three requests.
 fn server(listener: std::net::TcpListener) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(async move {
-        listener.set_nonblocking(true).unwrap();
-        let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+    serve_on(listener, async |listener| {
         let (socket, _) = listener.accept().await.unwrap();
         let mut connection = ::h2::server::handshake(socket).await.unwrap();
         while let Some(Ok((request, mut respond))) = connection.accept().await {
