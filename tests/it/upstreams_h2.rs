@@ -37,7 +37,7 @@ impl Service {
         let asked = Asked::default();
         let tls = identity.map(acceptor);
         let shared = Arc::clone(&asked);
-        thread::spawn(move || serve(listener, tls, &shared));
+        thread::spawn(move || serve(listener, tls.as_ref(), &shared));
         Self {
             url: format!("{scheme}://localhost:{port}"),
             asked,
@@ -75,12 +75,12 @@ fn acceptor(identity: &Identity) -> tokio_rustls::TlsAcceptor {
     Arc::new(config).into()
 }
 
-fn serve(listener: TcpListener, tls: Option<tokio_rustls::TlsAcceptor>, asked: &Asked) {
+fn serve(listener: TcpListener, tls: Option<&tokio_rustls::TlsAcceptor>, asked: &Asked) {
     static CONNECTIONS: AtomicUsize = AtomicUsize::new(0);
     serve_on(listener, async |listener| {
         while let Ok((socket, _)) = listener.accept().await {
             let number = CONNECTIONS.fetch_add(1, Ordering::SeqCst);
-            let (tls, asked) = (tls.clone(), Arc::clone(asked));
+            let (tls, asked) = (tls.cloned(), Arc::clone(asked));
             tokio::spawn(async move {
                 match tls {
                     None => connection(socket, number, asked).await,
