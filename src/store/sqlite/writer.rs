@@ -3,14 +3,17 @@
 //! It also looks, a few times a second, whether another process has written. The look must be on this very
 //! connection: `PRAGMA data_version` moves for everybody's commits but its own connection's.
 
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
 use rusqlite::Connection;
+use rustix::fs::{Mode, OFlags, fstat, stat};
+use rustix::io::Errno;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use tokio::time::Instant;
 
@@ -53,14 +56,18 @@ struct Writer {
     seen: i64,
     look_at: Instant,
     changes: watch::Sender<u64>,
-    /// Where the database is, and which file that was when it was opened.
-    file: Option<(PathBuf, FileId)>,
+    /// The file that is open, where others may find another one.
+    file: Option<Held>,
     /// Closed once that is another one.
     places: Arc<Semaphore>,
 }
 
-/// A file by device and inode.
-type FileId = (u64, u64);
+/// A file at its path. Held by a descriptor that is good for nothing else (`O_PATH`, `open(2)`): as long as there is one, no
+/// file system gives the file's number to another one, and closing any other kind would drop the locks that SQLite has.
+struct Held {
+    path: PathBuf,
+    file: OwnedFd,
+}
 
 /// Starts the writer.
 pub(super) async fn start(
@@ -84,6 +91,27 @@ pub(super) async fn start(
     Ok((sender, watcher))
 }
 
+impl Held {
+    fn new(path: PathBuf) -> io::Result<Self> {
+        #[cfg(target_os = "linux")]
+        let flags = OFlags::PATH | OFlags::CLOEXEC;
+        #[cfg(not(target_os = "linux"))]
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        let file = rustix::fs::open(&path, flags, Mode::empty())?;
+        Ok(Self { path, file })
+    }
+
+    /// Whether what others find at the path, such as the command line, is not this file any more.
+    fn is_gone(&self) -> bool {
+        match (fstat(&self.file), stat(&self.path)) {
+            (Ok(held), Ok(found)) => (held.st_dev, held.st_ino) != (found.st_dev, found.st_ino),
+            (_, Err(Errno::NOENT)) | (Err(_), _) => true,
+            // What cannot be looked at now may be there all the same.
+            (_, Err(_)) => false,
+        }
+    }
+}
+
 impl Writer {
     fn open(
         file: Option<PathBuf>,
@@ -96,10 +124,7 @@ impl Writer {
             None => connect::memory()?,
         };
         let file = match file {
-            Some(path) => {
-                let id = file_id(&path).map_err(|e| DbError::unavailable(e.to_string()))?;
-                Some((path, id))
-            }
+            Some(path) => Some(Held::new(path).map_err(|e| DbError::unavailable(e.to_string()))?),
             None => None,
         };
         let seen = data_version(&connection)?;
@@ -261,24 +286,13 @@ impl Writer {
         statement.execute([]).map(drop).map_err(|e| fault(sql, &e))
     }
 
-    /// Whether what others find at this path, such as the command line, is not what is open here.
-    fn is_another_file(&self) -> bool {
-        let Some((path, opened)) = &self.file else {
-            return false;
-        };
-        match file_id(path) {
-            Ok(found) => found != *opened,
-            Err(error) => error.kind() == std::io::ErrorKind::NotFound,
-        }
-    }
-
     /// Tells everybody when another process has written. When that cannot be known, it may have.
     fn look(&mut self) {
         if Instant::now() < self.look_at {
             return;
         }
         self.look_at = Instant::now() + LOOK;
-        if self.is_another_file() && !self.places.is_closed() {
+        if self.file.as_ref().is_some_and(Held::is_gone) && !self.places.is_closed() {
             tracing::error!(
                 "the database file was replaced or removed: nothing is read from the old one any more; restart the gateway"
             );
@@ -293,11 +307,6 @@ impl Writer {
                 .send_modify(|count| *count = count.wrapping_add(1));
         }
     }
-}
-
-fn file_id(path: &Path) -> std::io::Result<FileId> {
-    let found = path.metadata()?;
-    Ok((found.dev(), found.ino()))
 }
 
 fn data_version(connection: &Connection) -> Result<i64, DbError> {
