@@ -34,8 +34,9 @@ pub const GRACE: Duration = Duration::from_secs(10);
 /// Who asks for tokens at our own door (RFC 9068 wants to know).
 const CLIENT: &str = "portcullis";
 
-/// Refresh tokens of one user that can still be used, at most as many as there are sessions; the oldest give way.
-const MOST_OF_A_USER: u32 = 1_000;
+/// Refresh tokens of one user that can still be used; the oldest give way. Twice as many as they may have sessions: while one
+/// is renewed there are two of it, and those of sessions that have ended lie about for a while.
+const MOST_OF_A_USER: u32 = 2_000;
 
 /// Used ones, kept apart: who refreshes often must not push out what other programs of theirs have not used yet.
 const MOST_SPENT: u32 = 2_000;
