@@ -119,7 +119,11 @@ class Person:
     def log_in(self, name, password):
         self.goto("/auth/login")
         self.fill(username=name, password=password)
-        self.press("Sign in")
+        with self.page.expect_request(lambda it: it.method == "POST") as sent:
+            self.press("Sign in")
+        # All that browsers without Fetch Metadata tell of where a form comes from.
+        origin = sent.value.all_headers().get("origin")
+        assert origin == self.rig.base, f"the form of a login came from {origin!r}"
 
     def shot(self, name):
         self.page.screenshot(path=self.rig.out / f"{name}.png", full_page=True)

@@ -1,6 +1,6 @@
 //! Pages that were opened a while ago: what they send is refused when what they showed has changed since.
 
-use crate::accounts::{FRESH, id_of, lets_in, open, reset_token};
+use crate::accounts::{FRESH, id_of, lets_in, open, register, reset_token, strict, wait_for};
 use crate::accounts_links::managed;
 use crate::harness::setup::password;
 use crate::harness::{Gateway, Response};
@@ -95,4 +95,28 @@ fn a_17_a_form_does_what_it_shows_whatever_link_was_opened_since() {
     let done = send(&mut browser, "/auth/reset-password", &roots, &new);
     assert_eq!(done.status, 303, "{}", done.text());
     assert!(lets_in(&gateway, "root", FRESH) && !lets_in(&gateway, "alice", FRESH));
+}
+
+#[test]
+fn a_17_who_confirms_an_address_is_told_whose_account_gets_it() {
+    let gateway = strict().start();
+    let victim = "victim@example.test";
+    assert_eq!(register(&gateway, "mallory", victim, FRESH).status, 202);
+    let token = wait_for(&gateway, victim, 1).remove(0).token("verify");
+    let mut browser = Browser::new(&gateway);
+    let link = format!("/auth/verify?token={token}");
+    assert_eq!(browser.get(&link).status, 303);
+    let page = browser.get("/auth/verify").text();
+    for told in ["mallory", victim, "somebody else"] {
+        assert!(page.contains(told), "{told} is not told: {page}");
+    }
+    assert!(!lets_in(&gateway, "mallory", FRESH));
+    // A link without an account behind it has nothing to confirm, and is said to be no good at once.
+    let form = Form::read(&page);
+    assert_eq!(send(&mut browser, "/auth/verify", &form, &[]).status, 303);
+    assert!(lets_in(&gateway, "mallory", FRESH));
+    assert_eq!(browser.get(&link).status, 303);
+    let spent = browser.get("/auth/verify");
+    assert_eq!(spent.status, 400, "{}", spent.text());
+    assert!(!spent.text().contains(">Confirm<"), "{}", spent.text());
 }

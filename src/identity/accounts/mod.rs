@@ -52,6 +52,7 @@ pub use profile::{Changed, MeChange};
 pub use register::{NewAccount, Registered};
 pub use rights::Right;
 pub use roles::{FullRole, RoleDraft, RoleEdit};
+pub use verify::Claim;
 
 /// Everything about accounts. Clones share it.
 #[derive(Clone)]

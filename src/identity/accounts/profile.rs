@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{AccountFault, Accounts, Actor, Links, later};
+use super::{AccountFault, Accounts, Actor, Claim, Links, later};
 use crate::base::id::UserId;
 use crate::base::name::{Email, Username};
 use crate::base::secret::Secret;
@@ -132,6 +132,20 @@ impl Accounts {
             ));
         }
         Ok(())
+    }
+
+    /// What the link to a new address would confirm, which stays good.
+    ///
+    /// # Errors
+    /// When the link is no good, or the store does not answer.
+    pub async fn behind_move(&self, token: &str) -> Result<Claim, AccountFault> {
+        let opened = self.look::<Move>(Kind::NewEmail, token).await?;
+        let id = opened.owner.ok_or(AccountFault::Link)?;
+        let user = self.parts().store.users.by_id(id).await?;
+        Ok(Claim {
+            username: user.ok_or(AccountFault::Link)?.username,
+            email: opened.what.email.parse().map_err(|_| AccountFault::Link)?,
+        })
     }
 
     /// Takes the new address that a link proves.

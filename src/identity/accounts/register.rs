@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::rights::DEFAULT;
-use super::verify::HOURS;
+use super::verify::{Claim, HOURS};
 use super::{AccountFault, Accounts, Links, later};
 use crate::base::id::PublicId;
 use crate::base::name::{Email, RoleName, Username};
@@ -139,6 +139,15 @@ impl Accounts {
         };
         self.send(&email, &letter).await;
         Ok(())
+    }
+
+    /// The account that a link would make.
+    pub(super) async fn wanted(&self, token: &str) -> Result<Claim, AccountFault> {
+        let pending = self.look::<Pending>(Kind::Registration, token).await?.what;
+        Ok(Claim {
+            username: pending.username.parse().map_err(|_| AccountFault::Link)?,
+            email: pending.email.parse().map_err(|_| AccountFault::Link)?,
+        })
     }
 
     /// Makes the account whose address has been proved.

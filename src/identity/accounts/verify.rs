@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{AccountFault, Accounts, Links, later};
-use crate::base::name::Email;
+use crate::base::name::{Email, Username};
 use crate::identity::hooks::{Event, Topic};
 use crate::identity::mail::Letter;
 use crate::store::users::{User, UserChange};
@@ -21,7 +21,40 @@ struct Proof {
     email: String,
 }
 
+/// What a link in a letter would confirm, for the page that asks.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    /// The account, which may be one that is only made by it.
+    pub username: Username,
+    /// The address that would be its own.
+    pub email: Email,
+}
+
 impl Accounts {
+    /// What a link would confirm, which stays good. Whoever has the address may not be who chose the name and the
+    /// password of the account: the page must tell whose it is before anybody confirms it.
+    ///
+    /// # Errors
+    /// When the link is no good, or the store does not answer.
+    pub async fn behind_verify(&self, token: &str) -> Result<Claim, AccountFault> {
+        let opened = match self.look::<Proof>(Kind::Verify, token).await {
+            Err(AccountFault::Link) => return self.wanted(token).await,
+            opened => opened?,
+        };
+        let id = opened.owner.ok_or(AccountFault::Link)?;
+        let user = self.parts().store.users.by_id(id).await?;
+        let user = user
+            .filter(|user| user.is_active)
+            .ok_or(AccountFault::Link)?;
+        let email = user
+            .email
+            .filter(|email| email.folded() == opened.what.email);
+        Ok(Claim {
+            username: user.username,
+            email: email.ok_or(AccountFault::Link)?,
+        })
+    }
+
     /// Sends the letter that proves an address, to an account that still needs it. Nobody is told whether
     /// there is one.
     ///

@@ -1,5 +1,5 @@
-//! Proving that an address is one's own: that of a new account, or a new one of an account. The page shows a
-//! button, and only the button spends the link.
+//! Proving that an address is one's own: that of a new account, or a new one of an account. The page says whose
+//! account it is and shows a button, and only the button spends the link.
 
 use axum::extract::RawQuery;
 use axum::response::Response;
@@ -7,7 +7,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::base::name::Email;
-use crate::identity::accounts::AccountFault;
+use crate::identity::accounts::{AccountFault, Claim};
 use crate::web::error::Problem;
 use crate::web::form::{Fields, Sent};
 
@@ -20,35 +20,49 @@ const PAGE: &str = "verify";
 const MOVE: &str = "confirm-email";
 const TEMPLATE: &str = "verify.html";
 
-/// Shows the button; without a link, the way to another one.
-pub async fn show(Guest(visit): Guest, RawQuery(query): RawQuery) -> Response {
-    let moved = link::moved(&visit, PAGE, query.as_deref());
-    let has_link = link::token(&visit, PAGE).is_some();
-    moved.unwrap_or_else(|| visit.show(TEMPLATE, values(&visit, &Fields::default(), has_link)))
+/// Shows whose address would be confirmed, and the button; without a link, the way to another one.
+///
+/// # Errors
+/// When the store does not answer.
+pub async fn show(Guest(visit): Guest, RawQuery(query): RawQuery) -> Result<Response, Problem> {
+    if let Some(moved) = link::moved(&visit, PAGE, query.as_deref()) {
+        return Ok(moved);
+    }
+    match claim(&visit).await {
+        Ok(claim) => Ok(visit.show(TEMPLATE, values(&visit, &Fields::default(), claim.as_ref()))),
+        Err(AccountFault::Link) => {
+            let slips = Problem::from(AccountFault::Link).into();
+            Ok(without_link(&visit, &slips, &Fields::default()))
+        }
+        Err(fault) => Err(fault.into()),
+    }
 }
 
 /// Confirms the address, or sends another link.
-pub async fn submit(Guest(visit): Guest, sent: Sent) -> Response {
-    let (slips, fields) = match visit.open(sent) {
+///
+/// # Errors
+/// When the store does not answer.
+pub async fn submit(Guest(visit): Guest, sent: Sent) -> Result<Response, Problem> {
+    let (slips, fields): (Slips, _) = match visit.open(sent) {
         Ok(fields) => match attempt(&visit, &fields).await {
-            Ok(response) => return response,
+            Ok(response) => return Ok(response),
             Err(slips) => (slips, fields),
         },
         Err((problem, fields)) => (problem.into(), fields),
     };
     // A link that is no good is in the way of asking for another one; a form that is none of its says nothing about it.
-    let keeps = slips.status() == StatusCode::FORBIDDEN && link::token(&visit, PAGE).is_some();
-    let mut response = visit.again(TEMPLATE, &slips, values(&visit, &fields, keeps));
-    if !keeps {
-        link::forget(&visit, &mut response);
+    if slips.status() == StatusCode::FORBIDDEN
+        && let Ok(Some(claim)) = claim(&visit).await
+    {
+        return Ok(visit.again(TEMPLATE, &slips, values(&visit, &fields, Some(&claim))));
     }
-    response
+    Ok(without_link(&visit, &slips, &fields))
 }
 
-/// Shows the button for a new address.
+/// Shows whose address would change, and the button.
 ///
 /// # Errors
-/// When no link led here.
+/// When no link led here, or one that is no good.
 pub async fn show_move(
     Guest(visit): Guest,
     RawQuery(query): RawQuery,
@@ -56,8 +70,15 @@ pub async fn show_move(
     if let Some(moved) = link::moved(&visit, MOVE, query.as_deref()) {
         return Ok(moved);
     }
-    let seen = link::mark(&visit, MOVE, None).ok_or(AccountFault::Link)?;
-    let values = json!({ "page": MOVE, "has_link": true, "seen": seen, "values": {}, "wrong": {} });
+    let token = link::token(&visit, MOVE).ok_or(AccountFault::Link)?;
+    let claim = visit.web.accounts.behind_move(&token).await?;
+    let values = json!({
+        "page": MOVE,
+        "claim": shown(&claim),
+        "seen": link::mark(&visit, MOVE, None),
+        "values": {},
+        "wrong": {},
+    });
     Ok(visit.show(TEMPLATE, values))
 }
 
@@ -98,12 +119,32 @@ async fn attempt(visit: &Visit, fields: &Fields) -> Result<Response, Slips> {
     ))
 }
 
-fn values(visit: &Visit, fields: &Fields, has_link: bool) -> Value {
+/// What the link that led here would confirm; nothing, when none did.
+async fn claim(visit: &Visit) -> Result<Option<Claim>, AccountFault> {
+    match link::token(visit, PAGE) {
+        Some(token) => visit.web.accounts.behind_verify(&token).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// The way to another link, and no trace of the last one.
+fn without_link(visit: &Visit, slips: &Slips, fields: &Fields) -> Response {
+    let mut response = visit.again(TEMPLATE, slips, values(visit, fields, None));
+    link::forget(visit, &mut response);
+    response
+}
+
+fn values(visit: &Visit, fields: &Fields, claim: Option<&Claim>) -> Value {
     json!({
         "page": PAGE,
-        "has_link": has_link,
-        "seen": link::mark(visit, PAGE, Some(fields)).filter(|_| has_link),
+        "claim": claim.map(shown),
+        // Of the link whose claim is shown, not of the form that came.
+        "seen": claim.and_then(|_| link::mark(visit, PAGE, None)),
         "values": { "email": fields.text("email") },
         "wrong": {},
     })
+}
+
+fn shown(claim: &Claim) -> Value {
+    json!({ "username": claim.username.to_string(), "email": claim.email.to_string() })
 }

@@ -180,6 +180,10 @@ impl Visit {
         });
         let brand = self.web.brand.load();
         let mut response = brand.page(status, name, self.prefix(), merged(common, values));
+        // Browsers that know no Fetch Metadata say where a form comes from by `Origin` alone, and say nothing there when
+        // its page may not refer to anything. No address of a page holds a secret: see `link`.
+        let own = HeaderValue::from_static("same-origin");
+        response.headers_mut().insert(header::REFERRER_POLICY, own);
         if self.is_new {
             let flow = self.visitor.cookies.flow;
             let cookie = self.visitor.cookies.set(flow, self.bound.expose(), None);
