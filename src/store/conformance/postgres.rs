@@ -266,7 +266,7 @@ async fn f_08_a_certificate_that_is_not_trusted_is_refused() {
         ("another name", named("127.0.0.1", &trusting)),
         (
             "no TLS there",
-            format!("{}&sslmode=require", database.socket_url()),
+            format!("{}?sslmode=require", database.socket_url()),
         ),
         (
             "no such file",
@@ -284,6 +284,38 @@ async fn f_08_a_certificate_that_is_not_trusted_is_refused() {
             "{what}: {said:?}"
         );
     }
+}
+
+/// It may be far behind, and a session that has ended would still be there.
+#[tokio::test(flavor = "multi_thread")]
+async fn g_09_a_server_that_follows_another_one_is_not_asked() {
+    let (database, leader) = (Database::new(), Server::shared());
+    let follower = Server::following();
+    let alone = opens(&database.socket_url_of(&[&follower])).await.err();
+    assert!(matches!(alone, Some(DbError::Unavailable(_))), "{alone:?}");
+    for servers in [[&follower, leader], [leader, &follower]] {
+        let db = opens(&database.socket_url_of(&servers)).await.unwrap();
+        let follows = Statement::read("test.follows", "SELECT pg_is_in_recovery() AS follows");
+        for _ in 0..4 {
+            let row = db.one(follows.with([])).await.unwrap().unwrap();
+            assert_eq!(row.get::<bool>("follows"), Ok(false));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_acknowledged_is_on_the_disk_whatever_the_server_is_used_to() {
+    let database = Database::new();
+    database.sql(
+        "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET synchronous_commit = off', current_database()); END $$",
+    );
+    let db = opens(&database.socket_url()).await.unwrap();
+    let set = Statement::write(
+        "test.set",
+        "SELECT current_setting('synchronous_commit') AS word",
+    );
+    let row = db.one(set.with([])).await.unwrap().unwrap();
+    assert_eq!(row.get::<String>("word"), Ok("on".to_owned()));
 }
 
 #[tokio::test]

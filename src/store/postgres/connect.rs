@@ -33,7 +33,7 @@ const SETTINGS: &str = "
     SET default_transaction_isolation = 'read committed';
     SET synchronous_commit = on;
     SET client_min_messages = 'warning';
-    DO 'BEGIN IF pg_is_in_recovery() THEN RAISE EXCEPTION ''this server only follows another one''; END IF; END';
+    DO 'BEGIN IF pg_is_in_recovery() THEN RAISE read_only_sql_transaction USING MESSAGE = ''this server only follows another one''; END IF; END';
 ";
 
 /// The connection's half that must be polled for anything to happen.

@@ -31,13 +31,18 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// As root, the server runs as `postgres`, since it refuses to run as root.
 const KEEPER: &str = r#"
 trap '' INT TERM HUP
-folder=$1 programs=$2 port=$3 as=
+folder=$1 programs=$2 port=$3 leader=$4 leaders_port=$5 as=
 if [ "$(id -u)" = 0 ]; then
     chown -R postgres "$folder"
     as='setpriv --reuid=postgres --regid=postgres --clear-groups'
 fi
-$as "$programs/initdb" --no-sync --username=postgres --auth-local=trust --auth-host=scram-sha-256 \
-    --pwfile="$folder/password" --encoding=UTF8 --locale=C "$folder/data" >"$folder/log" 2>&1
+if [ "$leader" ]; then
+    $as "$programs/pg_basebackup" --no-sync --username=postgres --host="$leader" --port="$leaders_port" \
+        --checkpoint=fast --write-recovery-conf --pgdata="$folder/data" >"$folder/log" 2>&1
+else
+    $as "$programs/initdb" --no-sync --username=postgres --auth-local=trust --auth-host=scram-sha-256 \
+        --pwfile="$folder/password" --encoding=UTF8 --locale=C "$folder/data" >"$folder/log" 2>&1
+fi
 $as "$programs/postgres" -D "$folder/data" -p "$port" -c listen_addresses=127.0.0.1 \
     -c unix_socket_directories="$folder" -c fsync=off -c full_page_writes=off -c max_connections=400 \
     -c ssl=on -c ssl_cert_file="$folder/tls.crt" -c ssl_key_file="$folder/tls.key" >>"$folder/log" 2>&1 &
@@ -72,24 +77,30 @@ impl Server {
     }
 
     fn start() -> Self {
-        let programs = programs();
-        // Somebody may take the port between our looking and the server's.
-        for _ in 0..3 {
-            if let Some(server) = Self::try_start(&programs) {
-                server.sql(
-                    "postgres",
-                    &format!(
-                        "CREATE ROLE gate LOGIN PASSWORD '{}'",
-                        PASSWORD.replace('\'', "''")
-                    ),
-                );
-                return server;
-            }
-        }
-        panic!("no port for PostgreSQL");
+        let server = Self::started(None);
+        server.sql(
+            "postgres",
+            &format!(
+                "CREATE ROLE gate LOGIN PASSWORD '{}'",
+                PASSWORD.replace('\'', "''")
+            ),
+        );
+        server
     }
 
-    fn try_start(programs: &Path) -> Option<Self> {
+    /// Another one that follows the shared one, with all its databases, and takes no changes.
+    pub fn following() -> Self {
+        Self::started(Some(Self::shared()))
+    }
+
+    fn started(leader: Option<&Self>) -> Self {
+        let programs = programs();
+        // Somebody may take the port between our looking and the server's.
+        let tries = (0..3).find_map(|_| Self::try_start(&programs, leader));
+        tries.expect("no port for PostgreSQL")
+    }
+
+    fn try_start(programs: &Path, leader: Option<&Self>) -> Option<Self> {
         let folder = tempfile::Builder::new().prefix("portcullis-pg-").tempdir();
         let folder = folder.unwrap().keep();
         let identity = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
@@ -102,6 +113,8 @@ impl Server {
             .args(["-c", KEEPER, "sh"])
             .args([folder.as_path(), programs])
             .arg(port.to_string())
+            .args(leader.map(|leader| leader.folder.clone()))
+            .args(leader.map(|leader| leader.port.to_string()))
             .current_dir(&folder)
             .stdin(Stdio::piped())
             .spawn()
@@ -199,11 +212,19 @@ impl Database {
 
     /// Its address over the socket, where no password is asked for.
     pub fn socket_url(&self) -> String {
-        let (folder, port) = (self.server.folder.display(), self.server.port);
-        format!(
-            "postgres:///{}?host={folder}&port={port}&user=gate",
-            self.name
-        )
+        self.socket_url_of(&[self.server])
+    }
+
+    /// Its address over the sockets of several servers.
+    pub fn socket_url_of(&self, servers: &[&Server]) -> String {
+        let all: Vec<String> = servers
+            .iter()
+            .map(|server| {
+                let folder = server.folder.display().to_string();
+                format!("{}:{}", folder.replace('/', "%2F"), server.port)
+            })
+            .collect();
+        format!("postgres://gate@{}/{}", all.join(","), self.name)
     }
 
     /// Runs SQL as the server's superuser, and gives what it says, columns parted by `|`.
