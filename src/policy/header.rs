@@ -27,7 +27,7 @@ struct Alike {
 
 /// Families of names that gateways and proxies speak in, those that tell of a client's certificate among them
 /// (RFC 9440); a service that trusts one must hear only us.
-const FAMILIES: [&str; 15] = [
+const FAMILIES: [&str; 16] = [
     "x-auth-",
     "x-forwarded-",
     "x-original-",
@@ -43,12 +43,13 @@ const FAMILIES: [&str; 15] = [
     "x-tls-client-",
     "x-mtls-",
     "x-amzn-mtls-",
+    "x-appengine-",
 ];
 
 /// Single names of the same kind: client addresses, rewritten targets (`Script-Name` makes gunicorn cut the
 /// path it serves), method overrides, file senders, and `Proxy`, which CGI turns into a proxy setting
 /// (CVE-2016-5385).
-const NAMES: [&str; 41] = [
+const NAMES: [&str; 47] = [
     "script-name",
     "path-info",
     "x-script-name",
@@ -69,6 +70,12 @@ const NAMES: [&str; 41] = [
     "x-proxyuser-ip",
     "x-azure-clientip",
     "fastly-client-ip",
+    "ali-cdn-real-ip",
+    "cdn-real-ip",
+    "cdn-src-ip",
+    "x-true-client-ip",
+    "x-coming-from",
+    "x-nginx-proxy",
     "x-rewrite-url",
     "x-override-url",
     "x-host",

@@ -39,3 +39,12 @@ fn what_pingora_says_is_for_those_who_ask() {
         assert_eq!(log.contains(OF_PINGORA), heard, "{filter:?}: {log}");
     }
 }
+
+#[test]
+fn a_filter_that_is_empty_is_none() {
+    for filter in [Some(""), Some("  "), None] {
+        let gateway = after_a_request(filter);
+        let log = gateway.log();
+        assert!(!log.contains("PORTCULLIS_LOG"), "{filter:?}: {log}");
+    }
+}
