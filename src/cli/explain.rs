@@ -29,7 +29,8 @@ pub struct Args {
     method: String,
     /// The path, as a client would send it
     path: String,
-    /// Who asks: role=NAME, permission=NAME, user=NAME, email=ADDRESS, superuser or verified; as often as needed
+    /// Who asks: role=NAME, permission=NAME, user=NAME, email=ADDRESS, superuser, verified or
+    /// auth=session|jwt|mtls; as often as needed
     #[arg(long = "as", value_name = "KEY=VALUE", value_parser = parse_claim)]
     claims: Vec<Claim>,
     /// The address they come from
@@ -112,9 +113,14 @@ fn parse_claim(text: &str) -> Result<Claim, String> {
         "email" => who.email = Some(value.parse().map_err(wrong)?),
         "superuser" => who.superuser = flag()?,
         "verified" => who.verified = flag()?,
+        "auth" => {
+            let methods = Method::ALL.map(Method::as_str).join(", ");
+            let wrong = |()| format!("'{value}' is no way to sign in; write one of {methods}");
+            who.auth = value.parse().map_err(wrong)?;
+        }
         _ => {
             return Err(
-                "write role=NAME, permission=NAME, user=NAME, email=ADDRESS, superuser or verified"
+                "write role=NAME, permission=NAME, user=NAME, email=ADDRESS, superuser, verified or auth=METHOD"
                     .to_owned(),
             );
         }
@@ -134,6 +140,7 @@ fn who(args: &Args) -> Who {
         ip: args.ip.unwrap_or(Who::stranger().ip),
         ..Who::stranger()
     };
+    let start_auth = start.auth;
     args.claims.iter().fold(start, |mut who, Claim(more)| {
         who.user = more.user.clone().or(who.user);
         who.email = more.email.clone().or(who.email);
@@ -142,6 +149,11 @@ fn who(args: &Args) -> Who {
         Who {
             superuser: who.superuser | more.superuser,
             verified: who.verified | more.verified,
+            auth: if more.auth == start_auth {
+                who.auth
+            } else {
+                more.auth
+            },
             ..who
         }
     })

@@ -153,7 +153,15 @@ fn programs_read_it() {
 
 #[test]
 fn claims_that_mean_nothing_are_misuse() {
-    for bad in ["rol=admin", "role=", "role=a b", "superuser=maybe", "admin"] {
+    for bad in [
+        "rol=admin",
+        "role=",
+        "role=a b",
+        "superuser=maybe",
+        "admin",
+        "auth=cookie",
+        "auth",
+    ] {
         assert!(
             Line::try_parse_from(["explain", "GET", "/", "--as", bad]).is_err(),
             "{bad}"

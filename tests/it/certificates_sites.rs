@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use crate::harness::issuer::Issuer;
 use crate::harness::process::Said;
 use crate::harness::tls::{self, Identity};
@@ -228,10 +230,13 @@ fn the_tools_know_certificates() {
         )
         .folder();
     folder.cli(&["test"], "").fine();
-    let explained = folder.cli(
-        &["explain", "GET", "/only/x", "--as", "user=alice,auth=mtls"],
-        "",
-    );
-    assert!(explained.all().contains("mtls"), "{}", explained.all());
+    for (method, verdict) in [("mtls", "allow"), ("jwt", "login"), ("session", "login")] {
+        let auth = format!("auth={method}");
+        let asked = ["--as", "user=alice", "--as", &auth, "--json"];
+        let words = ["explain", "GET", "/only/x"].into_iter().chain(asked);
+        let said = folder.cli(&words.collect::<Vec<_>>(), "").fine();
+        let told: Value = serde_json::from_str(&said.out).unwrap();
+        assert_eq!(told["verdict"], verdict, "{method}: {told}");
+    }
     assert!(folder.cli(&["rules"], "").fine().all().contains("mtls"));
 }
