@@ -57,6 +57,9 @@ pub enum PathFault {
     /// The decoded path is not UTF-8 in its shortest form.
     #[error("not UTF-8 once decoded")]
     NotUtf8,
+    /// A dot segment that is none before an encoded slash is decoded, or a parameter cut off.
+    #[error("a dot segment behind an encoded slash or a parameter")]
+    Hidden,
     /// A second decoding would change the structure of the path.
     #[error("percent-encoded twice")]
     EncodedTwice,
@@ -128,22 +131,31 @@ impl CanonicalPath {
     /// The path as a service reads it that decodes `%2F` before it splits.
     ///
     /// # Errors
-    /// When that reading is no path.
+    /// When that reading is no path, or one of which services make different things.
     pub fn with_slashes_decoded(&self) -> Result<Self, PathFault> {
-        Self::parse(self.text.replace("%2F", "/").replace("%2f", "/").as_bytes())
+        Self::revealed(&self.text.replace("%2F", "/").replace("%2f", "/"))
     }
 
     /// The path as a service reads it that cuts matrix parameters off each segment.
     ///
     /// # Errors
-    /// When that reading is no path.
+    /// When that reading is no path, or one of which services make different things.
     pub fn without_matrix(&self) -> Result<Self, PathFault> {
         let text = self.text.replace("%3B", ";");
         let cut: Vec<&str> = text
             .split('/')
             .map(|segment| segment.split(';').next().unwrap_or_default())
             .collect();
-        Self::parse(cut.join("/").as_bytes())
+        Self::revealed(&cut.join("/"))
+    }
+
+    /// A path that came to light in another one. Who reads `/a%2F..%2Fb` as `/a/../b` may hand it to what lies below
+    /// `/a` as it is, or resolve it first; nobody honest sends it. (`/a/%2F/b` is: it names what is called `/`.)
+    fn revealed(text: &str) -> Result<Self, PathFault> {
+        if text.split('/').any(|segment| matches!(segment, "." | "..")) {
+            return Err(PathFault::Hidden);
+        }
+        Self::parse(text.as_bytes())
     }
 
     /// The path as a service reads it that ignores case.
