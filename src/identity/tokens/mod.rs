@@ -1,10 +1,10 @@
 //! Tokens for programs: a short-lived access token (RFC 9068) and a refresh token that is rotated.
 //!
 //! Both stand for a session, which is looked up on every use: what ends the session (logging out, disabling the
-//! account, another password) ends them at once. A refresh token is 256 random bits; its successor is computed
-//! from it under the gateway key, so that two requests that refresh at the same moment are given the same one.
-//! A used one that comes back later than [`GRACE`] was stolen, or its successor was: the family ends
-//! (RFC 9700 section 4.14.2).
+//! account, another password) ends them at once. A refresh token is 256 random bits, and says whose family it is of;
+//! the bits of its successor are computed from its own under the gateway key, so that two requests that refresh at the
+//! same moment are given the same one. A used one that comes back later than [`GRACE`] was stolen, or its successor was:
+//! the family ends (RFC 9700 section 4.14.2), however long ago that was and whatever is still stored of it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -87,9 +87,18 @@ pub struct Pair {
     /// Opens our API, and rules that say `auth: [jwt]`.
     pub access: Secret<String>,
     /// Gives the next pair, once.
-    pub refresh: Token,
+    pub refresh: RefreshToken,
     /// How long the access token lives.
     pub expires_in: Duration,
+}
+
+/// A refresh token. Its text is `SECRET.SID.TAG`: what is looked up, whose family it is of, and a MAC over both, so that
+/// nobody ends a family by naming it.
+#[derive(Clone, Debug)]
+pub struct RefreshToken {
+    secret: Token,
+    sid: PublicId,
+    text: Secret<String>,
 }
 
 /// Why there is no next pair.
@@ -173,7 +182,7 @@ impl Tokens {
         let until = inner.clock.now().plus(settings.refresh);
         self.keep(&refresh, sid, opening.user.id.0, until).await?;
         let access = self.sign(sid, opening.user.subject)?;
-        Ok(self.pair(access, refresh))
+        Ok(self.pair(access, refresh, sid))
     }
 
     /// The next pair.
@@ -182,34 +191,44 @@ impl Tokens {
     /// Why there is none.
     pub async fn refresh(&self, text: &str) -> Result<Pair, RefreshRefusal> {
         let inner = &self.0;
-        let token = Token::parse(text).map_err(|_| RefreshRefusal::Invalid)?;
-        let key = Key::from(token.hash());
+        let RefreshToken { secret, sid, .. } = self.read(text).ok_or(RefreshRefusal::Invalid)?;
+        let key = Key::from(secret.hash());
         // Whoever loses the race below finds the token spent just now on the second round.
         for _ in 0..2 {
             let now = inner.clock.now();
-            let Some(entry) = self.entry(&key, now).await? else {
-                return Err(RefreshRefusal::Invalid);
+            let entry = self.entry(&key, now).await?;
+            let live = inner.sessions.find_sid(sid).await?;
+            let live = live.ok_or(RefreshRefusal::Invalid)?;
+            // One of ours, of a family that goes on, of which nothing is stored any more: used so long ago, or so often
+            // ago, that it was forgotten.
+            let Some(entry) = entry else {
+                return Err(self.end_family(sid, &live).await?);
             };
             let record = Record::decode(&entry).ok_or(RefreshRefusal::Invalid)?;
-            let live = inner.sessions.find_sid(record.sid).await?;
-            let live = live.ok_or(RefreshRefusal::Invalid)?;
             if live.must_change_password {
                 return Err(RefreshRefusal::MustChangePassword);
             }
             match record.spent_at.map(Timestamp::from_millis) {
-                None if self.spend(&token, &entry, record, now).await? => {}
+                None if self.spend(&secret, &entry, record, now).await? => {}
                 None => continue,
                 Some(at) if now.since(at) <= GRACE => {}
-                Some(_) => {
-                    inner.sessions.end_of_tokens(record.sid).await?;
-                    tracing::warn!(sid = %record.sid, user = %live.identity.id, "a used refresh token came back: its session was ended");
-                    return Err(RefreshRefusal::Reused);
-                }
+                Some(_) => return Err(self.end_family(sid, &live).await?),
             }
-            let access = self.sign(record.sid, live.identity.subject)?;
-            return Ok(self.pair(access, self.successor(&token)?));
+            let access = self.sign(sid, live.identity.subject)?;
+            return Ok(self.pair(access, self.successor(&secret)?, sid));
         }
         Err(RefreshRefusal::Invalid)
+    }
+
+    /// A used token came back.
+    async fn end_family(
+        &self,
+        sid: PublicId,
+        live: &Live,
+    ) -> Result<RefreshRefusal, IdentityFault> {
+        self.0.sessions.end_of_tokens(sid).await?;
+        tracing::warn!(%sid, user = %live.identity.id, "a used refresh token came back: its session was ended");
+        Ok(RefreshRefusal::Reused)
     }
 
     /// The live session that an access token stands for; none when it is not good, or no more.
@@ -343,13 +362,44 @@ impl Tokens {
             .map_err(|fault| IdentityFault::Signing(fault.to_string()))
     }
 
-    fn pair(&self, access: Secret<String>, refresh: Token) -> Pair {
+    fn pair(&self, access: Secret<String>, refresh: Token, sid: PublicId) -> Pair {
         Pair {
             access,
-            refresh,
+            refresh: self.write(refresh, sid),
             expires_in: self.0.terms.load().settings.access,
         }
     }
+
+    fn write(&self, secret: Token, sid: PublicId) -> RefreshToken {
+        let said = said(&secret, sid);
+        let tag = hmac::sign(&self.0.successors, said.as_bytes());
+        let text = Secret::new(format!("{said}.{}", URL_SAFE_NO_PAD.encode(tag)));
+        RefreshToken { secret, sid, text }
+    }
+
+    /// A token that was made here.
+    fn read(&self, text: &str) -> Option<RefreshToken> {
+        let (whole, tag) = text.rsplit_once('.')?;
+        let (secret, sid) = whole.split_once('.')?;
+        let (secret, sid) = (Token::parse(secret).ok()?, sid.parse().ok()?);
+        let tag = URL_SAFE_NO_PAD.decode(tag).ok()?;
+        hmac::verify(&self.0.successors, said(&secret, sid).as_bytes(), &tag).ok()?;
+        let text = Secret::new(text.to_owned());
+        Some(RefreshToken { secret, sid, text })
+    }
+}
+
+impl RefreshToken {
+    /// What the program is given.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        self.text.expose()
+    }
+}
+
+/// What the MAC of a refresh token is over. Never a secret alone: of that, the MAC is the successor.
+fn said(secret: &Token, sid: PublicId) -> String {
+    format!("{}.{sid}", secret.expose())
 }
 
 impl Record {

@@ -96,7 +96,7 @@ async fn a_token_opens_until_its_time_is_over_and_is_renewed() {
     assert!(!bench.opens(&first).await, "30 minutes are over");
     let second = bench.refresh(&first).await.unwrap();
     assert!(bench.opens(&second).await && !bench.opens(&first).await);
-    assert_ne!(first.refresh.hash(), second.refresh.hash());
+    assert_ne!(first.refresh.secret.hash(), second.refresh.secret.hash());
 }
 
 #[tokio::test]
@@ -107,11 +107,11 @@ async fn r_04_parallel_refreshes_are_given_one_successor() {
     let all: Vec<Pair> = all.into_iter().map(Result::unwrap).collect();
     assert!(
         all.iter()
-            .all(|next| next.refresh.hash() == all[0].refresh.hash())
+            .all(|next| next.refresh.secret.hash() == all[0].refresh.secret.hash())
     );
     bench.wait(9);
     let again = bench.refresh(&pair).await.unwrap();
-    assert_eq!(again.refresh.hash(), all[0].refresh.hash());
+    assert_eq!(again.refresh.secret.hash(), all[0].refresh.secret.hash());
     assert!(bench.opens(&again).await);
 }
 
@@ -145,10 +145,56 @@ async fn r_04_who_refreshes_often_pushes_out_nobody() {
     let kept = |kind| volatile.live(kind, bench.clock.now());
     assert_eq!(kept(Kind::Spent).await.unwrap(), u64::from(MOST_SPENT));
     assert_eq!(kept(Kind::Refresh).await.unwrap(), 2);
-    assert!(bench.refresh(&idle).await.is_ok());
-    // So long ago that nobody knows it any more: it opens nothing, and ends nothing.
-    assert!(bench.refresh(&first).await.is_err());
-    assert!(bench.opens(&busy).await);
+    let idle = bench.refresh(&idle).await.unwrap();
+    // So long ago that nothing is stored of it: it still ends its own family, and no other.
+    let refusal = bench.refresh(&first).await.unwrap_err();
+    assert!(matches!(refusal, RefreshRefusal::Reused), "{refusal:?}");
+    assert!(!bench.opens(&busy).await);
+    assert!(bench.opens(&idle).await);
+}
+
+#[tokio::test]
+async fn op_14_a_used_token_ends_the_family_also_when_its_own_time_is_over() {
+    let bench = bench().await;
+    let first = bench.issue().await;
+    bench.wait(5 * 86_400);
+    let second = bench.refresh(&first).await.unwrap();
+    bench.wait(3 * 86_400);
+    bench
+        .store
+        .volatile
+        .sweep(bench.clock.now(), 500)
+        .await
+        .unwrap();
+    let refusal = bench.refresh(&first).await.unwrap_err();
+    assert!(matches!(refusal, RefreshRefusal::Reused), "{refusal:?}");
+    assert!(bench.refresh(&second).await.is_err());
+}
+
+#[tokio::test]
+async fn op_14_nobody_ends_a_family_by_naming_it() {
+    let bench = bench().await;
+    let (pair, other) = (bench.issue().await, bench.issue().await);
+    let (own, foreign) = (pair.refresh.expose(), other.refresh.expose());
+    let (mine, theirs): (Vec<_>, Vec<_>) = (own.split('.').collect(), foreign.split('.').collect());
+    let forged = [
+        [theirs[0], mine[1], theirs[2]].join("."),
+        [theirs[0], mine[1], mine[2]].join("."),
+        [mine[0], theirs[1], mine[2]].join("."),
+        [mine[0], mine[1], ""].join("."),
+        [mine[0], mine[1]].join("."),
+        mine[0].to_owned(),
+        format!("{own}."),
+        format!("{}.{own}", mine[0]),
+    ];
+    for forged in forged {
+        let refusal = bench.tokens.refresh(&forged).await.unwrap_err();
+        assert!(
+            matches!(refusal, RefreshRefusal::Invalid),
+            "{forged}: {refusal:?}"
+        );
+    }
+    assert!(bench.refresh(&pair).await.is_ok() && bench.refresh(&other).await.is_ok());
 }
 
 #[tokio::test]
