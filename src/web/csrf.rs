@@ -14,10 +14,10 @@ use crate::gate::snapshot::Snapshot;
 use crate::gate::visitor::Visitor;
 
 use super::error::Problem;
-use super::extract::session_token;
 
-/// Stands in front of every endpoint, so that none can be made without it: what comes with our cookie, carries no
-/// token and would change something was sent by our own pages, or is refused.
+/// Stands in front of every endpoint, so that none can be made without it: what carries no token and would change
+/// something was sent by our own pages or by a program, or is refused. Also without our cookie: a wrong password counts
+/// against whoever's browser sends it, and against whom it is for.
 ///
 /// # Errors
 /// As [`check`].
@@ -30,14 +30,12 @@ pub async fn guard(request: Request, next: Next) -> Result<Response, Problem> {
     if changes && bearer(headers).is_none() {
         let visitor = request.extensions().get::<Visitor>();
         let visitor = visitor.ok_or_else(Problem::internal)?;
-        if session_token(visitor, headers).is_some() {
-            check(headers, &visitor.snapshot)?;
-        }
+        check(headers, &visitor.snapshot)?;
     }
     Ok(next.run(request).await)
 }
 
-/// Whether the request may change something on behalf of the cookie that came with it.
+/// Whether the request may change something: another site did not send it.
 ///
 /// # Errors
 /// When another site made the browser send it.
