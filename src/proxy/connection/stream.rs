@@ -71,6 +71,13 @@ impl AsyncWrite for Guard {
         if self.state.is_tunnel() {
             return self.poll_send_on(cx);
         }
+        let buffered = self
+            .inner
+            .as_ref()
+            .is_some_and(|inner| !inner.buffer().is_empty());
+        if buffered && let Phase::H2(traffic) = &mut self.phase {
+            ready!(traffic.poll_turn(cx));
+        }
         match inner(&mut self.inner)?.poll_flush(cx) {
             Poll::Pending => {
                 self.check_written(cx)?;
