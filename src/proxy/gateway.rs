@@ -29,6 +29,7 @@ use super::settings::Limits;
 use super::shell::Shell;
 use super::tries::{after_no_connection, tell_true_cause};
 use super::tunnel::serve::{note_broken, note_last, wait_for};
+use super::upstream::private::keep_apart;
 
 /// How long a request waits while a reload exchanges roles, which takes milliseconds.
 const RELOAD: Duration = Duration::from_secs(5);
@@ -118,6 +119,11 @@ impl ProxyHttp for Gateway {
         ctx: &mut Box<Context>,
     ) -> pingora::Result<Box<HttpPeer>> {
         let mut peer = self.next_peer(ctx).await?;
+        if let Some(client) = state_of(&session.downstream_session) {
+            let shared = client.is_trusted() || session.is_http2();
+            let headers = &session.req_header().headers;
+            keep_apart(&mut peer, headers, (client, shared), ctx.ask(None).user);
+        }
         wait_for(session, &mut peer, ctx);
         Ok(peer)
     }

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use crate::harness::relay::Relay;
-use crate::harness::{Gateway, Raw, Recorder, Reply, Setup, Trial, eventually};
+use crate::harness::{Gateway, Raw, Recorder, Reply, Setup, Trial, eventually, marker};
 
 fn get(target: &str, lines: &str) -> String {
     format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n{lines}\r\n")
@@ -351,4 +351,37 @@ fn g_18_a_limit_for_each_step() {
     let mut raw = gateway.connect();
     raw.send(get("/public/drip", ""));
     assert!(raw.wait_for(&".".repeat(20)), "{}", raw.left());
+}
+
+/// NTLM and Negotiate prove who asks for the connection, and not for the request: whoever came next on it was answered as
+/// that user.
+#[test]
+fn h_16_a_connection_that_proves_somebody_is_nobody_elses() {
+    let gateway = Setup::new().start();
+    let on = |client: &mut Raw, lines: &str| {
+        let mark = marker("h-16");
+        let answer = client.ask(format!(
+            "GET /public/{mark} HTTP/1.1\r\nHost: localhost\r\n{lines}\r\n"
+        ));
+        assert_eq!(answer.status, 200);
+        gateway.recorder().wait_for(&mark, 1).remove(0).connection
+    };
+    let client = || Raw::connect(gateway.http());
+    // The twin: connections of requests that prove nothing are shared.
+    let shared = on(&mut client(), "");
+    assert_eq!(on(&mut client(), "Authorization: Basic YTpi\r\n"), shared);
+    for scheme in ["NTLM", "Negotiate", "negotiate", "Kerberos"] {
+        let proof = format!("Authorization: {scheme} TlRMTVNTUAAB\r\n");
+        let mut first = client();
+        let own = on(&mut first, &proof);
+        assert_ne!(own, shared, "{scheme}");
+        // Proving it takes several requests, and what comes after them needs no proof.
+        assert_eq!(on(&mut first, &proof), own, "{scheme}");
+        assert_eq!(on(&mut first, ""), own, "{scheme}");
+        let mut other = client();
+        assert_eq!(on(&mut other, ""), shared, "{scheme}");
+        assert_ne!(on(&mut other, &proof), own, "{scheme}");
+        drop(first);
+        assert_eq!(on(&mut client(), ""), shared, "{scheme}");
+    }
 }

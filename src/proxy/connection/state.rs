@@ -36,6 +36,8 @@ pub struct ConnState {
     pub crowd: Option<Arc<Places>>,
     /// What the cookies of its last request said.
     pub cookies: LastCookies,
+    /// What tells its connections to services from those of others, once a service may take them for it.
+    pub own: OnceLock<u64>,
     refusal: Mutex<Option<HeadFault>>,
     /// The first host that the handshake was found to be for: a certificate is parsed once for most connections.
     fits: OnceLock<Host>,
@@ -103,6 +105,7 @@ impl ConnState {
             shown,
             crowd,
             cookies: LastCookies::default(),
+            own: OnceLock::new(),
             refusal: Mutex::default(),
             fits: OnceLock::new(),
             host: Mutex::default(),

@@ -16,6 +16,7 @@ pub mod member;
 pub mod names;
 pub mod peer;
 pub mod pool;
+pub mod private;
 pub mod probe;
 pub mod retry;
 pub mod settings;
