@@ -23,6 +23,7 @@ use super::drain::Busy;
 use super::headers::Asks;
 use super::pace::Pace;
 use super::places::Place;
+use super::request::note_answered;
 use super::tunnel::{End, Tunnel};
 use super::upstream::member::Member;
 use super::upstream::{Ask, Pool, Serving};
@@ -33,6 +34,10 @@ pub struct Context {
     /// None before the request was read: an idle connection reads no clock.
     started: Option<Instant>,
     logged: bool,
+    /// The status of the service's answer, once its head is there.
+    pub status: u16,
+    /// Whether all of that answer has come.
+    complete: bool,
     /// Holds the gateway up while it drains.
     pub busy: Option<Busy>,
     /// Its place among the requests of its origin.
@@ -132,6 +137,8 @@ impl Context {
             metrics,
             started: None,
             logged: true,
+            status: 0,
+            complete: false,
             busy: None,
             place: None,
             id: None,
@@ -227,6 +234,12 @@ impl Context {
         }
     }
 
+    /// All of the answer has come.
+    pub fn note_complete(&mut self) {
+        self.complete = true;
+        note_answered();
+    }
+
     /// Time since the request was read.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
@@ -301,8 +314,11 @@ impl Context {
 
 impl Drop for Context {
     fn drop(&mut self) {
-        // Only a request that was cut (its session ended, its connection was lost) comes here unlogged.
-        if !self.logged {
+        // Only a request that was cut (its session ended, its connection was lost, the rest of its body did not come)
+        // comes here unlogged.
+        if !self.logged && self.complete {
+            self.log("-", self.status, 0);
+        } else if !self.logged {
             self.outcome.reason = "cut";
             let status = self.end_tunnel(End::Cut).map_or(0, |()| 101);
             self.log("-", status, 0);

@@ -23,8 +23,8 @@ use super::context::{Context, Passed};
 use super::forward::{finish_answer, finish_request, time_left};
 use super::places::Place;
 use super::refusal::UNAVAILABLE;
-use super::request::state_of;
-use super::served::strip_trailers;
+use super::request::{note_piece, state_of};
+use super::served::{has_no_body, strip_trailers};
 use super::settings::Limits;
 use super::shell::Shell;
 use super::tries::{after_no_connection, tell_true_cause};
@@ -165,6 +165,7 @@ impl ProxyHttp for Gateway {
         }
         if body.is_some() {
             ctx.body = Passed::Some;
+            note_piece();
         }
         let length = body.as_ref().map_or(0, Bytes::len) as u64;
         if let Some(tunnel) = &ctx.tunnel {
@@ -190,14 +191,16 @@ impl ProxyHttp for Gateway {
         response: &mut ResponseHeader,
         ctx: &mut Box<Context>,
     ) -> pingora::Result<()> {
-        if let (Some(pool), Some(serving)) = (&ctx.pool, &ctx.serving) {
+        // What comes before an answer is none: a server that says nothing else is no good.
+        let is_final = !response.status.is_informational();
+        if let (true, Some(pool), Some(serving)) = (is_final, &ctx.pool, &ctx.serving) {
             pool.served(serving.member());
         }
         time_left(ctx)?;
         if self.0.drain.is_draining() {
             session.set_keepalive(None);
         }
-        if response.status.is_informational() {
+        if !is_final {
             ctx.interim += 1;
             if ctx.interim > MOST_INTERIM {
                 return Err(Error::new_up(ErrorType::Custom("EndlessInterim")));
@@ -207,6 +210,12 @@ impl ProxyHttp for Gateway {
             ctx.body = Passed::Awaited;
         }
         finish_answer(session, response, ctx)?;
+        if is_final {
+            ctx.status = response.status.as_u16();
+            if has_no_body(session.req_header(), response) {
+                ctx.note_complete();
+            }
+        }
         let rule = ctx.permit().map(Permit::rule);
         if let Some(rule) = rule.filter(|rule| !rule.compress.is_empty()) {
             let place = || self.place_to_code();
@@ -226,6 +235,7 @@ impl ProxyHttp for Gateway {
         trailers: &mut HeaderMap,
         ctx: &mut Box<Context>,
     ) -> pingora::Result<Option<Bytes>> {
+        ctx.note_complete();
         strip_trailers(trailers, &self.0.running.load().snapshot.reserved);
         coding::end(&mut ctx.coder)
     }
@@ -237,8 +247,11 @@ impl ProxyHttp for Gateway {
         end: bool,
         ctx: &mut Box<Context>,
     ) -> pingora::Result<Option<Duration>> {
-        if end && ctx.tunnel.is_some() {
-            note_last(session);
+        if end {
+            ctx.note_complete();
+            if ctx.tunnel.is_some() {
+                note_last(session);
+            }
         }
         time_left(ctx)?;
         coding::code(&mut ctx.coder, body, end).map(|()| None)

@@ -2,8 +2,10 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::Poll;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
@@ -34,9 +36,15 @@ tokio::task_local! {
     static CURRENT: Arc<Cut>;
 }
 
-/// What may cut the current HTTP/2 request short: nothing, or the end of a session.
+/// What may cut the current HTTP/2 request short: the end of a session, or a client that has its answer and neither ends
+/// its request nor goes on with it. Over HTTP/1 its guard sees to that.
 #[derive(Debug, Default)]
-pub struct Cut(OnceLock<CancellationToken>);
+pub struct Cut {
+    session: OnceLock<CancellationToken>,
+    answered: AtomicBool,
+    /// How many pieces of the body have come.
+    pieces: AtomicU64,
+}
 
 /// Pingora's proxy, with every request made cancellable.
 pub struct Requests {
@@ -53,8 +61,20 @@ pub fn cut_when(session: &ServerSession, token: &CancellationToken) {
     match state_of(session) {
         Some(state) if !session.is_http2() => state.cut_when(token),
         // No request is known twice; the first session it was judged by stays the one it rests on.
-        _ => drop(CURRENT.try_with(|cut| cut.0.set(token.clone()))),
+        _ => drop(CURRENT.try_with(|cut| cut.session.set(token.clone()))),
     }
+}
+
+/// The answer to the current request is complete.
+pub fn note_answered() {
+    // Outside an HTTP/2 request nothing waits for it.
+    let _ = CURRENT.try_with(|cut| cut.answered.store(true, Ordering::Relaxed));
+}
+
+/// A piece of the current request's body has come.
+pub fn note_piece() {
+    // Nor for this.
+    let _ = CURRENT.try_with(|cut| cut.pieces.fetch_add(1, Ordering::Relaxed));
 }
 
 impl Requests {
@@ -64,7 +84,7 @@ impl Requests {
         let mut options = HttpServerOptions::default();
         options.h2c = true;
         // Pingora lets idle HTTP/2 connections live for ever.
-        options.h2_idle_timeout = Some(std::time::Duration::from_mins(1));
+        options.h2_idle_timeout = Some(Duration::from_mins(1));
         Self {
             proxy: Arc::new(proxy),
             options,
@@ -100,7 +120,12 @@ impl HttpServerApp for Requests {
             _ => {
                 let cut = Arc::new(Cut::default());
                 let request = self.proxy.process_new_http(session, shutdown);
-                Box::pin(until_cut(CURRENT.scope(Arc::clone(&cut), request), cut))
+                let stall = self.running.load().limits.stall;
+                Box::pin(until_cut(
+                    CURRENT.scope(Arc::clone(&cut), request),
+                    cut,
+                    stall,
+                ))
             }
         }
     }
@@ -127,26 +152,47 @@ impl HttpServerApp for Requests {
     }
 }
 
-/// An HTTP/2 request, which has neighbours on its connection: what cuts it short is known to it alone.
-async fn until_cut<R>(request: impl Future<Output = Option<R>>, cut: Arc<Cut>) -> Option<R> {
+/// An HTTP/2 request, which has neighbours on its connection: what cuts it short is known to it alone. Once it is
+/// answered, its body may pause for as long as `stall`.
+async fn until_cut<R>(
+    request: impl Future<Output = Option<R>>,
+    cut: Arc<Cut>,
+    stall: Duration,
+) -> Option<R> {
     let mut request = std::pin::pin!(request);
-    let mut ended: Option<Pin<Box<dyn Future<Output = ()> + Send>>> = None;
+    let mut ended: Option<Wait> = None;
+    let mut late: Option<(u64, Wait)> = None;
     poll_fn(|cx| {
         if let Poll::Ready(reused) = request.as_mut().poll(cx) {
             return Poll::Ready(reused);
         }
         if ended.is_none()
-            && let Some(token) = cut.0.get()
+            && let Some(token) = cut.session.get()
         {
             ended = Some(Box::pin(token.clone().cancelled_owned()));
         }
-        match ended.as_mut().map(|ended| ended.as_mut().poll(cx)) {
-            Some(Poll::Ready(())) => Poll::Ready(None),
-            _ => Poll::Pending,
+        if let Some(Poll::Ready(())) = ended.as_mut().map(|ended| ended.as_mut().poll(cx)) {
+            return Poll::Ready(None);
         }
+        while cut.answered.load(Ordering::Relaxed) {
+            let pieces = cut.pieces.load(Ordering::Relaxed);
+            let (before, pause) =
+                late.get_or_insert_with(|| (pieces, Box::pin(tokio::time::sleep(stall))));
+            if pause.as_mut().poll(cx).is_pending() {
+                break;
+            }
+            if *before == pieces {
+                return Poll::Ready(None);
+            }
+            late = None;
+        }
+        Poll::Pending
     })
     .await
 }
+
+/// Something that is waited for.
+type Wait = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// The state of the connection that a request came on.
 #[must_use]

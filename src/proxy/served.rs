@@ -4,8 +4,8 @@
 use http::HeaderName;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::response::Parts;
-use http::{StatusCode, Version};
-use pingora::http::ResponseHeader;
+use http::{Method, StatusCode, Version};
+use pingora::http::{RequestHeader, ResponseHeader};
 
 use crate::crypto::cookie::CookieNames;
 use crate::policy::header::{Reserved, Said};
@@ -56,6 +56,15 @@ pub fn is_framed_once(answer: &ResponseHeader) -> bool {
         let chunked = coding.as_bytes().eq_ignore_ascii_case(b"chunked");
         chunked && codings.next().is_none() && answer.version == Version::HTTP_11
     })
+}
+
+/// Whether an answer ends with its head (RFC 9112 section 6.3).
+#[must_use]
+pub fn has_no_body(request: &RequestHeader, answer: &ResponseHeader) -> bool {
+    let length = answer.headers.get(header::CONTENT_LENGTH);
+    request.method == Method::HEAD
+        || is_bodiless(answer.status)
+        || length.is_some_and(|length| length == "0")
 }
 
 /// What has no length and no coding because it has no body (RFC 9110 section 8.6, RFC 9112 section 6.1).

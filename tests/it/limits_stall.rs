@@ -1,8 +1,9 @@
 //! Clients that keep a connection and a service busy for nothing: B-05.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::sync::OnceLock;
+use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -300,4 +301,69 @@ fn b_05_many_idle_connections() {
 /// An address of this machine that nobody else uses.
 fn origin(number: u32) -> String {
     format!("127.1.{}.{}", number / 250, number % 250 + 1)
+}
+
+/// A service that answers as soon as it has a head, and reads on; says how long each of its connections lasted after that.
+fn eager() -> (String, Receiver<Duration>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (ends, ended) = mpsc::channel();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (mut stream, ends) = (stream.unwrap(), ends.clone());
+            thread::spawn(move || {
+                let mut piece = [0; 4096];
+                let mut head = Vec::new();
+                while !head.windows(4).any(|it| it == b"\r\n\r\n") {
+                    match stream.read(&mut piece) {
+                        Ok(read @ 1..) => head.extend_from_slice(&piece[..read]),
+                        _ => return,
+                    }
+                }
+                let answered = Instant::now();
+                let answer =
+                    b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 5\r\n\r\neager";
+                if stream.write_all(answer).is_ok() {
+                    while matches!(stream.read(&mut piece), Ok(1..)) {}
+                }
+                // The test may be over.
+                let _ = ends.send(answered.elapsed());
+            });
+        }
+    });
+    (url, ended)
+}
+
+#[test]
+fn b_05_an_answered_request_whose_body_never_ends() {
+    let (url, ended) = eager();
+    let gateway = Setup::new()
+        .upstream("web", &format!("{{ to: \"{url}\" }}"))
+        .set("limits", "{ stall: 1s }")
+        .start();
+    let mut client = h2::H2::connect(gateway.http());
+    let open = client.open(&h2::request("GET", "/public/x"), false);
+    assert_eq!(client.read(open).status(), Some(200));
+    let took = ended.recv_timeout(STALL + SLACK);
+    assert!(took.is_ok_and(|took| took >= STALL), "{took:?}");
+    // Nothing was wrong with the answer, and the connection is as good as before.
+    assert!(client.ends_within(Duration::ZERO).is_none());
+    let twin = client.open(&h2::request("GET", "/public/x"), true);
+    assert_eq!(client.read(twin).status(), Some(200));
+    assert!(client.was_reset(open) && !client.was_reset(twin));
+    // Who goes on sending is not stopped.
+    let busy = client.open(&h2::request("POST", "/public/x"), false);
+    assert_eq!(client.read(busy).status(), Some(200));
+    let until = Instant::now() + 2 * STALL;
+    while Instant::now() < until {
+        client.data(busy, b"more", false);
+        assert!(client.ends_within(STALL / 5).is_none());
+    }
+    assert!(!client.was_reset(busy));
+    client.data(busy, b"", true);
+    eventually("the requests to be logged as answered", || {
+        let log = gateway.log();
+        let lines = log.lines().filter(|line| line.contains("/public/x"));
+        (lines.filter(|line| line.contains("status=200")).count() == 3).then_some(())
+    });
 }
