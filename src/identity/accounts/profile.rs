@@ -295,9 +295,11 @@ impl Accounts {
 
     /// Ends what an earlier password opened, the session of who changed it included: a browser is given another.
     pub(super) async fn end_everything(&self, user: &User) -> Result<(), AccountFault> {
-        self.changed_user(user.id).await?;
-        self.parts().sessions.end_all_of(user.id, None).await?;
-        self.end_links(user.id).await
+        // Each is tried, whatever became of the one before.
+        let looked = self.changed_user(user.id).await;
+        let ended = self.parts().sessions.end_all_of(user.id, None).await;
+        let links = self.end_links(user.id).await;
+        looked.and(ended.map(drop).map_err(Into::into)).and(links)
     }
 
     /// Ends the links to another password or address: they were for the account as it was.

@@ -303,16 +303,16 @@ impl Sessions {
         const AT_ONCE: usize = 2;
         let mut sources = self.0.ends.in_use();
         sources.sort_by_key(|source| matches!(source, Source::Row(_)));
-        let look = async |source: Source| {
-            match self.load(&source, self.0.clock.now()).await {
-                Ok(Some(_)) => {}
-                Ok(None) => self.0.ends.announce(&source.hash()),
-                Err(fault) => return Err(fault),
-            }
-            Ok(())
-        };
-        let looks = stream::iter(sources).map(look).buffer_unordered(AT_ONCE);
+        let looks = stream::iter(sources).map(async |source| self.look(&source).await);
+        let looks = looks.buffer_unordered(AT_ONCE);
         looks.fold(Ok(()), async |all, one| all.and(one)).await
+    }
+
+    async fn look(&self, source: &Source) -> Result<(), IdentityFault> {
+        if self.load(source, self.0.clock.now()).await?.is_none() {
+            self.0.ends.announce(&source.hash());
+        }
+        Ok(())
     }
 
     /// Looks at one user's sessions again, after their account was changed.
@@ -328,14 +328,16 @@ impl Sessions {
         let rows = owned
             .iter()
             .map(|entry| Source::Row(TokenHash::from_bytes(*entry.key.as_bytes())));
-        for source in rows.chain(inner.ends.certificates_of(user)) {
-            let hash = source.hash();
-            inner.cache_of(&source).remove(&hash);
-            if inner.ends.is_used(&hash) && self.load(&source, now).await?.is_none() {
-                inner.ends.announce(&hash);
-            }
+        let sources: Vec<Source> = rows.chain(inner.ends.certificates_of(user)).collect();
+        // None of them is believed from here on, whatever the store says of the others.
+        for source in &sources {
+            inner.cache_of(source).remove(&source.hash());
         }
-        Ok(())
+        let mut looked = Ok(());
+        for source in sources.iter().filter(|it| inner.ends.is_used(&it.hash())) {
+            looked = looked.and(self.look(source).await);
+        }
+        looked
     }
 
     /// How many sessions are alive.
@@ -386,7 +388,9 @@ impl Live {
     }
 
     fn is_fresh(&self, now: Timestamp) -> bool {
-        now < self.cached_until && now < self.end.expires_at() && !self.ended().is_cancelled()
+        // A clock that was set back must not make it last.
+        let cached = now < self.cached_until && self.cached_until.since(now) <= CACHE_TTL;
+        cached && now < self.end.expires_at() && !self.ended().is_cancelled()
     }
 }
 

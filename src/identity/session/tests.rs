@@ -350,3 +350,13 @@ async fn w_01_a_session_ends_also_where_nobody_can_read_its_row() {
     assert!(bench.sessions.end_expired().await.is_err());
     assert!(opened.ended().is_cancelled());
 }
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_makes_nothing_last() {
+    let bench = bench(None).await;
+    let token = bench.begin().await;
+    let live = bench.sessions.find(&token).await.unwrap().unwrap();
+    let at = |millis: i64| Timestamp::from_millis(START.millis() + millis);
+    assert!(live.is_fresh(at(0)) && live.is_fresh(at(29_999)));
+    assert!(!live.is_fresh(at(30_000)) && !live.is_fresh(at(-1)));
+}
