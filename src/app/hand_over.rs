@@ -31,7 +31,12 @@ const PATIENCE: Duration = Duration::from_mins(2);
 const FIRST: i32 = 3;
 
 /// Sockets that somebody else has bound for us.
-pub struct Inherited(Vec<(String, TcpListener)>);
+pub struct Inherited {
+    /// By name.
+    sockets: Vec<(String, TcpListener)>,
+    /// What was passed and is no such socket.
+    faults: Vec<(String, io::Error)>,
+}
 
 /// What the next process is started with.
 pub struct Successor {
@@ -78,17 +83,47 @@ impl Inherited {
         let names = env::var("LISTEN_FDNAMES").unwrap_or_default();
         let mut passed = ListenFd::from_env();
         let mut names = names.split(':');
-        let sockets = (0..passed.len()).filter_map(|at| {
+        let (mut sockets, mut faults) = (Vec::new(), Vec::new());
+        for at in 0..passed.len() {
             let name = names.next().unwrap_or_default().to_owned();
             match passed.take_tcp_listener(at) {
-                Ok(socket) => socket.map(|socket| (name, socket)),
-                Err(error) => {
-                    tracing::warn!(%error, name, "an inherited descriptor is no TCP socket");
-                    None
-                }
+                Ok(socket) => sockets.extend(socket.map(|socket| (name, socket))),
+                Err(error) => faults.push((name, error)),
             }
-        });
-        Self(sockets.collect())
+        }
+        Self { sockets, faults }
+    }
+
+    /// Tells of what was passed and is no socket. Not when it is taken: there is no log yet.
+    pub fn complain(&mut self) {
+        for (name, error) in self.faults.drain(..) {
+            tracing::warn!(%error, name, "an inherited descriptor is no TCP socket");
+        }
+    }
+
+    /// The address for which a socket that was passed holds this port.
+    #[must_use]
+    pub fn holds(&self, port: u16) -> Option<SocketAddr> {
+        let bound = self
+            .sockets
+            .iter()
+            .filter_map(|(_, it)| it.local_addr().ok());
+        bound
+            .into_iter()
+            .find(|bound| bound.port() == port && port != 0)
+    }
+
+    /// Leaves the sockets that nobody wanted, and tells of them: whoever passed them expects them to be served.
+    pub fn leave(self) {
+        for (name, socket) in &self.sockets {
+            let address = socket.local_addr().map(|address| address.to_string());
+            let address = address.unwrap_or_default();
+            tracing::warn!(
+                name,
+                address,
+                "a socket was passed that fits no address of listen:"
+            );
+        }
     }
 
     /// The socket that is bound to this address, if one was passed. Where the address leaves the port open, the one
@@ -102,8 +137,8 @@ impl Inherited {
                 there && (bound.port() == wanted.port() || wanted.port() == 0 && called == name)
             })
         };
-        let at = self.0.iter().position(fits)?;
-        Some(self.0.swap_remove(at).1)
+        let at = self.sockets.iter().position(fits)?;
+        Some(self.sockets.swap_remove(at).1)
     }
 }
 

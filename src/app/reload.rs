@@ -2,14 +2,14 @@
 //! stays, and the fault is logged and counted.
 
 use std::ffi::OsStr;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use notify::{RecursiveMode, Watcher};
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::Signal;
 use tokio::sync::mpsc;
+use tokio::task::block_in_place;
 use tokio::time::{Duration, timeout};
 
 use crate::acme::worker::Worker;
@@ -62,8 +62,6 @@ pub struct Reload {
 }
 
 /// What sets a reload off: SIGHUP, and a change of the file where it is watched.
-///
-/// Made before the gateway says that it is ready: a SIGHUP that nobody listens for ends a process.
 pub struct Triggers {
     hangup: Signal,
     changes: mpsc::Receiver<()>,
@@ -72,22 +70,20 @@ pub struct Triggers {
 }
 
 impl Triggers {
-    /// Begins to listen, within a runtime.
-    ///
-    /// # Errors
-    /// When signals cannot be listened for.
-    pub fn new(path: &Path, watch: bool) -> io::Result<Self> {
+    /// Begins to watch the file, where that is asked for.
+    #[must_use]
+    pub fn new(hangup: Signal, path: &Path, watch: bool) -> Self {
         let (changed, changes) = mpsc::channel(1);
         let watcher = if watch {
             watcher(path, changed.clone())
         } else {
             None
         };
-        Ok(Self {
-            hangup: signal(SignalKind::hangup())?,
+        Self {
+            hangup,
             changes,
             _watch: (changed, watcher),
-        })
+        }
     }
 }
 
@@ -147,7 +143,8 @@ impl Reload {
         }
     }
 
-    async fn apply(&mut self) -> Result<(), ReloadFault> {
+    /// Reads the file, and sees whether it may be put in force.
+    fn read(&self) -> Result<Config, ReloadFault> {
         let mut config =
             Config::load(&self.path).map_err(|report| ReloadFault::Config(report.to_string()))?;
         if config.site_is_default {
@@ -157,16 +154,20 @@ impl Reload {
         if let Some(what) = needs_restart(&self.config, &config) {
             return Err(ReloadFault::Restart(what));
         }
-        if let Some(failed) = policy_test::run(&config)
-            .into_iter()
-            .find(|outcome| !outcome.passed())
-        {
-            return Err(ReloadFault::Test(format!(
+        let mut outcomes = policy_test::run(&config).into_iter();
+        match outcomes.find(|outcome| !outcome.passed()) {
+            None => Ok(config),
+            Some(failed) => Err(ReloadFault::Test(format!(
                 "{}: {}",
                 failed.test,
                 failed.failures.join("; ")
-            )));
+            ))),
         }
+    }
+
+    async fn apply(&mut self) -> Result<(), ReloadFault> {
+        // Files are read and tests are run; meanwhile others of the background have its threads.
+        let config = block_in_place(|| self.read())?;
         let Certificates { files, clients, .. } = self.certificates.clone();
         let shown = files.read(&config.tls.certificates, self.clock.now())?;
         let vouching = clients.read(config.tls.clients.as_ref())?;

@@ -1,12 +1,9 @@
 //! The gateway, assembled and run.
 
-use std::collections::BTreeSet;
 use std::io::Write;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use pingora::apps::http_app::HttpServer;
 use pingora::proxy::http_proxy;
@@ -15,40 +12,50 @@ use pingora::server::{RunArgs, Server};
 use tower::util::BoxCloneSyncService;
 
 use crate::acme::worker::Worker;
-use crate::base::id::PublicId;
+use crate::base::name::Username;
 use crate::base::random::Random;
-use crate::base::secret::Secret;
-use crate::base::site::{Site, Sites};
 use crate::base::time::Clock;
-use crate::config::{Bootstrap, Config};
-use crate::crypto::password::Password;
+use crate::config::Config;
 use crate::proxy::admin::Admin;
 use crate::proxy::drain::Drain;
 use crate::proxy::gateway::Gateway;
-use crate::proxy::listener::{House, Listener, bind};
+use crate::proxy::listener::{House, Listener};
 use crate::proxy::places::Places;
 use crate::proxy::request::Requests;
 use crate::proxy::shell::Shell;
 use crate::proxy::upstream::keeper::Keepers;
 use crate::store::Store;
-use crate::store::users::{NewUser, UserError};
+use crate::telemetry::log::Lost;
 use crate::telemetry::metrics::Metrics;
 use crate::web::{Parts, Web, echo};
 
-use super::banner::{Bound, FirstUser, banner};
+use super::banner::{FirstUser, banner};
 use super::certificates::Certificates;
-use super::hand_over::{self, Inherited, Successor};
+use super::early::Early;
+use super::first::first_user;
+use super::hand_over;
 use super::people::People;
 use super::post::Post;
 use super::reload::{Reload, Triggers};
 use super::shutdown::{Heard, Signals};
+use super::sockets::{Sockets, follow_port};
 use super::{acme, descriptors, keys, roles, running, tasks};
 
 /// Runs the gateway until it is told to stop.
 ///
 /// # Errors
 /// When it cannot start.
-pub fn serve(mut config: Config, path: &Path, watch: bool) -> anyhow::Result<()> {
+pub fn serve(
+    early: Early,
+    mut config: Config,
+    (path, watch): (&Path, bool),
+    lost: Lost,
+) -> anyhow::Result<()> {
+    let Early {
+        inherited,
+        background,
+        hangup,
+    } = early;
     for warning in &config.warnings {
         tracing::warn!(
             key = warning.path,
@@ -59,22 +66,15 @@ pub fn serve(mut config: Config, path: &Path, watch: bool) -> anyhow::Result<()>
     }
     // Before anything else asks for TLS: two providers are linked in, and the first to be installed stays.
     drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
-    let sockets = Sockets::bind(&config, Inherited::take())?;
+    let sockets = Sockets::bind(&config, inherited)?;
     let successor = Mutex::new(Some(sockets.successor()?));
     follow_port(&mut config, &sockets.bound);
-    // Background work has threads of its own: Pingora's belong to its services and end with them.
-    let background = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .thread_name("background")
-        .enable_all()
-        .build()?;
     let parts = background.block_on(assemble(&config))?;
-    let (text, mut out) = (
-        banner(&config, &sockets.bound, parts.first.as_ref()),
-        std::io::stdout(),
-    );
+    let text = banner(&config, &sockets.bound, parts.first.as_ref());
+    let first = parts.first.as_ref().map(|first| first.name.clone());
     let server = server(&config, &parts, sockets);
     background.spawn(tasks::sweep(parts.store.clone(), parts.clock.clone()));
+    background.spawn(tasks::note_lost_lines(lost, parts.metrics.clone()));
     background.spawn(tasks::end_expired(parts.people.sessions.clone()));
     background.spawn(tasks::follow_changes(
         parts.store.clone(),
@@ -91,12 +91,11 @@ pub fn serve(mut config: Config, path: &Path, watch: bool) -> anyhow::Result<()>
     let (drain, running) = (parts.drain.clone(), Arc::clone(&parts.running));
     let (triggers, heard) = {
         let _within = background.enter();
-        (Triggers::new(path, watch)?, Heard::new()?)
+        (Triggers::new(hangup, path, watch), Heard::new()?)
     };
     background.spawn(parts.into_reload(config, path).follow(triggers));
     // The sockets are bound, so whoever connects from now on is served.
-    out.write_all(text.as_bytes())?;
-    out.flush()?;
+    show(&text, first.as_ref());
     hand_over::ready();
     server.run(RunArgs {
         shutdown_signal: Box::new(Signals {
@@ -111,12 +110,17 @@ pub fn serve(mut config: Config, path: &Path, watch: bool) -> anyhow::Result<()>
     Ok(())
 }
 
-/// Bound sockets, before anything is served on them.
-struct Sockets {
-    http: Option<std::net::TcpListener>,
-    https: Option<std::net::TcpListener>,
-    admin: std::net::TcpListener,
-    bound: Bound,
+/// Shows the banner. Nobody may be there to see it, which keeps nothing from being served.
+fn show(text: &str, first: Option<&Username>) {
+    let mut out = std::io::stdout();
+    let shown = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    match (shown, first) {
+        (Ok(()), _) => {}
+        (Err(error), None) => tracing::warn!(%error, "could not print where the gateway listens"),
+        (Err(error), Some(name)) => {
+            tracing::error!(%error, "could not print the password of the first superuser; choose one: portcullis user set-password {name}");
+        }
+    }
 }
 
 /// The assembled gateway, less its listeners.
@@ -135,62 +139,6 @@ struct Assembled {
     random: Random,
     drain: Drain,
     first: Option<FirstUser>,
-}
-
-impl Sockets {
-    /// Takes the sockets that were passed to us where they fit, and binds the others.
-    fn bind(config: &Config, mut passed: Inherited) -> anyhow::Result<Self> {
-        let mut open = |name, address| match passed.find(name, address) {
-            Some(socket) => socket.set_nonblocking(true).map(|()| socket),
-            None => bind(address),
-        };
-        let mut open = |name, address: SocketAddr| {
-            open(name, address)
-                .with_context(|| format!("cannot listen on {address} (listen.{name})"))
-        };
-        let http = config.listen.http.map(|at| open("http", at)).transpose()?;
-        let https = config
-            .listen
-            .https
-            .map(|at| open("https", at))
-            .transpose()?;
-        let admin = open("admin", config.listen.admin)?;
-        let local = |socket: &std::net::TcpListener| socket.local_addr();
-        let bound = Bound {
-            http: http.as_ref().map(local).transpose()?,
-            https: https.as_ref().map(local).transpose()?,
-            admin: admin.local_addr()?,
-        };
-        Ok(Self {
-            http,
-            https,
-            admin,
-            bound,
-        })
-    }
-}
-
-impl Sockets {
-    fn successor(&self) -> anyhow::Result<Successor> {
-        let public = [("http", &self.http), ("https", &self.https)];
-        let public = public
-            .into_iter()
-            .filter_map(|(name, socket)| Some((name, socket.as_ref()?)));
-        let all: Vec<_> = public.chain([("admin", &self.admin)]).collect();
-        Successor::new(&all).context("cannot prepare for a hand-over")
-    }
-}
-
-/// A site that was derived from the listener follows the port that was really bound.
-fn follow_port(config: &mut Config, bound: &Bound) {
-    if let (true, Some(http)) = (config.site_is_default, bound.http) {
-        let host = config.sites.main().host.clone();
-        let written = host.to_string();
-        config.sites = Sites::new(
-            Site::new(false, host, Some(http.port()), &written),
-            Vec::new(),
-        );
-    }
 }
 
 async fn assemble(config: &Config) -> anyhow::Result<Assembled> {
@@ -240,47 +188,6 @@ async fn assemble(config: &Config) -> anyhow::Result<Assembled> {
         drain,
         first,
     })
-}
-
-/// The first superuser, made once, while there is none: no default password exists.
-async fn first_user(
-    store: &Store,
-    config: &Config,
-    clock: &Clock,
-    random: &Random,
-) -> anyhow::Result<Option<FirstUser>> {
-    let (name, given) = match &config.bootstrap {
-        Some(Bootstrap { username, password }) => (username.clone(), Some(password.clone())),
-        None => ("admin".parse()?, None),
-    };
-    let generated: [u8; 12] = random.bytes()?;
-    let password = given
-        .clone()
-        .unwrap_or_else(|| Secret::new(hex::encode(generated)));
-    let hash = Password::typed(password.expose())?.hash(&config.identity.password, random)?;
-    let new = NewUser {
-        subject: PublicId::generate(random),
-        username: name.clone(),
-        email: None,
-        password_hash: Some(hash),
-        is_active: true,
-        is_superuser: true,
-        is_verified: false,
-        must_change_password: false,
-        roles: BTreeSet::new(),
-    };
-    match store.users.bootstrap(&new, clock.now()).await {
-        Ok(Some(_)) => Ok(Some(FirstUser {
-            name,
-            password: given.is_none().then_some(password),
-        })),
-        Ok(None) => Ok(None),
-        Err(UserError::UsernameTaken(name)) => {
-            tracing::warn!(%name, "there is no superuser, and the name for the first one is taken: portcullis user add NAME --superuser");
-            Ok(None)
-        }
-        Err(error) => Err(error.into()),
-    }
 }
 
 fn server(config: &Config, parts: &Assembled, sockets: Sockets) -> Server {

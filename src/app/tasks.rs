@@ -10,6 +10,7 @@ use crate::base::time::Clock;
 use crate::identity::session::Sessions;
 use crate::proxy::tls::TlsFault;
 use crate::store::Store;
+use crate::telemetry::log::Lost;
 use crate::telemetry::metrics::Metrics;
 
 use super::certificates::Certificates;
@@ -18,6 +19,7 @@ const SWEEP_EVERY: Duration = Duration::from_mins(1);
 /// Tunnels end within a second of their session.
 const EXPIRE_EVERY: Duration = Duration::from_millis(250);
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+const COUNT_LOST_EVERY: Duration = Duration::from_secs(5);
 const LOOK_AT_FILES_EVERY: Duration = Duration::from_secs(1);
 /// Rows swept at once: small enough that nobody waits for it.
 const BATCH: u32 = 500;
@@ -35,6 +37,20 @@ pub async fn sweep(store: Store, clock: Clock) {
                     break;
                 }
             }
+        }
+    }
+}
+
+/// Tells of lines of the log that were lost, once there is room for it.
+pub async fn note_lost_lines(lost: Lost, metrics: Metrics) {
+    let mut told = 0;
+    loop {
+        tokio::time::sleep(COUNT_LOST_EVERY).await;
+        let lines = lost.lines().saturating_sub(told);
+        if lines > 0 {
+            told += lines;
+            metrics.log_lines_lost.inc_by(lines);
+            tracing::warn!(lines, "lost from the log: whoever reads it is too slow");
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use crate::app;
+use crate::app::{self, early::Early};
 use crate::config::Config;
 use crate::config::policy_test;
 use crate::telemetry::log;
@@ -21,6 +21,7 @@ pub struct Args {
 /// # Errors
 /// When the gateway cannot start.
 pub fn run(args: &Args, path: &Path) -> anyhow::Result<ExitCode> {
+    let early = Early::take()?;
     let config = match Config::load(path) {
         Ok(config) => config,
         Err(report) => {
@@ -28,7 +29,7 @@ pub fn run(args: &Args, path: &Path) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::FAILURE);
         }
     };
-    let _written = log::start(config.log, filter().as_deref());
+    let log = log::start(config.log, filter().as_deref());
     let outcomes = policy_test::run(&config);
     let mut failed = outcomes
         .iter()
@@ -42,7 +43,7 @@ pub fn run(args: &Args, path: &Path) -> anyhow::Result<ExitCode> {
         failed.for_each(|outcome| eprintln!("  {}: {}", outcome.test, outcome.failures.join("; ")));
         return Ok(ExitCode::FAILURE);
     }
-    app::serve::serve(config, path, args.watch)?;
+    app::serve::serve(early, config, (path, args.watch), log.lost())?;
     Ok(ExitCode::SUCCESS)
 }
 

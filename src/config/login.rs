@@ -1,6 +1,7 @@
 //! How people log in and stay logged in: `login:`, `session:`, `bootstrap:` and `key:`.
 
 use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::base::name::Username;
@@ -215,6 +216,22 @@ pub fn words(sites: Option<&Sites>, brand: &Brand) -> Context {
     })
 }
 
+/// The key beside a database. Where a database has none beside it, it may have been sealed with the usual one, which was
+/// the default wherever the database was; a new database never is, or its secrets would go with what belongs to another.
+fn key_beside(database: &Path, file: &At<'_>) -> PathBuf {
+    let beside = database.with_file_name(KEY_NAME);
+    let usual = file.reading().resolve(DEFAULT_KEY);
+    if beside != usual && !beside.exists() && database.exists() && usual.exists() {
+        file.reading().warning(Fault {
+            path: "key".into(),
+            hint: Some(format!("move {} to {}", usual.display(), beside.display())),
+            ..Fault::of_file("the gateway key does not lie beside its database".to_owned())
+        });
+        return usual;
+    }
+    beside
+}
+
 /// The gateway key.
 pub fn key(file: &Object<'_>, store: Option<&store::Settings>) -> Option<KeySource> {
     match file.get("key") {
@@ -229,10 +246,9 @@ pub fn key(file: &Object<'_>, store: Option<&store::Settings>) -> Option<KeySour
 /// The default key is made at the first start, beside the database whose secrets it seals: that is a place to write to.
 /// Once it is there, it must be one.
 fn kept_key(file: &At<'_>, store: Option<&store::Settings>) -> Option<KeySource> {
-    let usual = file.reading().resolve(DEFAULT_KEY);
     let path = match store.map(|store| &store.url) {
-        Some(DbUrl::SqliteFile(store)) if !usual.exists() => store.with_file_name(KEY_NAME),
-        _ => usual,
+        Some(DbUrl::SqliteFile(database)) => key_beside(database, file),
+        _ => file.reading().resolve(DEFAULT_KEY),
     };
     let wrong = |message: String| {
         file.reading().fault(Fault {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus::{
-    Encoder, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec,
-    Opts, Registry, TextEncoder,
+    Encoder, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
 use crate::base::time::Timestamp;
@@ -48,6 +48,8 @@ pub struct Meters {
     pub certificates: IntCounterVec,
     /// Orders for certificates, by result.
     pub acme_orders: IntCounterVec,
+    /// Lines of the log that nobody read in time.
+    pub log_lines_lost: IntCounter,
     /// When the configuration in force was loaded.
     pub config_last_success: Gauge,
     /// Time spent in the store, by operation.
@@ -147,6 +149,10 @@ impl Metrics {
                 "acme_orders_total",
                 "Orders for certificates, by how they ended.",
                 &["result"],
+            )?,
+            log_lines_lost: IntCounter::new(
+                "portcullis_log_lines_lost_total",
+                "Lines of the log that were lost because nobody read it fast enough.",
             )?,
             config_last_success: Gauge::new(
                 "portcullis_config_last_reload_success_timestamp_seconds",
@@ -261,7 +267,7 @@ impl Meters {
         let build = counters("build_info", "The version that runs.", &["version"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).inc();
         let process = prometheus::process_collector::ProcessCollector::for_self();
-        let all: [Box<dyn prometheus::core::Collector>; 26] = [
+        let all: [Box<dyn prometheus::core::Collector>; 27] = [
             Box::new(self.requests.clone()),
             Box::new(self.request_duration.clone()),
             Box::new(self.gate_duration.clone()),
@@ -276,6 +282,7 @@ impl Meters {
             Box::new(self.config_reloads.clone()),
             Box::new(self.certificates.clone()),
             Box::new(self.acme_orders.clone()),
+            Box::new(self.log_lines_lost.clone()),
             Box::new(self.config_last_success.clone()),
             Box::new(self.store_duration.clone()),
             Box::new(self.connections.clone()),

@@ -85,4 +85,33 @@ fn the_key_is_made_beside_the_database() {
     assert!(gateway.reload(), "{}", gateway.log());
     assert_eq!(made, key(&gateway));
     assert!(!gateway.path().join("data").exists());
+    // Nor is it another one because a gateway was tried in the same folder with a database of its own.
+    std::fs::create_dir(gateway.path().join("data")).unwrap();
+    std::fs::write(gateway.path().join("data/gateway.key"), "5f".repeat(32)).unwrap();
+    assert!(gateway.reload(), "{}", gateway.log());
+    let gateway = gateway.restart();
+    assert_eq!(ask(&gateway), 200);
+    // A database that was sealed with that one before keys lay beside databases still opens.
+    let (usual, beside) = ("data/gateway.key", "kept/gateway.key");
+    let at = |name: &str| gateway.path().join(name);
+    std::fs::rename(at(beside), at(usual)).unwrap();
+    let said = gateway.cli(&["check"], "").fine();
+    assert!(said.all().contains("does not lie beside"), "{}", said.all());
+    assert!(
+        gateway
+            .cli(&["user", "list"], "")
+            .fine()
+            .out
+            .contains("alice")
+    );
+    // A new database has a key of its own.
+    for file in std::fs::read_dir(at("kept")).unwrap() {
+        std::fs::remove_file(file.unwrap().path()).unwrap();
+    }
+    let said = gateway.cli(&["check"], "").fine();
+    assert!(
+        !said.all().contains("does not lie beside"),
+        "{}",
+        said.all()
+    );
 }
