@@ -55,7 +55,8 @@ impl Keyring {
     pub fn choose(&self, name: Option<&str>) -> Option<Arc<Identity>> {
         let (files, issued) = (self.files.load(), self.issued.load());
         let named = name.and_then(|name| {
-            let name = name.to_ascii_lowercase();
+            // A fully qualified name may be written with its dot.
+            let name = name.trim_end_matches('.').to_ascii_lowercase();
             let any = name
                 .split_once('.')
                 .map(|(_, parent)| format!("*.{parent}"));

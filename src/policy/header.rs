@@ -49,13 +49,14 @@ const FAMILIES: [&str; 16] = [
 /// Single names of the same kind: client addresses, rewritten targets (`Script-Name` makes gunicorn cut the
 /// path it serves), method overrides, file senders, and `Proxy`, which CGI turns into a proxy setting
 /// (CVE-2016-5385).
-const NAMES: [&str; 47] = [
+const NAMES: [&str; 48] = [
     "script-name",
     "path-info",
     "x-script-name",
     "x-sendfile-type",
     "x-accel-mapping",
     "forwarded",
+    "forwarded-for",
     "proxy",
     "x-real-ip",
     "x-client-ip",

@@ -40,11 +40,14 @@ pub enum Refused {
     /// The request line.
     #[error(transparent)]
     Target(#[from] TargetFault),
-    /// A host that this gateway does not serve, or one that the connection's certificate is not for.
+    /// A host that this gateway does not serve.
     #[error(
         "this host is not served here: the gateway's file names it neither in site nor in a rule"
     )]
     Misdirected,
+    /// A host that the connection's certificate is not for (RFC 9110 section 15.5.20).
+    #[error("this connection was made to another host: its certificate is not for this one")]
+    OtherConnection,
     /// `OPTIONS *`: about the server as a whole, and answered by it.
     #[error("no content")]
     ServerOptions,
@@ -65,7 +68,7 @@ impl Refused {
             Self::Target(TargetFault::MethodRefused) => 405,
             Self::Target(TargetFault::MethodUnknown) => 501,
             Self::Target(_) => 400,
-            Self::Misdirected => 421,
+            Self::Misdirected | Self::OtherConnection => 421,
             Self::ServerOptions => 204,
             Self::Challenge(_) => 200,
             Self::Insecure(Some(_)) => 308,
@@ -85,7 +88,7 @@ impl Refused {
             Self::Head(HeadFault::Host) => "host",
             Self::Head(_) => "syntax",
             Self::Target(_) => "path",
-            Self::Misdirected => "misdirected",
+            Self::Misdirected | Self::OtherConnection => "misdirected",
             Self::ServerOptions => "server_options",
             Self::Challenge(_) => "acme",
             Self::Insecure(_) => "insecure",
@@ -136,7 +139,7 @@ pub fn admit(
         .site_of(&host)
         .ok_or(Refused::Misdirected)?;
     if !certificate_fits(connection, &host, running) {
-        return Err(Refused::Misdirected);
+        return Err(Refused::OtherConnection);
     }
     if request.raw_path() == b"*" && request.method == "OPTIONS" {
         return Err(Refused::ServerOptions);

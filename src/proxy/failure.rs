@@ -41,17 +41,7 @@ impl Gateway {
         if status == Some(503) && !is_answered(session) {
             return self.tell_maintenance(session, ctx).await;
         }
-        // Only what kind of failure it was: the rest may quote what a service sent, secrets included.
-        tracing::warn!(
-            id = ctx.id_text(),
-            error = error.etype().as_str(),
-            side = error.esource().as_str(),
-            why = of_tls(error),
-            status,
-            upstream = ctx.pool.as_ref().map(|pool| &*pool.name),
-            server = ctx.tried.last().map(|member| &*member.label),
-            "a request failed"
-        );
+        note(error, status, ctx);
         if let Some(status) = status.filter(|_| !is_answered(session)) {
             let navigation =
                 is_navigation(&session.req_header().method, &session.req_header().headers);
@@ -115,11 +105,35 @@ impl Gateway {
     }
 }
 
+/// Logs a failure. Only what kind it was: the rest may quote what a service sent, secrets included. That a client has left
+/// stands in the line of its request, and is nobody else's trouble.
+fn note(error: &Error, status: Option<u16>, ctx: &Context) {
+    let (id, kind) = (ctx.id_text(), error.etype().as_str());
+    if *error.esource() == ErrorSource::Downstream {
+        tracing::debug!(id, error = kind, status, "the client failed");
+        return;
+    }
+    tracing::warn!(
+        id,
+        error = kind,
+        side = error.esource().as_str(),
+        why = of_tls(error),
+        status,
+        upstream = ctx.pool.as_ref().map(|pool| &*pool.name),
+        server = ctx.tried.last().map(|member| &*member.label),
+        "a request failed"
+    );
+}
+
 /// What a client is told of a failure: a code and a sentence.
 const fn said(status: u16, error: &Error) -> (&'static str, &'static str) {
     match status {
         408 => ("BODY_TOO_SLOW", "The request body came too slowly."),
         413 => ("BODY_TOO_LARGE", "The request body is too large."),
+        505 => (
+            "HTTP_VERSION",
+            "The service behind this cannot be asked over HTTP/1.0.",
+        ),
         504 => ("UPSTREAM_TIMEOUT", "The service did not answer in time."),
         502 if is_no_answer(error) => (
             "UPSTREAM_INVALID",
@@ -140,7 +154,25 @@ fn of_tls(error: &Error) -> Option<String> {
         error.etype,
         ErrorType::TLSHandshakeFailure | ErrorType::InvalidCert | ErrorType::TLSHandshakeTimedout
     );
-    is_tls.then(|| error.root_cause().to_string())
+    is_tls.then(|| reason(error))
+}
+
+/// What is at the bottom of it: Pingora explains its errors by others, and by addresses, beside what they were caused by.
+fn reason(error: &Error) -> String {
+    let mut deepest: &(dyn std::error::Error + 'static) = error.root_cause();
+    loop {
+        // An error of the system that wraps another has that one's causes for its own.
+        let wrapped = deepest
+            .downcast_ref::<std::io::Error>()
+            .and_then(std::io::Error::get_ref);
+        match wrapped
+            .map(|it| it as &(dyn std::error::Error + 'static))
+            .or(deepest.source())
+        {
+            Some(cause) => deepest = cause,
+            None => return deepest.to_string(),
+        }
+    }
 }
 
 /// Whether a service that can be reached said what is no answer: Pingora could not read it, or we do not pass it on.

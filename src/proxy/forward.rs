@@ -165,7 +165,8 @@ pub fn finish_answer(
                 answer.headers.append(name, value);
             }
         }
-        if ctx.session.is_some() && !answer.headers.contains_key(header::CACHE_CONTROL) {
+        let mut said = answer.headers.get_all(header::CACHE_CONTROL).iter();
+        if ctx.session.is_some() && said.all(|line| line.as_bytes().trim_ascii().is_empty()) {
             // What was made for one user is not another's, whatever stands between us and them.
             let private = HeaderValue::from_static("private");
             answer.headers.insert(header::CACHE_CONTROL, private);

@@ -29,6 +29,7 @@ use super::settings::Limits;
 use super::shell::Shell;
 use super::tries::{after_no_connection, tell_true_cause};
 use super::tunnel::serve::{note_broken, note_last, wait_for};
+use super::upstream::peer::suit;
 use super::upstream::private::keep_apart;
 
 /// How long a request waits while a reload exchanges roles, which takes milliseconds.
@@ -119,6 +120,8 @@ impl ProxyHttp for Gateway {
         ctx: &mut Box<Context>,
     ) -> pingora::Result<Box<HttpPeer>> {
         let mut peer = self.next_peer(ctx).await?;
+        let has_body = !session.is_body_empty();
+        suit(&mut peer, session.req_header(), ctx.asks.trailers, has_body)?;
         if let Some(client) = state_of(&session.downstream_session) {
             let shared = client.is_trusted() || session.is_http2();
             let headers = &session.req_header().headers;

@@ -60,8 +60,11 @@ impl Gateway {
             return false;
         }
         let answered = is_answered(session);
-        let harmless =
-            session.req_header().method.is_idempotent() && ctx.body == Passed::Nothing && !answered;
+        // Whoever has begun to speak has seen the request.
+        let harmless = session.req_header().method.is_idempotent()
+            && ctx.body == Passed::Nothing
+            && ctx.interim == 0
+            && !answered;
         match error.retry {
             // A kept connection that the service has closed meanwhile says nothing about the service.
             RetryType::ReusedOnly if reused => {
@@ -74,16 +77,9 @@ impl Gateway {
                 ErrorType::H2Downgrade => {
                     return harmless && !std::mem::replace(&mut ctx.refused, true);
                 }
-                // Refused unseen, whatever it is (RFC 9113 sections 6.8 and 8.7): any request may be sent again for as
-                // long as all of its body is still there. Once for nothing; a service that refuses everything does not
-                // want more of it.
-                _ => {
-                    let whole = !answered && !session.as_ref().retry_buffer_truncated();
-                    let first = !std::mem::replace(&mut ctx.refused, true);
-                    ctx.unseen += u32::from(first);
-                    return whole && (first || self.may_try_again(ctx));
-                }
+                _ => return self.again_unseen(session, ctx, answered),
             },
+            _ if is_leaving(error) => return self.again_unseen(session, ctx, answered),
             _ => {}
         }
         if *error.esource() != ErrorSource::Upstream || answered {
@@ -95,6 +91,15 @@ impl Gateway {
         }
         blame(ctx);
         harmless && self.may_try_again(ctx)
+    }
+
+    /// Refused unseen, whatever it is (RFC 9113 sections 6.8 and 8.7): any request may be sent again for as long as all of
+    /// its body is still there. Once for nothing; a service that refuses everything does not want more of it.
+    fn again_unseen(&self, session: &mut Session, ctx: &mut Context, answered: bool) -> bool {
+        let whole = !answered && !session.as_ref().retry_buffer_truncated();
+        let first = !std::mem::replace(&mut ctx.refused, true);
+        ctx.unseen += u32::from(first);
+        whole && (first || self.may_try_again(ctx))
     }
 
     /// Notes a piece of a body of `length` bytes.
@@ -149,6 +154,13 @@ impl Gateway {
         ctx.retried += u32::from(granted);
         granted
     }
+}
+
+/// Whether a service has closed an HTTP/2 connection without having looked at this request, for whatever reason: of those
+/// it has looked at, nothing is said by that (RFC 9113 section 6.8).
+fn is_leaving(error: &Error) -> bool {
+    let cause = error.root_cause().downcast_ref::<h2::Error>();
+    cause.is_some_and(|cause| cause.is_go_away() && cause.is_remote())
 }
 
 /// Says what happened, whoever noticed it: where the guard of a connection times the service, Pingora takes it for the

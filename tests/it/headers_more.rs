@@ -49,7 +49,7 @@ fn h_10_the_address_is_the_sockets() {
 
 /// What proxies, frameworks and servers are known to believe of an address, a host, a target, a method or a
 /// certificate, as their own manuals spell it.
-const BELIEVED: [&str; 52] = [
+const BELIEVED: [&str; 53] = [
     "Ali-CDN-Real-IP",
     "CDN-Real-IP",
     "CDN-Src-IP",
@@ -60,6 +60,7 @@ const BELIEVED: [&str; 52] = [
     "Client-IP",
     "Fastly-Client-IP",
     "Forwarded",
+    "Forwarded-For",
     "Front-End-Https",
     "Path-Info",
     "Proxy",

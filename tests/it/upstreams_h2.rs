@@ -4,7 +4,7 @@
 use std::future::pending;
 use std::net::TcpListener;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::{io, thread};
@@ -94,11 +94,17 @@ fn serve(listener: TcpListener, tls: Option<&tokio_rustls::TlsAcceptor>, asked: 
     });
 }
 
-/// A stream into which one frame is written that nobody may send: data of no stream.
+/// A stream into which some bytes are written between frames.
 struct Spoiled<S> {
     inner: S,
-    spoil: Arc<AtomicBool>,
+    spoil: Arc<Mutex<Vec<u8>>>,
 }
+
+/// Data of no stream: a frame that nobody may send.
+const BAD: [u8; 9] = [0; 9];
+
+/// Goes away, because there was too much of something, and has looked at none of what it was sent.
+const CALM_DOWN: [u8; 17] = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 11];
 
 impl<S: AsyncRead + Unpin> AsyncRead for Spoiled<S> {
     fn poll_read(
@@ -116,9 +122,13 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Spoiled<S> {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        if self.spoil.swap(false, Ordering::SeqCst) {
-            let written = Pin::new(&mut self.inner).poll_write(cx, &[0; 9]);
-            assert!(matches!(written, Poll::Ready(Ok(9))), "{written:?}");
+        let spoil = std::mem::take(&mut *self.spoil.lock().unwrap());
+        if !spoil.is_empty() {
+            let written = Pin::new(&mut self.inner).poll_write(cx, &spoil);
+            assert!(
+                matches!(written, Poll::Ready(Ok(n)) if n == spoil.len()),
+                "{written:?}"
+            );
         }
         Pin::new(&mut self.inner).poll_write(cx, bytes)
     }
@@ -133,7 +143,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Spoiled<S> {
 }
 
 async fn connection(socket: impl AsyncRead + AsyncWrite + Unpin, number: usize, asked: Asked) {
-    let spoil = Arc::new(AtomicBool::new(false));
+    let spoil = Arc::new(Mutex::default());
     let stream = Spoiled {
         inner: socket,
         spoil: Arc::clone(&spoil),
@@ -158,7 +168,11 @@ async fn connection(socket: impl AsyncRead + AsyncWrite + Unpin, number: usize, 
             "/public/refuse" => refuse(respond),
             path if path.starts_with("/public/once") && times == 1 => refuse(respond),
             path => {
-                spoil.store(path == "/public/bad" && times == 1, Ordering::SeqCst);
+                match path {
+                    "/public/bad" if times == 1 => spoil.lock().unwrap().extend(BAD),
+                    "/public/calm" if times == 1 => spoil.lock().unwrap().extend(CALM_DOWN),
+                    _ => {}
+                }
                 let size = if path == "/public/big" {
                     60 << 20
                 } else {
@@ -301,4 +315,53 @@ fn g_18_one_bad_frame_does_not_end_http_2() {
     assert_eq!(gateway.ask(get("/public/old")).status, 502);
     assert_eq!(service.count("/public/old"), 1);
     assert_eq!(gateway.ask(get("/public/x")).status, 502);
+}
+
+#[test]
+fn g_18_who_leaves_has_looked_at_nothing_more() {
+    let service = Service::start(None);
+    let gateway = before(&service, "timeout: 5s");
+    let answer = gateway.ask(post("/public/calm", "hello"));
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(answer.header("x-length").as_deref(), Some("5"));
+    assert_eq!(service.count("/public/calm"), 2);
+}
+
+#[test]
+fn b_05_an_upload_has_a_connection_to_itself() {
+    let service = Service::start(None);
+    let gateway = before(&service, "timeout: 5s");
+    let on = |path: &str| {
+        let asked = service.asked.lock().unwrap();
+        let last = asked.iter().rev().find(|(_, seen)| seen == path);
+        last.unwrap().0
+    };
+    assert_eq!(gateway.ask(get("/public/x")).status, 200);
+    let shared = on("/public/x");
+    let large = "x".repeat(100_000);
+    for (path, body, apart) in [
+        ("/public/little", "hello", false),
+        ("/public/large", &*large, true),
+        ("/public/again", &*large, true),
+    ] {
+        let answer = gateway.ask(post(path, body));
+        assert_eq!(answer.header("x-length"), Some(body.len().to_string()));
+        assert_eq!(on(path) != shared, apart, "{path}");
+    }
+    // It is kept for the next one.
+    assert_eq!(on("/public/large"), on("/public/again"));
+    assert_eq!(gateway.ask(get("/public/x")).status, 200);
+    assert_eq!(on("/public/x"), shared);
+}
+
+#[test]
+fn a_client_of_http_1_0_is_told_no_chunks() {
+    let service = Service::start(None);
+    let gateway = before(&service, "timeout: 5s");
+    let old = "GET /public/x HTTP/1.0\r\nHost: localhost\r\n\r\n";
+    let answer = gateway.ask(old.to_owned());
+    assert_eq!(answer.status, 505, "{}", answer.text());
+    assert_eq!(answer.json()["code"], "HTTP_VERSION");
+    assert_eq!(service.count("/public/x"), 0);
+    assert_eq!(gateway.ask(get("/public/x")).status, 200);
 }

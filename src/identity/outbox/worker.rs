@@ -92,7 +92,7 @@ impl<C: Courier> Worker<C> {
     pub(super) async fn attend(self, taken: Taken) {
         let delivery = self.attempt(&taken).await;
         if let Err(error) = self.settle(&taken, delivery).await {
-            tracing::warn!(%error, kind = C::KIND.as_str(), message = taken.ticket.id, "could not note how sending went; it may be sent again");
+            tracing::warn!(%error, kind = C::KIND.as_str(), ticket = taken.ticket.id, "could not note how sending went; it may be sent again");
         }
     }
 
@@ -107,7 +107,7 @@ impl<C: Courier> Worker<C> {
     }
 
     async fn settle(&self, taken: &Taken, delivery: Delivery) -> Result<(), DbError> {
-        let (kind, message, attempt) = (C::KIND.as_str(), taken.ticket.id, taken.ticket.attempt);
+        let (kind, ticket, attempt) = (C::KIND.as_str(), taken.ticket.id, taken.ticket.attempt);
         let result = match delivery {
             Delivery::Done => {
                 self.outbox.done(taken.ticket).await?;
@@ -115,17 +115,17 @@ impl<C: Courier> Worker<C> {
             }
             Delivery::Later(why) => match self.outbox.put_back(taken, self.clock.now()).await? {
                 Some(due) => {
-                    tracing::warn!(kind, message, attempt, %due, "not sent yet: {why}");
+                    tracing::warn!(kind, ticket, attempt, %due, "not sent yet: {why}");
                     "retried"
                 }
                 None => {
-                    tracing::error!(kind, message, attempt, "given up: {why}");
+                    tracing::error!(kind, ticket, attempt, "given up: {why}");
                     "given_up"
                 }
             },
             Delivery::Never(why) => {
                 self.outbox.give_up(taken).await?;
-                tracing::error!(kind, message, attempt, "given up: {why}");
+                tracing::error!(kind, ticket, attempt, "given up: {why}");
                 "given_up"
             }
         };

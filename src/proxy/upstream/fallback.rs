@@ -37,6 +37,12 @@ pub struct Kind {
     pub old: bool,
 }
 
+/// What sets connections that carry uploads apart from the others of a group.
+#[must_use]
+pub fn of_uploads(group: u64) -> u64 {
+    key((group, "uploads"))
+}
+
 impl Default for Fallback {
     fn default() -> Self {
         Self {
@@ -66,7 +72,8 @@ impl Fallback {
             ErrorType::InvalidH2 => false,
             _ => return false,
         };
-        if failed != self.group(group) {
+        let current = self.group(group);
+        if failed != current && failed != of_uploads(current) {
             // It was opened before the last failure, which has been seen to.
             return false;
         }
@@ -123,9 +130,11 @@ mod tests {
         let second = fallback.kind(7);
         assert!(second.group != first.group && !second.old);
         assert!(!fallback.note(7, first.group, &invalid), "of before");
+        let before = of_uploads(first.group);
+        assert!(!fallback.note(7, before, &invalid), "of before");
         assert_eq!(fallback.kind(7), second);
         // At once again: not as often as somebody likes to ask for it.
-        assert!(fallback.note(7, second.group, &invalid));
+        assert!(fallback.note(7, of_uploads(second.group), &invalid));
         let third = fallback.kind(7);
         assert!(third.group != second.group && third.old);
         tokio::time::advance(FAILED).await;

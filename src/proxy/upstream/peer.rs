@@ -7,13 +7,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use pingora::Error;
+use pingora::http::RequestHeader;
+use pingora::protocols::ALPN;
 use pingora::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy, PeerOptions};
+use pingora::{Error, ErrorType};
 
+use crate::proxy::pace::is_conversation;
 use crate::proxy::settings::{Scheme, Timeouts, Upstream};
 
 use super::balance::key;
-use super::fallback::Fallback;
+use super::fallback::{Fallback, of_uploads};
 use super::member::Member;
 use super::trust::Material;
 
@@ -26,6 +29,9 @@ const STREAM_WINDOW: u32 = 256 * 1024;
 
 /// The same for a whole connection: whatever clients do not take of some answers leaves room for the others.
 const CONNECTION_WINDOW: u32 = 101 * STREAM_WINDOW;
+
+/// How much of a body a service takes unread at least (RFC 9113 section 6.9.2), in bytes.
+const AT_ONCE: u64 = 65_535;
 
 /// What the connections of one upstream have in common.
 #[derive(Debug)]
@@ -111,6 +117,42 @@ impl Manner {
     pub fn note_failure(&self, peer: &HttpPeer, error: &Error) -> bool {
         self.fallback.note(self.group, peer.group_key, error)
     }
+}
+
+/// Suits a peer to a request. An upload over HTTP/2 fills what a service takes at once of all of a connection, and if
+/// the service does not read it, keeps everybody else's from it: it has its connection to itself for as long as it lasts.
+/// A client of HTTP/1.0 cannot be told where an answer ends that comes without a length over HTTP/2.
+///
+/// # Errors
+/// 505 when the service speaks nothing but HTTP/2, and the client nothing newer than HTTP/1.0.
+pub fn suit(
+    peer: &mut HttpPeer,
+    request: &RequestHeader,
+    trailers: bool,
+    has_body: bool,
+) -> pingora::Result<()> {
+    let old = request.version == http::Version::HTTP_10;
+    match peer.options.alpn {
+        ALPN::H1 | ALPN::Custom(_) => {}
+        ALPN::H2 if old => return Err(Error::new(ErrorType::HTTPStatus(505))),
+        ALPN::H2H1 if old => {
+            peer.options.set_http_version(1, 1);
+            peer.group_key = key((peer.group_key, "old"));
+        }
+        ALPN::H2 | ALPN::H2H1 if has_body && is_upload(request, trailers) => {
+            peer.options.max_h2_streams = 1;
+            peer.group_key = of_uploads(peer.group_key);
+        }
+        ALPN::H2 | ALPN::H2H1 => {}
+    }
+    Ok(())
+}
+
+/// Whether a body may be more than a service takes unread, and is no side of a conversation.
+fn is_upload(request: &RequestHeader, trailers: bool) -> bool {
+    let length = request.headers.get(http::header::CONTENT_LENGTH);
+    let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    length.is_none_or(|length| length > AT_ONCE) && !is_conversation(request, trailers, false)
 }
 
 /// What must be alike for a connection to be shared: whose it is, and whom it trusts.
