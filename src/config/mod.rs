@@ -177,10 +177,9 @@ impl Config {
     }
 
     fn named(&self) -> identity::accounts::Named {
-        let allowed = || self.rules.iter().map(|rule| &rule.allow);
+        let allowed = self.rules.iter().map(|rule| &rule.allow);
         identity::accounts::Named {
-            roles: allowed().flat_map(|allow| allow.roles()).cloned().collect(),
-            users: allowed().flat_map(|allow| allow.users()).cloned().collect(),
+            users: allowed.flat_map(|allow| allow.users()).cloned().collect(),
         }
     }
 

@@ -125,6 +125,14 @@ impl Bench {
         (made["id"].as_i64().unwrap(), name)
     }
 
+    /// The number of a role.
+    pub fn role_number(&self, name: &str) -> i64 {
+        let found = self.chief("GET", "/auth/roles", None);
+        let all = found.as_array().unwrap();
+        let role = all.iter().find(|role| role["name"] == name).unwrap();
+        role["id"].as_i64().unwrap()
+    }
+
     /// The number of a user.
     pub fn number(&self, name: &str) -> i64 {
         let found = self.chief("GET", &format!("/auth/users?search={name}"), None);

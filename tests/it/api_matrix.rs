@@ -111,7 +111,7 @@ impl Bench {
                 json!({ "username": self.fresh("made"), "password": password("made") })
             }
             "update_user" | "patch_user" => json!({ "is_verified": true }),
-            "set_user_roles" => json!({ "role_ids": [self.role().0] }),
+            "set_user_roles" => json!({ "role_ids": [self.role_number("user")] }),
             "update_role" => json!({ "description": "Another one" }),
             _ => return None,
         })

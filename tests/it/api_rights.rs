@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
+use crate::accounts::id_of;
 use crate::api::{self, Bench, CHIEF};
+use crate::harness::Setup;
 use crate::harness::setup::password;
 
 impl Bench {
@@ -242,12 +244,45 @@ fn ad_06_nobody_reaches_above_themselves() {
     bench.refused(&root, ("POST", "/auth/users"), &draft, 403);
     let invitation = json!({ "email": "puppet@example.test", "roles": ["breaker"] });
     bench.refused(&root, ("POST", "/auth/invitations"), &invitation, 403);
-    bench.refused(
-        &root,
-        ("POST", &roles),
-        &json!({ "role_ids": [plain] }),
-        200,
+    // Also where it gives no permission: services are told its name.
+    let plain = json!({ "role_ids": [plain] });
+    bench.refused(&root, ("POST", &roles), &plain, 403);
+    let own = json!({ "role_ids": [bench.role_number("user")] });
+    bench.refused(&root, ("POST", &roles), &own, 200);
+}
+
+#[test]
+fn ad_06_a_role_that_left_the_file_is_still_more_than_others_hold() {
+    let setup = Setup::new().set(
+        "roles",
+        "{ admin: [\"users:read\", \"users:write\"], finance: [\"money:move\"] }",
     );
+    let gateway = setup.clone().start();
+    gateway
+        .cli(&["user", "set-roles", "alice", "finance"], "")
+        .fine();
+    let root = gateway.login("root");
+    let alice = id_of(&gateway, "alice");
+    let change = |status: u16, what: &str| {
+        let body = json!({ "password": "a password of the intruder" }).to_string();
+        let path = format!("/auth/users/{alice}");
+        let answer = gateway.ask(format!(
+            "PUT {path} HTTP/1.1\r\nHost: localhost\r\nCookie: {root}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        ));
+        assert_eq!(answer.status, status, "{what}: {}", answer.text());
+    };
+    change(403, "with the role");
+    let without = setup
+        .clone()
+        .set("roles", "{ admin: [\"users:read\", \"users:write\"] }");
+    gateway.write("gateway.yaml", &without.yaml());
+    assert!(gateway.reload(), "{}", gateway.log());
+    change(403, "after it left the file");
+    gateway
+        .cli(&["user", "set-roles", "alice", "user"], "")
+        .fine();
+    change(200, "when it was taken away");
 }
 
 #[test]

@@ -202,7 +202,7 @@ impl Accounts {
         // The user before the roles: what changes in between raises their generation.
         let store = &self.parts().store;
         let user = store.users.by_id(id).await?.ok_or(AccountFault::Missing)?;
-        let held = store.roles.of_user(id).await?;
+        let held = store.roles.ever_of_user(id).await?;
         let graph = store.roles.graph().await?;
         let named = self.0.terms.load().named.clone();
         Reach::new(actor.who, &graph, &named).manage(&user, &held)?;

@@ -29,7 +29,7 @@ use arc_swap::ArcSwap;
 
 use crate::base::id::{PublicId, UserId};
 use crate::base::identity::Identity;
-use crate::base::name::{Email, RoleName, Username};
+use crate::base::name::{Email, Username};
 use crate::base::random::Random;
 use crate::base::secret::Secret;
 use crate::base::time::{Clock, Timestamp};
@@ -94,8 +94,6 @@ pub struct Terms {
 /// Whom some rule of the file lets in by name, so that a name alone is worth something.
 #[derive(Clone, Debug, Default)]
 pub struct Named {
-    /// The roles.
-    pub roles: BTreeSet<RoleName>,
     /// The users.
     pub users: BTreeSet<Username>,
 }

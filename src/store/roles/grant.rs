@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::assign::{given, replace};
 use super::manage::locked_graph;
-use super::read::{names, of_user};
+use super::read::{ever_of_user, names};
 use super::{Graph, LOCAL, RoleError, Roles};
 use crate::base::id::UserId;
 use crate::base::name::RoleName;
@@ -26,7 +26,7 @@ pub struct Standing {
     pub numbers: BTreeMap<i64, RoleName>,
     /// The roles that people gave to the user: what is replaced.
     pub given: BTreeSet<RoleName>,
-    /// The roles that the user has, from whatever source.
+    /// The roles that the user has, from whatever source, and those they had that have left the file.
     pub held: BTreeSet<RoleName>,
 }
 
@@ -66,7 +66,7 @@ impl Standing {
             graph,
             numbers: numbers(tx).await?,
             given: given(tx, user, LOCAL).await?,
-            held: names(&tx.all(of_user(user)).await?)?,
+            held: names(&tx.all(ever_of_user(user)).await?)?,
         })
     }
 }

@@ -86,6 +86,14 @@ impl Roles {
         names(&self.db.all(of_user(user)).await?)
     }
 
+    /// The roles a user was ever given and may have again: also those that have left the file.
+    ///
+    /// # Errors
+    /// What the database said.
+    pub async fn ever_of_user(&self, user: UserId) -> Result<BTreeSet<RoleName>, DbError> {
+        names(&self.db.all(ever_of_user(user)).await?)
+    }
+
     /// Everything a user holds through roles.
     ///
     /// # Errors
@@ -121,6 +129,16 @@ pub(super) fn of_user(user: UserId) -> Call {
          WHERE user_roles.user_id = $1 AND roles.origin <> 'retired'",
     );
     OF_USER.with([user.into()])
+}
+
+/// The same with those that have left the file: they count for nothing until they are back, and then for all they were.
+pub(super) fn ever_of_user(user: UserId) -> Call {
+    const EVER: Statement = Statement::read(
+        "role.ever_of_user",
+        "SELECT DISTINCT roles.name AS name FROM user_roles
+         JOIN roles ON roles.id = user_roles.role_id WHERE user_roles.user_id = $1",
+    );
+    EVER.with([user.into()])
 }
 
 /// The names in a column of that name.
