@@ -9,9 +9,9 @@ use crate::store::DbError;
 use super::Settings;
 use super::client::Client;
 use super::order::OrderFault;
-use super::worker::Parts;
+use super::worker::Inner;
 
-impl Parts {
+impl Inner {
     /// The account at the authority, made where there is none yet.
     pub(super) async fn account(
         &self,

@@ -10,19 +10,19 @@ use crate::store::acme::{Answer, Ticket};
 use super::Settings;
 use super::client::Client;
 use super::order::{self, Issued, OrderFault, Place};
-use super::worker::{LEASE, Parts, lock};
+use super::worker::{Inner, LEASE, lock};
 
 /// How long after a write every node has heard of it.
 const HEARD: Duration = Duration::from_secs(2);
 
 /// An order that is under way, and what it has put down.
 pub(super) struct Desk<'a> {
-    parts: &'a Parts,
+    parts: &'a Inner,
     answers: std::sync::Mutex<Vec<Answer>>,
 }
 
 impl<'a> Desk<'a> {
-    pub(super) fn new(parts: &'a Parts) -> Self {
+    pub(super) fn new(parts: &'a Inner) -> Self {
         Self {
             parts,
             answers: std::sync::Mutex::default(),

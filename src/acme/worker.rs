@@ -4,6 +4,7 @@
 //! and what an authority is to find, every node reads from the store when it hears that something was written.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex, Notify};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
 
 use crate::base::random::Random;
 use crate::base::secret::Secret;
@@ -50,9 +52,9 @@ const YIELD: Duration = Duration::from_secs(5);
 
 /// Gets certificates. Clones share everything.
 #[derive(Clone)]
-pub struct Worker(Arc<Parts>);
+pub struct Worker(Arc<Inner>);
 
-/// The parts, handed over by `app`.
+/// What certificates are got with, handed over by `app`.
 pub struct Parts {
     /// Where certificates, answers and the account are.
     pub store: Store,
@@ -68,19 +70,28 @@ pub struct Parts {
     pub metrics: Metrics,
     /// Whether other nodes have the same store.
     pub shared: bool,
+}
+
+/// The parts, and what is known meanwhile.
+pub(super) struct Inner {
+    parts: Parts,
     /// What is asked for; `None` while nothing is.
-    pub settings: ArcSwapOption<Settings>,
+    settings: ArcSwapOption<Settings>,
     /// Rings when that has changed.
-    pub changed: Notify,
+    changed: Notify,
     /// Held while an account is made: one is enough.
-    pub account: Mutex<()>,
+    pub(super) account: Mutex<()>,
     /// What was read last.
-    pub seen: std::sync::Mutex<Seen>,
+    seen: std::sync::Mutex<Seen>,
+    /// Cancelled when the process is about to end.
+    leaving: CancellationToken,
+    /// What is under way.
+    taken: std::sync::Mutex<Vec<Ticket>>,
 }
 
 /// What was read last, so that what has not changed is neither opened again nor complained of again.
 #[derive(Debug, Default)]
-pub struct Seen {
+struct Seen {
     opened: BTreeMap<String, (Vec<u8>, Option<Arc<Identity>>)>,
     answers: Vec<Answer>,
     /// The names for which the last order of this node came to nothing.
@@ -95,10 +106,18 @@ struct Kept {
 }
 
 impl Worker {
-    /// Over these parts.
+    /// Gets what `settings` ask for.
     #[must_use]
-    pub fn new(parts: Parts) -> Self {
-        Self(Arc::new(parts))
+    pub fn new(parts: Parts, settings: Option<Settings>) -> Self {
+        Self(Arc::new(Inner {
+            parts,
+            settings: ArcSwapOption::from_pointee(settings),
+            changed: Notify::default(),
+            account: Mutex::default(),
+            seen: std::sync::Mutex::default(),
+            leaving: CancellationToken::new(),
+            taken: std::sync::Mutex::default(),
+        }))
     }
 
     /// Puts other settings in force.
@@ -118,7 +137,13 @@ impl Worker {
         self.0.refresh().await.map(drop)
     }
 
-    /// Orders what is due until the end of the process.
+    /// Asks [`Worker::run`] to end.
+    pub fn leave(&self) {
+        self.0.leaving.cancel();
+    }
+
+    /// Orders what is due until it is asked to end. What is under way then is given back: else the next process would
+    /// wait for the lease of this one to be over.
     pub async fn run(self) {
         let mut under_way = JoinSet::new();
         let mut changes = self.0.store.db.changes();
@@ -139,6 +164,15 @@ impl Worker {
                     }
                 }
                 () = sleep(pause) => {}
+                () = self.0.leaving.cancelled() => break,
+            }
+        }
+        under_way.shutdown().await;
+        let now = self.0.clock.now();
+        let left = std::mem::take(&mut *lock(&self.0.taken));
+        for ticket in left {
+            if let Err(error) = self.0.store.acme.give_back(&ticket, now).await {
+                tracing::warn!(%error, name = ticket.name, "could not give an order back");
             }
         }
     }
@@ -159,6 +193,7 @@ impl Worker {
                 && let Some(ticket) = self.0.take(&settings, &one.name, now).await?
             {
                 let (worker, settings) = (self.clone(), Arc::clone(&settings));
+                lock(&self.0.taken).push(ticket.clone());
                 under_way.spawn(async move { worker.0.attend(&settings, ticket).await });
             }
         }
@@ -166,7 +201,15 @@ impl Worker {
     }
 }
 
-impl Parts {
+impl Deref for Inner {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.parts
+    }
+}
+
+impl Inner {
     /// Reads everything that concerns this node and puts it in force. Gives what is wanted.
     async fn refresh(&self) -> Result<Vec<Wanted>, OrderFault> {
         let Some(settings) = self.settings.load_full() else {
@@ -272,6 +315,8 @@ impl Parts {
         let outcome = timeout(DEADLINE, order).await;
         desk.clear().await;
         let outcome = outcome.unwrap_or(Err(OrderFault::TooSlow(DEADLINE)));
+        // It has come to its end, which is about to be noted.
+        lock(&self.taken).retain(|other| *other != ticket);
         let noted = match outcome {
             Ok(issued) => self.keep(settings, &ticket, &issued).await,
             Err(fault) => self.put_off(settings, &client, &ticket, &fault).await,

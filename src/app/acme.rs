@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use arc_swap::ArcSwapOption;
-
 use crate::acme::worker::{Parts, Worker};
 use crate::base::random::Random;
 use crate::base::time::Clock;
@@ -23,7 +21,7 @@ pub async fn worker(
     keyring: &Arc<Keyring>,
     metrics: &Metrics,
 ) -> anyhow::Result<Worker> {
-    let worker = Worker::new(Parts {
+    let parts = Parts {
         store: store.clone(),
         key: key.clone(),
         keyring: Arc::clone(keyring),
@@ -31,11 +29,8 @@ pub async fn worker(
         random: Random::System,
         metrics: metrics.clone(),
         shared: matches!(config.store.url, DbUrl::Postgres(_)),
-        settings: ArcSwapOption::from_pointee(config.tls.acme.clone()),
-        changed: tokio::sync::Notify::default(),
-        account: tokio::sync::Mutex::default(),
-        seen: std::sync::Mutex::default(),
-    });
+    };
+    let worker = Worker::new(parts, config.tls.acme.clone());
     worker.load().await?;
     Ok(worker)
 }

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use pingora::apps::http_app::HttpServer;
@@ -40,6 +41,9 @@ use super::reload::{Reload, Triggers};
 use super::shutdown::{Heard, Signals};
 use super::sockets::{Sockets, follow_port};
 use super::{acme, descriptors, keys, roles, running, tasks};
+
+/// How long the store may take to hear what is not brought to its end.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Runs the gateway until it is told to stop.
 ///
@@ -86,7 +90,8 @@ pub fn serve(
         parts.clock.clone(),
         parts.metrics.clone(),
     ));
-    background.spawn(parts.acme.clone().run());
+    let acme = parts.acme.clone();
+    let orders = background.spawn(acme.clone().run());
     let senders = parts.post.start(&background, &parts.clock, &parts.metrics);
     let (drain, running) = (parts.drain.clone(), Arc::clone(&parts.running));
     let (triggers, heard) = {
@@ -106,6 +111,11 @@ pub fn serve(
         }),
     });
     senders.stop(&background);
+    acme.leave();
+    let given_back = async { tokio::time::timeout(LAST_WORDS, orders).await };
+    if background.block_on(given_back).is_err() {
+        tracing::warn!("certificates that were being ordered could not be given back");
+    }
     background.shutdown_background();
     Ok(())
 }

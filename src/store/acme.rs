@@ -214,6 +214,26 @@ impl Acme {
         Ok(self.db.execute(FAILED.with(values)).await? == 1)
     }
 
+    /// Gives an order back that was begun and is not brought to its end: it is due again, and nothing has failed.
+    ///
+    /// # Errors
+    /// What the database said.
+    pub async fn give_back(&self, ticket: &Ticket, now: Timestamp) -> Result<(), DbError> {
+        // Not quiet: another node may take it at once.
+        const GIVE_BACK: Statement = Statement::write(
+            "acme.give_back",
+            "UPDATE acme_certificates SET due_at = $4
+             WHERE directory = $1 AND name = $2 AND taken = $3",
+        );
+        let values = [
+            ticket.directory.as_str().into(),
+            ticket.name.as_str().into(),
+            ticket.taken.into(),
+            now.into(),
+        ];
+        self.db.execute(GIVE_BACK.with(values)).await.map(drop)
+    }
+
     /// Has every node answer this until it expires, and lets go of what has expired.
     ///
     /// # Errors

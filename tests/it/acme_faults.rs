@@ -110,3 +110,37 @@ fn f_07_an_order_that_goes_round_ends() {
     assert!((0..=2).contains(&due), "{due}");
     assert!(asked.len() < 10, "{asked:?}");
 }
+
+#[test]
+fn f_07_an_order_that_a_stop_breaks_off_is_taken_up_at_once() {
+    let authority = Authority::start(|path| match path {
+        "/order" => (
+            201,
+            "Location: BASE/order/1\r\n",
+            r#"{"status":"pending","authorizations":["BASE/authorization"],"finalize":"BASE/finalize"}"#,
+        ),
+        "/authorization" => (
+            200,
+            "Retry-After: 1\r\n",
+            r#"{"status":"pending","identifier":{"type":"dns","value":"one.test"},
+                "challenges":[{"type":"http-01","url":"BASE/challenge","token":"evaGxfADs6pSRb2LAv9IZf17Dt3juxGJ","status":"pending"}]}"#,
+        ),
+        "/challenge" => (
+            200,
+            "",
+            r#"{"type":"http-01","url":"BASE/challenge","token":"evaGxfADs6pSRb2LAv9IZf17Dt3juxGJ","status":"processing"}"#,
+        ),
+        _ => (500, "", "{}"),
+    });
+    let asked = |path: &str| authority.asked().iter().filter(|it| *it == path).count();
+    let setup = setup(Doors::new(), &authority.directory(), authority.own(), "");
+    let gateway = setup.start();
+    eventually("an order under way", || {
+        (asked("/challenge") > 0).then_some(())
+    });
+    assert_eq!(asked("/order"), 1);
+    assert!(gateway.stop().success());
+    let _next = gateway.restart();
+    // A lease would be minutes.
+    eventually("the next order", || (asked("/order") > 1).then_some(()));
+}

@@ -12,6 +12,7 @@ on_every_db! {
     what_is_wanted_is_due_once
     a_certificate_is_taken_by_one
     only_the_last_taker_says_what_came_of_it
+    what_is_given_back_is_due_at_once
     directories_are_kept_apart
     answers_are_found_until_they_expire
 }
@@ -78,6 +79,18 @@ async fn only_the_last_taker_says_what_came_of_it(opened: &Opened) {
     assert_eq!(take(opened, "a.test", 90_000).await.unwrap().failures, 0);
     // What was issued stays while its renewal fails.
     assert!(acme.all(DIRECTORY).await.unwrap()[0].sealed.is_some());
+}
+
+async fn what_is_given_back_is_due_at_once(opened: &Opened) {
+    want(opened, &["a.test"], 0).await;
+    let first = take(opened, "a.test", 0).await.unwrap();
+    assert!(take(opened, "a.test", 10).await.is_none());
+    opened.acme.give_back(&first, at(10)).await.unwrap();
+    let next = take(opened, "a.test", 10).await.unwrap();
+    assert_eq!((next.taken, next.failures), (2, 0));
+    // Too late: it is the next one's.
+    opened.acme.give_back(&first, at(11)).await.unwrap();
+    assert!(take(opened, "a.test", 11).await.is_none());
 }
 
 async fn directories_are_kept_apart(opened: &Opened) {
