@@ -10,20 +10,47 @@ const OTHERS: u64 = 64;
 /// The fewest connections there is room for, however little is left.
 const FEWEST: u64 = 16;
 
-/// How many clients there are file descriptors for, after asking for as many as there may be; `written` is what the file
-/// says, which counts whatever there are.
-pub fn for_clients(written: Option<usize>) -> usize {
-    let room = room(raise());
-    if let Some(written) = written.filter(|written| *written > room) {
-        let key = "limits.connections";
-        tracing::warn!(
-            key,
-            written,
-            room,
-            "more than there are file descriptors for"
-        );
+/// The most connections to services that are kept for whoever comes next.
+const MOST_KEPT: u64 = 1024;
+
+/// What the descriptors are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// How many clients may be connected.
+    pub clients: usize,
+    /// How many connections to services are kept that nobody uses.
+    pub kept: usize,
+}
+
+impl Room {
+    /// What there is room for, after asking for as many descriptors as there may be; `written` is what the file says of
+    /// clients, which counts whatever there are.
+    pub fn take(written: Option<usize>) -> Self {
+        let room = Self::of(raise());
+        if let Some(written) = written.filter(|written| *written > room.clients) {
+            let key = "limits.connections";
+            tracing::warn!(
+                key,
+                written,
+                room = room.clients,
+                "more than there are file descriptors for"
+            );
+        }
+        room
     }
-    room
+
+    /// The room of so many descriptors: an eighth for connections that are kept, and of the rest one for each client and
+    /// one more that it may need towards its service.
+    fn of(descriptors: u64) -> Self {
+        let left = descriptors.saturating_sub(OTHERS);
+        let kept = (left / 8).clamp(1, MOST_KEPT);
+        let clients = (left.saturating_sub(kept) / 2).max(FEWEST);
+        let count = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+        Self {
+            clients: count(clients),
+            kept: count(kept),
+        }
+    }
 }
 
 /// Asks for as many descriptors as the process may have without anybody's leave; how many it has then.
@@ -40,20 +67,27 @@ fn raise() -> u64 {
     }
 }
 
-/// How many clients may be connected with so many descriptors: each may need one more, towards its service.
-fn room(descriptors: u64) -> usize {
-    let clients = descriptors.saturating_sub(OTHERS) / 2;
-    usize::try_from(clients.max(FEWEST)).unwrap_or(usize::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn b_14_half_of_the_descriptors_are_for_clients() {
-        assert_eq!([0, 128, 1024, 20_064].map(room), [16, 32, 480, 10_000]);
-        assert!(room(u64::MAX) > 1_000_000_000);
+    fn b_14_what_the_descriptors_are_for() {
+        for (descriptors, clients, kept) in [
+            (0, 16, 1),
+            (128, 28, 8),
+            (1024, 420, 120),
+            (20_064, 9_488, 1_024),
+        ] {
+            assert_eq!(
+                Room::of(descriptors),
+                Room { clients, kept },
+                "{descriptors}"
+            );
+            let used = u64::try_from(2 * clients + kept).unwrap() + OTHERS;
+            assert!(used <= descriptors || clients == 16);
+        }
+        assert!(Room::of(u64::MAX).clients > 1_000_000_000);
     }
 
     #[test]

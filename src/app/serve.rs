@@ -32,6 +32,7 @@ use crate::web::{Parts, Web, echo};
 
 use super::banner::{FirstUser, banner};
 use super::certificates::Certificates;
+use super::descriptors::Room;
 use super::early::Early;
 use super::first::first_user;
 use super::hand_over;
@@ -40,7 +41,7 @@ use super::post::Post;
 use super::reload::{Reload, Triggers};
 use super::shutdown::{Heard, Signals};
 use super::sockets::{Sockets, follow_port};
-use super::{acme, descriptors, keys, roles, running, tasks};
+use super::{acme, keys, roles, running, tasks};
 
 /// How long the store may take to hear what is not brought to its end.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -201,6 +202,7 @@ async fn assemble(config: &Config) -> anyhow::Result<Assembled> {
 }
 
 fn server(config: &Config, parts: &Assembled, sockets: Sockets) -> Server {
+    let room = Room::take(config.limits.connections);
     let conf = ServerConf {
         threads: config.threads,
         // A thread that is alone has nobody to share its tasks with.
@@ -208,7 +210,7 @@ fn server(config: &Config, parts: &Assembled, sockets: Sockets) -> Server {
         // Draining is done before Pingora is told to stop.
         grace_period_seconds: Some(0),
         graceful_shutdown_timeout_seconds: Some(1),
-        upstream_keepalive_pool_size: 1024,
+        upstream_keepalive_pool_size: room.kept,
         ..ServerConf::default()
     };
     let mut server = Server::new_with_opt_and_conf(None, conf);
@@ -223,7 +225,7 @@ fn server(config: &Config, parts: &Assembled, sockets: Sockets) -> Server {
         origins: Arc::default(),
         drain: parts.drain.clone(),
         lingers: true,
-        room: descriptors::for_clients(config.limits.connections),
+        room: room.clients,
         metrics: parts.metrics.clone(),
     };
     if let Some(socket) = sockets.http {

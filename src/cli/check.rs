@@ -36,7 +36,7 @@ pub fn run(args: &Args, config_path: &Path) -> anyhow::Result<ExitCode> {
         config
     });
     if args.json {
-        println!("{}", as_json(&outcome, config_path));
+        outln!("{}", as_json(&outcome, config_path));
     } else {
         print(&outcome, config_path);
     }
@@ -75,19 +75,19 @@ fn print(outcome: &Result<Config, Report>, path: &Path) {
         Err(report) => (&report.faults[..], &report.warnings),
     };
     for fault in faults {
-        println!("{}", fault.in_file(path));
+        outln!("{}", fault.in_file(path));
     }
     for warning in warnings {
-        println!("{} {}", ink.yellow("warning:"), warning.in_file(path));
+        outln!("{} {}", ink.yellow("warning:"), warning.in_file(path));
     }
     let notes = outcome.as_ref().map(notes).unwrap_or_default();
     for note in &notes {
-        println!("{} {note}", ink.dim("note:"));
+        outln!("{} {note}", ink.dim("note:"));
     }
     if !faults.is_empty() || !warnings.is_empty() || !notes.is_empty() {
-        println!();
+        outln!();
     }
-    println!("{}", verdict(outcome, path, ink));
+    outln!("{}", verdict(outcome, path, ink));
 }
 
 fn verdict(outcome: &Result<Config, Report>, path: &Path, ink: Ink) -> String {

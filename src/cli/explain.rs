@@ -75,7 +75,7 @@ pub fn run(args: &Args, config_path: &Path) -> anyhow::Result<ExitCode> {
     let target = asker.target(&args.method, args.host.as_ref(), &args.path);
     let story = tell(&config, &asker, target.as_ref(), &who);
     if args.json {
-        println!("{}", as_json(&story, target.as_ref().ok()));
+        outln!("{}", as_json(&story, target.as_ref().ok()));
     } else {
         let asked = format!(
             "{} {}{}{who}",
@@ -86,7 +86,7 @@ pub fn run(args: &Args, config_path: &Path) -> anyhow::Result<ExitCode> {
                 .unwrap_or_default(),
             args.path
         );
-        print!(
+        out!(
             "{}",
             as_text(&story, &asked, target.as_ref().ok(), args, Ink::of_stdout())
         );

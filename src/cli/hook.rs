@@ -82,7 +82,7 @@ async fn test(config: &Config, name: &str) -> anyhow::Result<()> {
     let event = Event::new(Topic::HookTest);
     let now = Clock::System.now();
     let status = hooks::tell_now(&outbound, hook, &event, &Random::System, now).await?;
-    println!("hook '{name}' answered {status}");
+    outln!("hook '{name}' answered {status}");
     Ok(())
 }
 
@@ -92,6 +92,6 @@ async fn leave(stored: &Stored, name: &str) -> anyhow::Result<()> {
     if !hooks.tell_one(name, &event, stored.clock.now()).await? {
         anyhow::bail!("the file has no hook '{name}'");
     }
-    println!("left for the gateway to tell '{name}'");
+    outln!("left for the gateway to tell '{name}'");
     Ok(())
 }

@@ -55,7 +55,7 @@ pub fn run(args: &Args, path: &Path) -> anyhow::Result<ExitCode> {
         .enable_all()
         .build()?;
     let said = runtime.block_on(test(&config, &to))?;
-    println!("sent to {to}: {said}");
+    outln!("sent to {to}: {said}");
     Ok(ExitCode::SUCCESS)
 }
 
@@ -70,6 +70,6 @@ async fn test(config: &Config, to: &Email) -> anyhow::Result<String> {
 async fn leave(stored: &Stored, to: &Email) -> anyhow::Result<()> {
     let mailer = stored.post()?.mailer;
     mailer.post(to, &Letter::Test, stored.clock.now()).await?;
-    println!("left for the gateway to send to {to}");
+    outln!("left for the gateway to send to {to}");
     Ok(())
 }

@@ -38,9 +38,9 @@ pub fn run(command: &Command, path: &Path) -> anyhow::Result<ExitCode> {
 
 async fn apply(db: &Db) -> anyhow::Result<ExitCode> {
     for migration in migrate::apply(db, Clock::System.now()).await? {
-        println!("applied {} {}", migration.version, migration.name);
+        outln!("applied {} {}", migration.version, migration.name);
     }
-    println!("the store is up to date");
+    outln!("the store is up to date");
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,11 +1,14 @@
 //! The command line: one command, one file.
 
+// First: the others print by its macros.
+#[macro_use]
+pub mod output;
+
 pub mod check;
 pub mod explain;
 pub mod hook;
 pub mod mail;
 pub mod migrate;
-pub mod output;
 pub mod permission;
 pub mod progress;
 pub mod role;

@@ -1,6 +1,41 @@
 //! Data, as tables for people or as JSON for programs.
 
+use std::fmt;
+use std::io::{self, Write};
+use std::process;
+
 use serde::Serialize;
+
+/// Prints, and ends the process quietly when whoever reads has read enough (`portcullis rules | head`).
+macro_rules! out {
+    ($($text:tt)*) => {
+        $crate::cli::output::say(format_args!($($text)*))
+    };
+}
+
+/// The same, and a line's end.
+macro_rules! outln {
+    () => {
+        $crate::cli::output::say(format_args!("\n"))
+    };
+    ($($text:tt)*) => {
+        $crate::cli::output::say(format_args!("{}\n", format_args!($($text)*)))
+    };
+}
+
+/// Prints to standard output. A command that cannot say what it has to say has failed; one that nobody listens to any more
+/// has not.
+pub fn say(text: fmt::Arguments<'_>) {
+    let mut out = io::stdout().lock();
+    let Err(error) = out.write_fmt(text).and_then(|()| out.flush()) else {
+        return;
+    };
+    if error.kind() == io::ErrorKind::BrokenPipe {
+        process::exit(0);
+    }
+    eprintln!("portcullis: cannot print: {error}");
+    process::exit(1);
+}
 
 /// For whom data is printed.
 #[derive(Clone, Copy, Debug, clap::Args)]
@@ -22,7 +57,7 @@ impl Format {
         rows: impl Iterator<Item = [String; N]>,
     ) -> anyhow::Result<()> {
         if self.json {
-            println!("{}", serde_json::to_string_pretty(data)?);
+            outln!("{}", serde_json::to_string_pretty(data)?);
         } else {
             table(titles, &rows.collect::<Vec<_>>());
         }
@@ -50,5 +85,5 @@ fn print_row<const N: usize>(cells: &[String; N], widths: &[usize; N]) {
         .zip(widths)
         .map(|(cell, width)| format!("{cell:<width$}"))
         .collect();
-    println!("{}", padded.join("  ").trim_end());
+    outln!("{}", padded.join("  ").trim_end());
 }

@@ -80,6 +80,6 @@ async fn add(stored: &Stored, text: &str, description: &str) -> anyhow::Result<(
         bail!("a permission has a name, such as orders:read");
     };
     stored.store.roles.add_permission(name, description).await?;
-    println!("added permission {name}");
+    outln!("added permission {name}");
     Ok(())
 }

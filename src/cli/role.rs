@@ -94,7 +94,7 @@ async fn add(
     let now = stored.clock.now();
     let roles = &stored.store.roles;
     roles.add(&name, description, &permissions, now).await?;
-    println!("added role {name}");
+    outln!("added role {name}");
     Ok(())
 }
 
@@ -108,14 +108,14 @@ async fn set_permissions(
     let permissions = permissions.into_iter().collect();
     let roles = &stored.store.roles;
     roles.set_permissions(&name, &permissions, now).await?;
-    println!("role {name} gives {}", count(number, "permission"));
+    outln!("role {name} gives {}", count(number, "permission"));
     Ok(())
 }
 
 async fn delete(stored: &Stored, name: &str) -> anyhow::Result<()> {
     let name = parse(name)?;
     let users = stored.store.roles.delete(&name).await?;
-    println!("role {name} is deleted; {users} user(s) had it");
+    outln!("role {name} is deleted; {users} user(s) had it");
     Ok(())
 }
 

@@ -38,9 +38,9 @@ pub fn run(args: &Args, config_path: &Path) -> anyhow::Result<ExitCode> {
             .iter()
             .map(|rule| as_json(rule, &config))
             .collect();
-        println!("{}", Value::Array(rules));
+        outln!("{}", Value::Array(rules));
     } else {
-        print!("{}", table(&config, Ink::of_stdout()));
+        out!("{}", table(&config, Ink::of_stdout()));
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -14,6 +14,6 @@ pub struct Args {}
 /// # Errors
 /// Never.
 pub fn run(_args: &Args, _config_path: &Path) -> anyhow::Result<ExitCode> {
-    print!("{}", schema::TEXT);
+    out!("{}", schema::TEXT);
     Ok(ExitCode::SUCCESS)
 }

@@ -75,7 +75,7 @@ async fn revoke(stored: &Stored, sid: &str) -> anyhow::Result<()> {
     if !known {
         bail!("there is no live session '{sid}'; `portcullis session list` shows them");
     }
-    println!("session {sid} has ended");
+    outln!("session {sid} has ended");
     Ok(())
 }
 

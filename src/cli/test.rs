@@ -39,9 +39,9 @@ pub fn run(args: &Args, config_path: &Path) -> anyhow::Result<ExitCode> {
             .with_context(|| format!("cannot write {}", file.display()))?;
     }
     if args.json {
-        println!("{}", as_json(&outcomes, &config));
+        outln!("{}", as_json(&outcomes, &config));
     } else {
-        print!(
+        out!(
             "{}",
             lines(&outcomes, &unreached(&config, &outcomes), Ink::of_stdout())
         );

@@ -7,10 +7,10 @@ pub async fn run(named: &Named, active: bool, stored: &Stored) -> anyhow::Result
     let now = stored.clock.now();
     stored.store.users.set_active(user.id, active, now).await?;
     if active {
-        println!("{} is enabled", user.username);
+        outln!("{} is enabled", user.username);
         return Ok(());
     }
     stored.store.volatile.forget(user.id.0).await?;
-    println!("{} is disabled{}", user.username, ended(stored));
+    outln!("{} is disabled{}", user.username, ended(stored));
     Ok(())
 }

@@ -46,7 +46,7 @@ pub async fn run(args: &Args, stored: &Stored) -> anyhow::Result<()> {
         roles,
     };
     let user = stored.store.users.insert(&new, stored.clock.now()).await?;
-    println!("added user {} (id {})", user.username, user.id);
+    outln!("added user {} (id {})", user.username, user.id);
     Ok(())
 }
 

@@ -5,6 +5,6 @@ use super::{Named, Stored};
 pub async fn run(named: &Named, stored: &Stored) -> anyhow::Result<()> {
     let user = stored.user(&named.name).await?;
     stored.store.delete_user(user.id).await?;
-    println!("{} is deleted", user.username);
+    outln!("{} is deleted", user.username);
     Ok(())
 }

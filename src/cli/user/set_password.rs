@@ -19,6 +19,6 @@ pub async fn run(args: &Args, stored: &Stored) -> anyhow::Result<()> {
     let users = &stored.store.users;
     users.set_password(user.id, &hash, must_change, now).await?;
     stored.store.volatile.forget(user.id.0).await?;
-    println!("the password of {} is set{}", user.username, ended(stored));
+    outln!("the password of {} is set{}", user.username, ended(stored));
     Ok(())
 }

@@ -21,6 +21,6 @@ pub async fn run(args: &Args, stored: &Stored) -> anyhow::Result<()> {
     let all = &stored.store.roles;
     all.set_user_roles(user.id, &roles, LOCAL, now).await?;
     let held = direct_roles(stored, &user).await?;
-    println!("{} has the roles: {}", user.username, held.join(", "));
+    outln!("{} has the roles: {}", user.username, held.join(", "));
     Ok(())
 }

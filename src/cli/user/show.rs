@@ -19,12 +19,12 @@ pub async fn run(args: &Args, stored: &Stored) -> anyhow::Result<()> {
     let user = stored.user(&args.name).await?;
     let roles = direct_roles(stored, &user).await?;
     if args.format.json {
-        println!("{}", serde_json::to_string_pretty(&as_json(&user, &roles))?);
+        outln!("{}", serde_json::to_string_pretty(&as_json(&user, &roles))?);
         return Ok(());
     }
     let held = stored.store.roles.closure_of(user.id).await?;
     for (name, value) in lines(&user, &roles, &held) {
-        println!("{name:<10}{value}");
+        outln!("{name:<10}{value}");
     }
     Ok(())
 }

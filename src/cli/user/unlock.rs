@@ -15,6 +15,6 @@ pub async fn run(named: &Named, stored: &Stored) -> anyhow::Result<()> {
     } else {
         ", but is disabled: `portcullis user enable` lets them in again"
     };
-    println!("{} need not wait to try again{still}", user.username);
+    outln!("{} need not wait to try again{still}", user.username);
     Ok(())
 }

@@ -105,7 +105,7 @@ impl Report {
     /// When it cannot be written as JSON.
     pub fn print(&self, json: bool) -> anyhow::Result<()> {
         if json {
-            println!("{}", serde_json::to_string_pretty(self)?);
+            outln!("{}", serde_json::to_string_pretty(self)?);
         } else {
             for refused in self.refused.iter().take(SHOWN) {
                 eprintln!("{}", refused.said());
@@ -113,7 +113,7 @@ impl Report {
             if let Some(more @ 1..) = self.refused.len().checked_sub(SHOWN) {
                 eprintln!("and {}; --json lists them all", count(more, "more row"));
             }
-            print!("{}", self.said());
+            out!("{}", self.said());
         }
         if self.is_refused() && !self.dry_run {
             eprintln!(
