@@ -240,13 +240,12 @@ impl<C: Connections> Shared<C> {
         let shared = Arc::clone(self);
         let open = self.lingers.then(|| self.drain.connected());
         tokio::spawn(async move {
-            shared.metrics.connections.inc();
+            let _counted = shared.metrics.connected();
             if let Some(stream) = shared.prepare(socket, peer, crowd).await {
                 Arc::clone(&shared.connections)
                     .serve(stream, shared.drain.goodbye())
                     .await;
             }
-            shared.metrics.connections.dec();
             drop((seat, open));
         });
     }

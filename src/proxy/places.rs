@@ -3,25 +3,31 @@
 //! Whoever is turned away is not queued: waiting costs memory, too.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Places, counted by who holds one. How many there are is said when one is asked for, so that a reload may change it.
+/// Places that are taken. How many there are is said when one is asked for, so that a reload may change it.
 #[derive(Debug, Default)]
-pub struct Places(Arc<()>);
+pub struct Places(Arc<AtomicUsize>);
 
 /// One that is taken, until it is dropped.
 #[derive(Debug)]
-pub struct Place {
-    _held: Arc<()>,
-}
+pub struct Place(Arc<AtomicUsize>);
 
 impl Places {
     /// A place, where fewer than `most` are taken.
     #[must_use]
     pub fn take(&self, most: usize) -> Option<Place> {
-        let held = Arc::clone(&self.0);
-        // One is ours, and one the new one's.
-        let taken = Arc::strong_count(&held) - 2;
-        (taken < most).then_some(Place { _held: held })
+        let one_more = |taken: usize| (taken < most).then_some(taken + 1);
+        let taken = self
+            .0
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more);
+        taken.is_ok().then(|| Place(Arc::clone(&self.0)))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -234,6 +234,13 @@ impl Metrics {
         Ok(text)
     }
 
+    /// Counts a connection for as long as it lasts, however it ends.
+    #[must_use = "it counts until it is dropped"]
+    pub fn connected(&self) -> Connected {
+        self.connections.inc();
+        Connected(self.connections.clone())
+    }
+
     /// Counts what a client was refused, or cut off from, because a limit was reached.
     pub fn refused(&self, limit: Limit) {
         self.limit_refusals
@@ -259,6 +266,16 @@ impl Metrics {
                 .with_label_values(&[operation])
                 .observe(took.as_secs_f64());
         })
+    }
+}
+
+/// An open connection, counted.
+#[derive(Debug)]
+pub struct Connected(IntGauge);
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }
 

@@ -113,6 +113,48 @@ fn a_16_a_reset_link_ends_with_what_it_was_made_for() {
 }
 
 #[test]
+fn a_26_an_invitation_that_is_not_sent_is_none() {
+    let gateway = managed(strict()).start();
+    let root = root(&gateway);
+    let invited = json!({ "email": "carol@example.test", "roles": ["user"] });
+    let invite = || call(&gateway, "POST", "/invitations", &root, &invited).status;
+    let waiting = || {
+        let answer = get(&gateway, "/auth/invitations", &root);
+        answer.json().as_array().unwrap().len()
+    };
+    let mut sent = 0;
+    while invite() == 201 {
+        sent += 1;
+        assert_eq!(waiting(), sent);
+        assert!(sent < 100, "as many letters as somebody likes");
+    }
+    assert_eq!((invite(), waiting()), (429, sent));
+}
+
+#[test]
+fn ad_06_nobody_takes_back_who_is_to_hold_more() {
+    let gateway = managed(strict()).start();
+    gateway
+        .cli(
+            &["role", "add", "clerk", "--permissions", "users:write"],
+            "",
+        )
+        .fine();
+    gateway
+        .cli(&["user", "set-roles", "alice", "clerk,user"], "")
+        .fine();
+    let (alice, root) = (cookie_line(&gateway.login("alice")), root(&gateway));
+    for (role, status) in [("admin", 403), ("user", 204)] {
+        let invited = json!({ "email": format!("{role}@example.test"), "roles": [role] });
+        let made = call(&gateway, "POST", "/invitations", &root, &invited);
+        let id = made.json()["id"].as_str().unwrap().to_owned();
+        let path = format!("/invitations/{id}");
+        let answer = call(&gateway, "DELETE", &path, &alice, &Value::Null);
+        assert_eq!(answer.status, status, "{role}: {}", answer.text());
+    }
+}
+
+#[test]
 fn a_16_links_of_one_kind_are_no_links_of_another() {
     let gateway = managed(strict()).start();
     assert_eq!(

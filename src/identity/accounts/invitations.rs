@@ -109,7 +109,16 @@ impl Accounts {
             link: link.clone(),
             hours: HOURS,
         };
-        self.send(email, &letter).await;
+        if let Err(fault) = self.post(email, &letter).await {
+            // Nobody has its link, and nobody ever would.
+            let key = Key::from(token.hash());
+            self.parts()
+                .store
+                .volatile
+                .delete(Kind::Invitation, &key)
+                .await?;
+            return Err(fault);
+        }
         self.tell(told(Topic::InvitationCreated, &invitation)).await;
         let link = (!record.mailed).then_some(link);
         Ok(Invited { invitation, link })
@@ -130,7 +139,7 @@ impl Accounts {
     /// Takes an invitation back.
     ///
     /// # Errors
-    /// Without `users:write`, or when there is none of that name.
+    /// Without `users:write` or a role that it gives, or when there is none of that name.
     pub async fn revoke_invitation(
         &self,
         actor: &Actor<'_>,
@@ -139,7 +148,13 @@ impl Accounts {
         actor.needs(Right::WriteUsers)?;
         let all = self.kept().await?;
         let found = all.into_iter().find(|(_, invitation)| invitation.id == id);
-        let (key, _) = found.ok_or(AccountFault::Missing)?;
+        let (key, invitation) = found.ok_or(AccountFault::Missing)?;
+        // Who is to hold more than they do is not theirs to keep out.
+        match self.may_give(actor.who, &invitation.roles).await {
+            // Of a role that is no more nobody has anything.
+            Ok(()) | Err(AccountFault::UnknownRole(_)) => {}
+            Err(fault) => return Err(fault),
+        }
         let volatile = &self.parts().store.volatile;
         let was_there = volatile.delete(Kind::Invitation, &key).await?;
         was_there.then_some(()).ok_or(AccountFault::Missing)

@@ -70,17 +70,28 @@ impl Accounts {
     /// Sends a letter where mail is set up. What cannot be sent is logged: it is told about something that has
     /// happened all the same.
     pub(super) async fn send(&self, to: &Email, letter: &Letter) {
+        // Logged, and nobody's to wait for.
+        let _ = self.post(to, letter).await;
+    }
+
+    /// The same of a letter without which what it is about has not happened.
+    ///
+    /// # Errors
+    /// When the address has had too many, or the letter could not be left to be sent.
+    pub(super) async fn post(&self, to: &Email, letter: &Letter) -> Result<(), AccountFault> {
         if !self.has_mail() {
-            return;
+            return Ok(());
         }
         let (parts, now) = (self.parts(), self.now());
-        let sent = match ration::admit(&*parts.store.volatile, to, now).await {
+        let posted = match ration::admit(&*parts.store.volatile, to, now).await {
             Ok(true) => parts.mailer.post(to, letter, now).await,
-            Ok(false) => Ok(()),
+            Ok(false) => return Err(AccountFault::TooMany),
             Err(fault) => Err(fault),
         };
-        if let Err(fault) = sent {
-            tracing::error!(%fault, letter = letter.template(), "could not leave a letter to be sent");
-        }
+        posted
+            .inspect_err(|fault| {
+                tracing::error!(%fault, letter = letter.template(), "could not leave a letter to be sent");
+            })
+            .map_err(Into::into)
     }
 }

@@ -28,6 +28,10 @@ use crate::store::volatile::{Entry, Key, Kind, NewEntry, Volatile};
 use super::IdentityFault;
 use super::session::{Live, Opening, Sessions};
 
+mod refresh;
+
+pub use refresh::RefreshToken;
+
 /// For how long a used refresh token still gives its successor.
 pub const GRACE: Duration = Duration::from_secs(10);
 
@@ -72,6 +76,8 @@ struct Inner {
 struct Terms {
     issuer: String,
     settings: TokenSettings,
+    /// Another one after each reload.
+    turn: u64,
 }
 
 #[derive(Clone, Copy)]
@@ -79,6 +85,8 @@ struct Verified {
     sid: PublicId,
     /// In seconds.
     ends: i64,
+    /// Whose issuer it was found to be of.
+    turn: u64,
 }
 
 /// What a program is given.
@@ -90,15 +98,6 @@ pub struct Pair {
     pub refresh: RefreshToken,
     /// How long the access token lives.
     pub expires_in: Duration,
-}
-
-/// A refresh token. Its text is `SECRET.SID.TAG`: what is looked up, whose family it is of, and a MAC over both, so that
-/// nobody ends a family by naming it.
-#[derive(Clone, Debug)]
-pub struct RefreshToken {
-    secret: Token,
-    sid: PublicId,
-    text: Secret<String>,
 }
 
 /// Why there is no next pair.
@@ -150,14 +149,23 @@ impl Tokens {
             successors: gateway.mac(Purpose::Refresh),
             clock,
             random,
-            terms: ArcSwap::from_pointee(Terms { issuer, settings }),
+            terms: ArcSwap::from_pointee(Terms {
+                issuer,
+                settings,
+                turn: 0,
+            }),
             verified: Cache::new(VERIFIED),
         }))
     }
 
     /// Takes new settings after a reload.
     pub fn configure(&self, issuer: String, settings: TokenSettings) {
-        self.0.terms.store(Arc::new(Terms { issuer, settings }));
+        let turn = self.0.terms.load().turn.wrapping_add(1);
+        self.0.terms.store(Arc::new(Terms {
+            issuer,
+            settings,
+            turn,
+        }));
         self.0.verified.clear();
     }
 
@@ -191,7 +199,8 @@ impl Tokens {
     /// Why there is none.
     pub async fn refresh(&self, text: &str) -> Result<Pair, RefreshRefusal> {
         let inner = &self.0;
-        let RefreshToken { secret, sid, .. } = self.read(text).ok_or(RefreshRefusal::Invalid)?;
+        let token = RefreshToken::read(text, &inner.successors);
+        let RefreshToken { secret, sid, .. } = token.ok_or(RefreshRefusal::Invalid)?;
         let key = Key::from(secret.hash());
         // Whoever loses the race below finds the token spent just now on the second round.
         for _ in 0..2 {
@@ -245,16 +254,16 @@ impl Tokens {
     fn verify(&self, token: &str) -> Option<PublicId> {
         let inner = &self.0;
         let (hash, now) = (TokenHash::of(token.as_bytes()), inner.clock.now());
-        if let Some(known) = inner.verified.get(&hash) {
+        let terms = inner.terms.load();
+        let known = inner.verified.get(&hash);
+        if let Some(known) = known.filter(|known| known.turn == terms.turn) {
             return (now.seconds() < known.ends).then_some(known.sid);
         }
-        let claims = inner
-            .key
-            .verify(token, &inner.terms.load().issuer, now)
-            .ok()?;
+        let claims = inner.key.verify(token, &terms.issuer, now).ok()?;
         let sid = claims.sid.parse().ok()?;
         let ends = claims.exp;
-        inner.verified.insert(hash, Verified { sid, ends });
+        let turn = terms.turn;
+        inner.verified.insert(hash, Verified { sid, ends, turn });
         Some(sid)
     }
 
@@ -285,6 +294,8 @@ impl Tokens {
         let owner = entry.owner.unwrap_or_default();
         let successor = self.successor(token)?;
         self.keep(&successor, record.sid, owner, until).await?;
+        // Before the mark: who comes again after it is given the successor and nothing else.
+        inner.sessions.extend(record.sid, until).await?;
         let spent = Record {
             spent_at: Some(now.millis()),
             ..record
@@ -305,7 +316,6 @@ impl Tokens {
             // Somebody was quicker, perhaps by so much that the successor is used as well: it must not have come back.
             self.entry(&Key::from(successor.hash()), now).await?;
         }
-        inner.sessions.extend(record.sid, until).await?;
         Ok(marked.is_some())
     }
 
@@ -365,41 +375,10 @@ impl Tokens {
     fn pair(&self, access: Secret<String>, refresh: Token, sid: PublicId) -> Pair {
         Pair {
             access,
-            refresh: self.write(refresh, sid),
+            refresh: RefreshToken::new(refresh, sid, &self.0.successors),
             expires_in: self.0.terms.load().settings.access,
         }
     }
-
-    fn write(&self, secret: Token, sid: PublicId) -> RefreshToken {
-        let said = said(&secret, sid);
-        let tag = hmac::sign(&self.0.successors, said.as_bytes());
-        let text = Secret::new(format!("{said}.{}", URL_SAFE_NO_PAD.encode(tag)));
-        RefreshToken { secret, sid, text }
-    }
-
-    /// A token that was made here.
-    fn read(&self, text: &str) -> Option<RefreshToken> {
-        let (whole, tag) = text.rsplit_once('.')?;
-        let (secret, sid) = whole.split_once('.')?;
-        let (secret, sid) = (Token::parse(secret).ok()?, sid.parse().ok()?);
-        let tag = URL_SAFE_NO_PAD.decode(tag).ok()?;
-        hmac::verify(&self.0.successors, said(&secret, sid).as_bytes(), &tag).ok()?;
-        let text = Secret::new(text.to_owned());
-        Some(RefreshToken { secret, sid, text })
-    }
-}
-
-impl RefreshToken {
-    /// What the program is given.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        self.text.expose()
-    }
-}
-
-/// What the MAC of a refresh token is over. Never a secret alone: of that, the MAC is the successor.
-fn said(secret: &Token, sid: PublicId) -> String {
-    format!("{}.{sid}", secret.expose())
 }
 
 impl Record {

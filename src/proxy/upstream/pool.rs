@@ -192,8 +192,9 @@ impl Pool {
                     let mut last = self.looking.lock().await;
                     let recently = last.is_some_and(|at| at.elapsed() < LOOK_AGAIN);
                     if self.members.load().is_empty() && !recently {
-                        *last = Some(Instant::now());
                         self.refresh().await;
+                        // Only now: whoever is cut off while it looks leaves it to the next.
+                        *last = Some(Instant::now());
                     }
                 };
                 let limit = self.settings.timeouts.connect;

@@ -146,10 +146,14 @@ impl Volatile for Memory {
             .partition(|key| entries.get(key, now).is_some());
         let kept = usize::try_from(cap.saturating_sub(1)).unwrap_or(usize::MAX);
         ended.extend(live.iter().take(live.len().saturating_sub(kept)));
-        for key in &ended {
-            entries.remove(key);
+        let removed: Vec<_> = ended.iter().filter_map(|key| entries.remove(key)).collect();
+        if let Err(full) = state.put(kind, new, now, self.room) {
+            // What is refused has changed nothing.
+            let entries = state.of(kind);
+            removed.into_iter().for_each(|entry| entries.put(entry));
+            return Err(full);
         }
-        state.put(kind, new, now, self.room).map(|()| Some(ended))
+        Ok(Some(ended))
     }
 
     async fn replace(

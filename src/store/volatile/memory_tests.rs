@@ -127,6 +127,25 @@ async fn nobody_is_thrown_out_to_let_another_in() {
 }
 
 #[tokio::test]
+async fn what_is_refused_for_want_of_room_has_changed_nothing() {
+    let mut memory = Memory::with_room(10);
+    memory.room.bytes = 1_000;
+    let of = |n: u32, owner: i64, bytes: usize| NewEntry {
+        value: vec![0; bytes],
+        owner: Some(owner),
+        ..entry(n, 1_000)
+    };
+    let make = async |new| memory.create_capped(Kind::Session, new, 1, at(0)).await;
+    assert_eq!(make(of(0, 7, 300)).await, Ok(Some(Vec::new())));
+    assert_eq!(make(of(1, 8, 600)).await, Ok(Some(Vec::new())));
+    // What its owner has would give way, and that is not enough.
+    let refused = make(of(2, 7, 500)).await;
+    assert_eq!(refused, Err(VolatileError::Full(Kind::Session)));
+    assert_eq!(memory.live(Kind::Session, at(0)).await, Ok(2));
+    assert_eq!(make(of(2, 7, 400)).await, Ok(Some(vec![key(0)])));
+}
+
+#[tokio::test]
 async fn a_flood_of_names_does_not_wash_away_who_is_being_stopped() {
     let memory = Memory::with_room(10);
     for _ in 0..5 {
