@@ -1,7 +1,7 @@
-//! The engine: one judgement for the proxy, for other proxies that ask, and for `/auth/can`.
+//! The engine: one judgement for every request that is to be forwarded.
 //!
-//! A [`snapshot::Snapshot`] is everything a reload replaces; a request holds one from its first byte to its
-//! last. [`judge::Gate::judge`] is the only way from a request to a permit.
+//! A [`snapshot::Snapshot`] is everything that a reload replaces and a judgement rests on; a request is judged by one from
+//! beginning to end. [`judge::Gate::judge`] is the only way from a request to a permit.
 
 pub mod attributes;
 pub mod credential;

@@ -5,7 +5,8 @@
 //! origins (a botnet), and everybody. The two for one account are counted before the password is looked at, so
 //! that parallel attempts cannot slip past the limit together. An origin that has used up its own budget does
 //! not touch the account's: nobody locks the owner out from one place, and where
-//! they have logged in from before they are not locked out by everybody together either.
+//! they have logged in from before they are not locked out from everywhere either: the account's budget does not count
+//! there, nor everybody's.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -121,7 +122,14 @@ impl Throttle {
             origin: origin.to_string(),
             era: self.era(subject, now).await?,
         };
+        // Who guesses from everywhere must not lock the owner out of where they log in from.
+        let friend = self.is_friend(&attempt, now).await?;
+        let spared =
+            |budget: &Budget| friend && [ACCOUNT.name, EVERYBODY.name].contains(&budget.name);
         for (budget, parts) in attempt.failures() {
+            if spared(budget) {
+                continue;
+            }
             let used = self
                 .volatile
                 .peek(Kind::Throttle, &budget.key(&parts), now)
@@ -131,9 +139,6 @@ impl Throttle {
             }
         }
         // The narrow budget first: what it refuses costs the account nothing.
-        // Who guesses from everywhere must not lock the owner out of where they log in from.
-        let friend = self.is_friend(&attempt, now).await?;
-        let spared = |budget: &Budget| friend && budget.name == ACCOUNT.name;
         for (budget, key) in attempt.guesses() {
             if spared(budget) {
                 continue;

@@ -41,15 +41,20 @@ pub fn optional<T: FromStr<Err: Display>>(
 /// # Errors
 /// 422 that names the field.
 pub fn prose(name: &str, text: Option<String>) -> Result<Option<String>, Problem> {
+    match text.as_deref().and_then(no_prose) {
+        Some(fault) => Err(Problem::invalid(&["body", name], fault, "value_error")),
+        None => Ok(text),
+    }
+}
+
+/// Why a text is no line for people to read.
+#[must_use]
+pub fn no_prose(text: &str) -> Option<&'static str> {
     const MOST: usize = 255;
-    let told = |text: &str| match text {
+    match text {
         text if text.chars().any(char::is_control) => Some("holds control characters"),
         text if text.chars().count() > MOST => Some("must have at most 255 characters"),
         _ => None,
-    };
-    match text.as_deref().and_then(told) {
-        Some(fault) => Err(Problem::invalid(&["body", name], fault, "value_error")),
-        None => Ok(text),
     }
 }
 

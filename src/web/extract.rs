@@ -1,4 +1,5 @@
-//! Who calls a handler of ours: the same credentials, judged the same way, as in front of any service.
+//! Who calls a handler of ours: a cookie or a token, read and looked up as in front of any service. Certificates of clients
+//! open no page of ours.
 //!
 //! A caller is proved by a session cookie or by an access token. A call that changes something on behalf of a
 //! cookie must come from our own site; one with a token need not, since no browser sends a token by itself.

@@ -120,3 +120,25 @@ fn a_17_who_confirms_an_address_is_told_whose_account_gets_it() {
     assert_eq!(spent.status, 400, "{}", spent.text());
     assert!(!spent.text().contains(">Confirm<"), "{}", spent.text());
 }
+
+#[test]
+fn x_01_a_description_is_a_line_of_text() {
+    let gateway = managed(open("")).start();
+    let added = ["user", "add", "chief", "--superuser", "--password-stdin"];
+    let secret = format!("{}\n", password("chief"));
+    gateway.cli(&added, &secret).fine();
+    let mut browser = Browser::new(&gateway);
+    let form = browser.form("/auth/login");
+    browser.submit(&form, "chief", &password("chief"));
+    let path = "/auth/admin/roles/new";
+    let form = form_to(&browser.get(path).text(), path);
+    for (text, status) in [
+        ("with\0nothing", 422),
+        ("two\nlines", 422),
+        ("writes books", 303),
+    ] {
+        let sent = [("name", "scribe"), ("description", text)];
+        let answer = send(&mut browser, path, &form, &sent);
+        assert_eq!(answer.status, status, "{text:?}: {}", answer.text());
+    }
+}

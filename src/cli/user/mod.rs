@@ -136,7 +136,7 @@ const fn ended(stored: &Stored) -> &'static str {
     match stored.config.store.volatile {
         VolatileKind::Store => "; their sessions have ended",
         VolatileKind::Memory => {
-            "; with `volatile: memory` their sessions are in the gateway's memory: restart it to end them"
+            "; with `volatile: memory` their sessions are in the gateway's memory, and end when they are used next"
         }
     }
 }

@@ -88,6 +88,25 @@ async fn a_01_a_botnet_does_not_lock_the_owner_out_of_home() {
 }
 
 #[tokio::test]
+async fn a_01_everybody_together_keeps_nobody_from_home() {
+    let throttle = throttle();
+    let (bob, home) = (Subject::Known(UserId(7)), origin(1));
+    let attempt = throttle.admit(&bob, home, NOW).await.unwrap().unwrap();
+    throttle.succeeded(&attempt, NOW).await.unwrap();
+    // Each from a place of its own, for an account of its own.
+    for other in 0..u32::try_from(EVERYBODY.attempts).unwrap() {
+        let account = Subject::Known(UserId(i64::from(other) + 1_000));
+        assert_eq!(
+            wrong(&throttle, &account, origin(other + 10), NOW).await,
+            None
+        );
+    }
+    let strange = wrong(&throttle, &bob, origin(2), NOW).await;
+    assert_eq!(strange, Some("everybody"));
+    assert!(throttle.admit(&bob, home, NOW).await.unwrap().is_ok());
+}
+
+#[tokio::test]
 async fn an_unlocked_account_begins_anew_everywhere_and_alone() {
     let throttle = throttle();
     let (bob, eve) = (Subject::Known(UserId(7)), Subject::Known(UserId(8)));

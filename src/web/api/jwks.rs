@@ -21,7 +21,7 @@ pub struct KeySet {
 
 /// The public keys that verify what is signed here.
 ///
-/// Keys change rarely, and with an overlap longer than this may be cached.
+/// There is one key, which changes when `tokens.algorithm` does: then look again.
 #[utoipa::path(
     get, path = "/jwks.json", operation_id = "jwks", tag = "login",
     responses((status = OK, description = "The keys", body = KeySet)),

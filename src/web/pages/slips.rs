@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::identity::accounts::AccountFault;
 use crate::identity::login::Refusal;
+use crate::web::body::no_prose;
 use crate::web::error::Problem;
 use crate::web::form::Fields;
 
@@ -40,6 +41,15 @@ impl Slips {
     ) -> Option<T> {
         fields.filled(name)?;
         self.read(fields, name)
+    }
+
+    /// A line for people to read; the field is marked where it is none.
+    pub fn prose(&mut self, fields: &Fields, name: &'static str) -> String {
+        let text = fields.text(name).trim();
+        if let Some(fault) = no_prose(text) {
+            self.mark(name, fault);
+        }
+        text.to_owned()
     }
 
     /// Marks a field.

@@ -44,12 +44,12 @@ pub async fn create(member: Member, sent: Sent) -> Result<Response, Problem> {
 async fn add(member: &Member, fields: &Fields) -> Result<(), Slips> {
     let mut slips = Slips::default();
     let permission: Option<Permission> = slips.read(fields, "name");
+    let description = slips.prose(fields, "description");
     slips.none()?;
     let permission = permission.ok_or_else(Problem::internal)?;
-    let description = fields.text("description").trim();
     let accounts = &member.visit.web.accounts;
     accounts
-        .add_permission(&member.actor(), &permission, description)
+        .add_permission(&member.actor(), &permission, &description)
         .await?;
     Ok(())
 }

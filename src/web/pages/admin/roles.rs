@@ -140,11 +140,12 @@ async fn delete_question(member: &Member, id: i64) -> Result<Value, Problem> {
 async fn add(member: &Member, fields: &Fields) -> Result<(), Slips> {
     let mut slips = Slips::default();
     let name = slips.read(fields, "name");
+    let description = slips.prose(fields, "description");
     let permissions = permissions(&mut slips, fields);
     slips.none()?;
     let draft = RoleDraft {
         name: name.ok_or_else(Problem::internal)?,
-        description: fields.text("description").trim().to_owned(),
+        description,
         permissions,
     };
     let accounts = &member.visit.web.accounts;
@@ -160,11 +161,12 @@ async fn save(member: &Member, id: i64, fields: &Fields) -> Result<(), Slips> {
     }
     let mut slips = Slips::default();
     let name = slips.read(fields, "name");
+    let description = slips.prose(fields, "description");
     let permissions = permissions(&mut slips, fields);
     slips.none()?;
     let edit = RoleEdit {
         name: name.filter(|name| *name != before.role.name),
-        description: Some(fields.text("description").trim().to_owned()),
+        description: Some(description),
         permissions: Some(permissions),
     };
     accounts.edit_role(&actor, id, &edit).await?;
