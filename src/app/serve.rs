@@ -10,6 +10,8 @@ use pingora::apps::http_app::HttpServer;
 use pingora::proxy::http_proxy;
 use pingora::server::configuration::ServerConf;
 use pingora::server::{RunArgs, Server};
+use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
 use tower::util::BoxCloneSyncService;
 
 use crate::acme::worker::Worker;
@@ -113,12 +115,17 @@ pub fn serve(
     });
     senders.stop(&background);
     acme.leave();
-    let given_back = async { tokio::time::timeout(LAST_WORDS, orders).await };
-    if background.block_on(given_back).is_err() {
-        tracing::warn!("certificates that were being ordered could not be given back");
-    }
+    give_back(&background, orders);
     background.shutdown_background();
     Ok(())
+}
+
+/// Waits for the orders of certificates that are under way to be given back.
+fn give_back(background: &Runtime, orders: JoinHandle<()>) {
+    let ended = async { tokio::time::timeout(LAST_WORDS, orders).await };
+    if background.block_on(ended).is_err() {
+        tracing::warn!("certificates that were being ordered could not be given back");
+    }
 }
 
 /// Shows the banner. Nobody may be there to see it, which keeps nothing from being served.

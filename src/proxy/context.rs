@@ -36,8 +36,8 @@ pub struct Context {
     logged: bool,
     /// The status of the service's answer, once its head is there.
     pub status: u16,
-    /// Whether all of that answer has come.
-    complete: bool,
+    /// The same, once all of that answer has come.
+    complete: Option<u16>,
     /// Holds the gateway up while it drains.
     pub busy: Option<Busy>,
     /// Its place among the requests of its origin.
@@ -138,7 +138,7 @@ impl Context {
             started: None,
             logged: true,
             status: 0,
-            complete: false,
+            complete: None,
             busy: None,
             place: None,
             id: None,
@@ -236,7 +236,7 @@ impl Context {
 
     /// All of the answer has come.
     pub fn note_complete(&mut self) {
-        self.complete = true;
+        self.complete = Some(self.status);
         note_answered();
     }
 
@@ -316,13 +316,14 @@ impl Drop for Context {
     fn drop(&mut self) {
         // Only a request that was cut (its session ended, its connection was lost, the rest of its body did not come)
         // comes here unlogged.
-        if !self.logged && self.complete {
-            self.log("-", self.status, 0);
-        } else if !self.logged {
-            self.outcome.reason = "cut";
-            let status = self.end_tunnel(End::Cut).map_or(0, |()| 101);
-            self.log("-", status, 0);
+        if self.logged {
+            return;
         }
+        let status = self.complete.unwrap_or_else(|| {
+            self.outcome.reason = "cut";
+            self.end_tunnel(End::Cut).map_or(0, |()| 101)
+        });
+        self.log("-", status, 0);
     }
 }
 

@@ -251,9 +251,10 @@ impl ProxyHttp for Gateway {
         ctx: &mut Box<Context>,
     ) -> pingora::Result<Option<Duration>> {
         if end {
-            ctx.note_complete();
             if ctx.tunnel.is_some() {
                 note_last(session);
+            } else {
+                ctx.note_complete();
             }
         }
         time_left(ctx)?;

@@ -359,7 +359,7 @@ fn a_client_of_http_1_0_is_told_no_chunks() {
     let service = Service::start(None);
     let gateway = before(&service, "timeout: 5s");
     let old = "GET /public/x HTTP/1.0\r\nHost: localhost\r\n\r\n";
-    let answer = gateway.ask(old.to_owned());
+    let answer = gateway.ask(old);
     assert_eq!(answer.status, 505, "{}", answer.text());
     assert_eq!(answer.json()["code"], "HTTP_VERSION");
     assert_eq!(service.count("/public/x"), 0);

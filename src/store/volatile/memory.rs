@@ -150,7 +150,9 @@ impl Volatile for Memory {
         if let Err(full) = state.put(kind, new, now, self.room) {
             // What is refused has changed nothing.
             let entries = state.of(kind);
-            removed.into_iter().for_each(|entry| entries.put(entry));
+            for entry in removed {
+                entries.put(entry);
+            }
             return Err(full);
         }
         Ok(Some(ended))
