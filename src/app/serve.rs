@@ -217,7 +217,8 @@ fn server(config: &Config, parts: &Assembled, sockets: Sockets) -> Server {
         // Draining is done before Pingora is told to stop.
         grace_period_seconds: Some(0),
         graceful_shutdown_timeout_seconds: Some(1),
-        upstream_keepalive_pool_size: room.kept,
+        // Pingora has as many for each thread, and keeps those of HTTP/1 and of HTTP/2 apart.
+        upstream_keepalive_pool_size: (room.kept / config.threads.max(1) / 2).max(1),
         ..ServerConf::default()
     };
     let mut server = Server::new_with_opt_and_conf(None, conf);

@@ -46,7 +46,7 @@ pub struct Args {
 
 /// A change to who asks.
 #[derive(Clone, Debug)]
-struct Claim(Who);
+struct Claim(Who, Option<Method>);
 
 /// Everything there is to tell.
 struct Story {
@@ -100,6 +100,7 @@ fn parse_claim(text: &str) -> Result<Claim, String> {
         known: true,
         ..Who::stranger()
     };
+    let mut auth = None;
     let flag = || {
         value
             .parse::<bool>()
@@ -116,7 +117,7 @@ fn parse_claim(text: &str) -> Result<Claim, String> {
         "auth" => {
             let methods = Method::ALL.map(Method::as_str).join(", ");
             let wrong = |()| format!("'{value}' is no way to sign in; write one of {methods}");
-            who.auth = value.parse().map_err(wrong)?;
+            auth = Some(value.parse().map_err(wrong)?);
         }
         _ => {
             return Err(
@@ -125,7 +126,7 @@ fn parse_claim(text: &str) -> Result<Claim, String> {
             );
         }
     }
-    Ok(Claim(who))
+    Ok(Claim(who, auth))
 }
 
 fn parse_host(text: &str) -> Result<Host, String> {
@@ -140,23 +141,20 @@ fn who(args: &Args) -> Who {
         ip: args.ip.unwrap_or(Who::stranger().ip),
         ..Who::stranger()
     };
-    let start_auth = start.auth;
-    args.claims.iter().fold(start, |mut who, Claim(more)| {
-        who.user = more.user.clone().or(who.user);
-        who.email = more.email.clone().or(who.email);
-        who.roles.extend(more.roles.iter().cloned());
-        who.permissions.extend(more.permissions.iter().cloned());
-        Who {
-            superuser: who.superuser | more.superuser,
-            verified: who.verified | more.verified,
-            auth: if more.auth == start_auth {
-                who.auth
-            } else {
-                more.auth
-            },
-            ..who
-        }
-    })
+    args.claims
+        .iter()
+        .fold(start, |mut who, Claim(more, auth)| {
+            who.user = more.user.clone().or(who.user);
+            who.email = more.email.clone().or(who.email);
+            who.roles.extend(more.roles.iter().cloned());
+            who.permissions.extend(more.permissions.iter().cloned());
+            Who {
+                superuser: who.superuser | more.superuser,
+                verified: who.verified | more.verified,
+                auth: auth.unwrap_or(who.auth),
+                ..who
+            }
+        })
 }
 
 fn tell(config: &Config, asker: &Asker<'_>, target: Result<&Target, &String>, who: &Who) -> Story {

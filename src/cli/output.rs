@@ -3,10 +3,11 @@
 use std::fmt;
 use std::io::{self, Write};
 use std::process;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
 
-/// Prints, and ends the process quietly when whoever reads has read enough (`portcullis rules | head`).
+/// Prints, for as long as somebody reads (`portcullis rules | head`).
 macro_rules! out {
     ($($text:tt)*) => {
         $crate::cli::output::say(format_args!($($text)*))
@@ -26,12 +27,18 @@ macro_rules! outln {
 /// Prints to standard output. A command that cannot say what it has to say has failed; one that nobody listens to any more
 /// has not.
 pub fn say(text: fmt::Arguments<'_>) {
+    static UNHEARD: AtomicBool = AtomicBool::new(false);
+    if UNHEARD.load(Ordering::Relaxed) {
+        return;
+    }
     let mut out = io::stdout().lock();
     let Err(error) = out.write_fmt(text).and_then(|()| out.flush()) else {
         return;
     };
     if error.kind() == io::ErrorKind::BrokenPipe {
-        process::exit(0);
+        // What the command comes to is still its exit code.
+        UNHEARD.store(true, Ordering::Relaxed);
+        return;
     }
     eprintln!("portcullis: cannot print: {error}");
     process::exit(1);

@@ -23,7 +23,7 @@ use super::drain::Busy;
 use super::headers::Asks;
 use super::pace::Pace;
 use super::places::Place;
-use super::request::note_answered;
+use super::request::{is_late, note_answered};
 use super::tunnel::{End, Tunnel};
 use super::upstream::member::Member;
 use super::upstream::{Ask, Pool, Serving};
@@ -36,7 +36,7 @@ pub struct Context {
     logged: bool,
     /// The status of the service's answer, once its head is there.
     pub status: u16,
-    /// The same, once all of that answer has come.
+    /// The same, once all of that answer has come from the service.
     complete: Option<u16>,
     /// Holds the gateway up while it drains.
     pub busy: Option<Busy>,
@@ -319,7 +319,8 @@ impl Drop for Context {
         if self.logged {
             return;
         }
-        let status = self.complete.unwrap_or_else(|| {
+        let answered = self.complete.filter(|_| is_late());
+        let status = answered.unwrap_or_else(|| {
             self.outcome.reason = "cut";
             self.end_tunnel(End::Cut).map_or(0, |()| 101)
         });

@@ -132,7 +132,7 @@ const fn said(status: u16, error: &Error) -> (&'static str, &'static str) {
         413 => ("BODY_TOO_LARGE", "The request body is too large."),
         505 => (
             "HTTP_VERSION",
-            "The service behind this cannot be asked over HTTP/1.0.",
+            "The service does not say how long its answer is, which HTTP/1.0 would have to know.",
         ),
         504 => ("UPSTREAM_TIMEOUT", "The service did not answer in time."),
         502 if is_no_answer(error) => (

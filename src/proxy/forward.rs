@@ -129,6 +129,7 @@ pub fn finish_answer(
         return Err(Error::new_up(AMBIGUOUS_FRAMING));
     }
     let old = session.req_header().version == http::Version::HTTP_10;
+    says_its_end(session.req_header(), response)?;
     served::change_answer(response, |answer| {
         if old {
             // HTTP/1.0 knows no chunks; the end of the connection ends the answer.
@@ -212,4 +213,17 @@ pub fn status_of(error: &Error) -> Option<u16> {
         (_, ErrorSource::Downstream) => Some(400),
         _ => Some(500),
     }
+}
+
+/// Goes on unless the client is one of HTTP/1.0, and nothing but HTTP/2 says where the answer ends: Pingora would put it
+/// into chunks, which such a client does not know.
+fn says_its_end(request: &RequestHeader, answer: &ResponseHeader) -> pingora::Result<()> {
+    let unsaid = request.version == http::Version::HTTP_10
+        && answer.version == http::Version::HTTP_2
+        && !answer.headers.contains_key(header::CONTENT_LENGTH)
+        && !served::has_no_body(request, answer);
+    if unsaid {
+        return Err(Error::new(ErrorType::HTTPStatus(505)));
+    }
+    Ok(())
 }

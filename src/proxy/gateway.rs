@@ -23,7 +23,7 @@ use super::context::{Context, Passed};
 use super::forward::{finish_answer, finish_request, time_left};
 use super::places::Place;
 use super::refusal::UNAVAILABLE;
-use super::request::{note_piece, state_of};
+use super::request::{note_piece, note_whole, state_of};
 use super::served::{has_no_body, strip_trailers};
 use super::settings::Limits;
 use super::shell::Shell;
@@ -121,11 +121,20 @@ impl ProxyHttp for Gateway {
     ) -> pingora::Result<Box<HttpPeer>> {
         let mut peer = self.next_peer(ctx).await?;
         let has_body = !session.is_body_empty();
-        suit(&mut peer, session.req_header(), ctx.asks.trailers, has_body)?;
+        if !has_body {
+            note_whole();
+        }
+        let group = peer.group_key;
+        suit(&mut peer, session.req_header(), ctx.asks.trailers, has_body);
         if let Some(client) = state_of(&session.downstream_session) {
             let shared = client.is_trusted() || session.is_http2();
             let headers = &session.req_header().headers;
-            keep_apart(&mut peer, headers, (client, shared), ctx.ask(None).user);
+            keep_apart(
+                (&mut peer, group),
+                headers,
+                (client, shared),
+                ctx.ask(None).user,
+            );
         }
         wait_for(session, &mut peer, ctx);
         Ok(peer)
@@ -161,6 +170,9 @@ impl ProxyHttp for Gateway {
         ctx: &mut Box<Context>,
     ) -> pingora::Result<()> {
         time_left(ctx)?;
+        if end {
+            note_whole();
+        }
         if end && body.as_ref().is_some_and(Bytes::is_empty) {
             // Pingora would write it as the last chunk, and then the last chunk: the second would stand before whatever
             // request comes next on that connection, whoever sends it.
@@ -269,7 +281,7 @@ impl ProxyHttp for Gateway {
         ctx: &mut Box<Context>,
         mut error: Box<Error>,
     ) -> Box<Error> {
-        let again = after_no_connection(ctx);
+        let again = after_no_connection(ctx, &error);
         error.set_retry(again);
         error
     }

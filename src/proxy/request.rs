@@ -42,6 +42,10 @@ tokio::task_local! {
 pub struct Cut {
     session: OnceLock<CancellationToken>,
     answered: AtomicBool,
+    /// Whether all of the request has come.
+    whole: AtomicBool,
+    /// Whether it was cut short because it did not.
+    late: AtomicBool,
     /// How many pieces of the body have come.
     pieces: AtomicU64,
 }
@@ -69,6 +73,19 @@ pub fn cut_when(session: &ServerSession, token: &CancellationToken) {
 pub fn note_answered() {
     // Outside an HTTP/2 request nothing waits for it.
     let _ = CURRENT.try_with(|cut| cut.answered.store(true, Ordering::Relaxed));
+}
+
+/// All of the current request has come.
+pub fn note_whole() {
+    // Nor for this.
+    let _ = CURRENT.try_with(|cut| cut.whole.store(true, Ordering::Relaxed));
+}
+
+/// Whether the current request was answered, and is cut short because the rest of it did not come.
+#[must_use]
+pub fn is_late() -> bool {
+    let late = CURRENT.try_with(|cut| cut.late.load(Ordering::Relaxed));
+    late.unwrap_or_default()
 }
 
 /// A piece of the current request's body has come.
@@ -174,7 +191,8 @@ async fn until_cut<R>(
         if let Some(Poll::Ready(())) = ended.as_mut().map(|ended| ended.as_mut().poll(cx)) {
             return Poll::Ready(None);
         }
-        while cut.answered.load(Ordering::Relaxed) {
+        let waits = || cut.answered.load(Ordering::Relaxed) && !cut.whole.load(Ordering::Relaxed);
+        while waits() {
             let pieces = cut.pieces.load(Ordering::Relaxed);
             let (before, pause) =
                 late.get_or_insert_with(|| (pieces, Box::pin(tokio::time::sleep(stall))));
@@ -182,6 +200,7 @@ async fn until_cut<R>(
                 break;
             }
             if *before == pieces {
+                cut.late.store(true, Ordering::Relaxed);
                 return Poll::Ready(None);
             }
             late = None;

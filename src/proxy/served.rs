@@ -58,13 +58,14 @@ pub fn is_framed_once(answer: &ResponseHeader) -> bool {
     })
 }
 
-/// Whether an answer ends with its head (RFC 9112 section 6.3).
+/// Whether an answer ends with its head (RFC 9112 section 6.3), as those of gRPC do that fail at once.
 #[must_use]
 pub fn has_no_body(request: &RequestHeader, answer: &ResponseHeader) -> bool {
     let length = answer.headers.get(header::CONTENT_LENGTH);
     request.method == Method::HEAD
         || is_bodiless(answer.status)
         || length.is_some_and(|length| length == "0")
+        || answer.headers.contains_key("grpc-status")
 }
 
 /// What has no length and no coding because it has no body (RFC 9110 section 8.6, RFC 9112 section 6.1).

@@ -15,6 +15,9 @@ use super::pace::{Pace, is_conversation};
 use super::request::state_of;
 use super::upstream::Nobody;
 
+/// How often a request is offered to a service that is leaving, altogether.
+const MOST_UNSEEN: u32 = 4;
+
 impl Gateway {
     /// The server for the next try.
     pub(super) async fn next_peer(&self, ctx: &mut Context) -> pingora::Result<Box<HttpPeer>> {
@@ -195,7 +198,12 @@ fn waits_for_service(session: &Session, ctx: &Context) -> bool {
 
 /// Whether there is another try after one that came to no connection. Nothing of the request has been sent, so that
 /// any request may go to another server; every one of them is tried once.
-pub fn after_no_connection(ctx: &mut Context) -> bool {
+pub fn after_no_connection(ctx: &mut Context, error: &Error) -> bool {
+    // A connection that a service is about to close is offered for as long as others use it, and not twice.
+    if is_leaving(error) && ctx.unseen < MOST_UNSEEN {
+        ctx.unseen += 1;
+        return true;
+    }
     blame(ctx);
     ctx.pool
         .as_ref()

@@ -132,6 +132,46 @@ fn a_26_an_invitation_that_is_not_sent_is_none() {
 }
 
 #[test]
+fn ad_06_names_of_offices_are_given_by_superusers() {
+    let gateway = managed(open("")).start();
+    gateway
+        .cli(
+            &["role", "add", "clerk", "--permissions", "users:write"],
+            "",
+        )
+        .fine();
+    gateway
+        .cli(&["user", "set-roles", "root", "admin,clerk"], "")
+        .fine();
+    let (alice, root) = (cookie_line(&gateway.login("alice")), root(&gateway));
+    for name in ["administrator", "System", "NULL"] {
+        refused(
+            &register(&gateway, name, "new@example.test", FRESH),
+            400,
+            "USERNAME_TAKEN",
+        );
+        let named = json!({ "username": name });
+        let renamed = call(&gateway, "PUT", "/me", &alice, &named);
+        refused(&renamed, 400, "USERNAME_TAKEN");
+        let made = json!({ "username": name, "password": FRESH });
+        refused(
+            &call(&gateway, "POST", "/users", &root, &made),
+            400,
+            "USERNAME_TAKEN",
+        );
+    }
+    let twin = json!({ "username": "administratrix" });
+    assert_eq!(call(&gateway, "PUT", "/me", &alice, &twin).status, 200);
+    // Who runs the gateway calls people what they like.
+    gateway
+        .cli(
+            &["user", "add", "system", "--password-stdin"],
+            &format!("{FRESH}\n"),
+        )
+        .fine();
+}
+
+#[test]
 fn ad_06_nobody_takes_back_who_is_to_hold_more() {
     let gateway = managed(strict()).start();
     gateway

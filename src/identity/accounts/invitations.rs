@@ -112,11 +112,10 @@ impl Accounts {
         if let Err(fault) = self.post(email, &letter).await {
             // Nobody has its link, and nobody ever would.
             let key = Key::from(token.hash());
-            self.parts()
-                .store
-                .volatile
-                .delete(Kind::Invitation, &key)
-                .await?;
+            let volatile = &self.parts().store.volatile;
+            if let Err(error) = volatile.delete(Kind::Invitation, &key).await {
+                tracing::warn!(%error, "could not take back an invitation that was not sent");
+            }
             return Err(fault);
         }
         self.tell(told(Topic::InvitationCreated, &invitation)).await;
@@ -150,11 +149,9 @@ impl Accounts {
         let found = all.into_iter().find(|(_, invitation)| invitation.id == id);
         let (key, invitation) = found.ok_or(AccountFault::Missing)?;
         // Who is to hold more than they do is not theirs to keep out.
-        match self.may_give(actor.who, &invitation.roles).await {
-            // Of a role that is no more nobody has anything.
-            Ok(()) | Err(AccountFault::UnknownRole(_)) => {}
-            Err(fault) => return Err(fault),
-        }
+        let graph = self.parts().store.roles.graph().await?;
+        let named = self.0.terms.load().named.clone();
+        Reach::new(actor.who, &graph, &named).take_back(&invitation.roles)?;
         let volatile = &self.parts().store.volatile;
         let was_there = volatile.delete(Kind::Invitation, &key).await?;
         was_there.then_some(()).ok_or(AccountFault::Missing)

@@ -24,6 +24,21 @@ use crate::store::roles::RoleOrigin;
 use crate::store::users::{NewUser, User};
 use crate::store::volatile::Kind;
 
+/// What services call whoever may do everything there, or nobody in particular. They are told usernames, and many take
+/// one of these for their own: only a superuser gives it to somebody.
+const OFFICES: [&str; 10] = [
+    "admin",
+    "administrator",
+    "anonymous",
+    "none",
+    "null",
+    "root",
+    "superuser",
+    "sysadmin",
+    "system",
+    "undefined",
+];
+
 /// An account that somebody wants.
 #[derive(Clone, Debug)]
 pub struct NewAccount {
@@ -249,14 +264,18 @@ impl Accounts {
         Ok(())
     }
 
-    /// Goes on unless a rule of the file names somebody so: whoever took that name would be who the rule means.
+    /// Goes on unless a rule of the file names somebody so, or services do: whoever took that name would be who is meant.
     pub(super) fn may_be_named(
         &self,
         name: Option<&Username>,
         superuser: bool,
     ) -> Result<(), AccountFault> {
         match name {
-            Some(name) if !superuser && self.0.terms.load().named.users.contains(name) => {
+            Some(name)
+                if !superuser
+                    && (OFFICES.contains(&name.as_str())
+                        || self.0.terms.load().named.users.contains(name)) =>
+            {
                 Err(AccountFault::UsernameTaken(name.clone()))
             }
             _ => Ok(()),

@@ -127,6 +127,14 @@ impl<'a> Reach<'a> {
         ))
     }
 
+    /// Goes on when the actor holds `roles`, whether or not they still exist: taking back what was to be given.
+    pub(super) fn take_back(&self, roles: &BTreeSet<RoleName>) -> Result<(), AccountFault> {
+        if self.covers(roles) {
+            return Ok(());
+        }
+        Err(AccountFault::Forbidden("It gives more than you hold."))
+    }
+
     /// Goes on when `user`, who has `roles`, holds no more than the actor: neither by them nor by a rule that names
     /// this very user.
     pub(super) fn manage(

@@ -7,10 +7,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use pingora::Error;
 use pingora::http::RequestHeader;
 use pingora::protocols::ALPN;
 use pingora::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy, PeerOptions};
-use pingora::{Error, ErrorType};
 
 use crate::proxy::pace::is_conversation;
 use crate::proxy::settings::{Scheme, Timeouts, Upstream};
@@ -121,20 +121,12 @@ impl Manner {
 
 /// Suits a peer to a request. An upload over HTTP/2 fills what a service takes at once of all of a connection, and if
 /// the service does not read it, keeps everybody else's from it: it has its connection to itself for as long as it lasts.
-/// A client of HTTP/1.0 cannot be told where an answer ends that comes without a length over HTTP/2.
-///
-/// # Errors
-/// 505 when the service speaks nothing but HTTP/2, and the client nothing newer than HTTP/1.0.
-pub fn suit(
-    peer: &mut HttpPeer,
-    request: &RequestHeader,
-    trailers: bool,
-    has_body: bool,
-) -> pingora::Result<()> {
+/// A client of HTTP/1.0 cannot be told where an answer ends that comes without a length over HTTP/2, and is not spoken for
+/// in HTTP/2 where that can be helped.
+pub fn suit(peer: &mut HttpPeer, request: &RequestHeader, trailers: bool, has_body: bool) {
     let old = request.version == http::Version::HTTP_10;
     match peer.options.alpn {
         ALPN::H1 | ALPN::Custom(_) => {}
-        ALPN::H2 if old => return Err(Error::new(ErrorType::HTTPStatus(505))),
         ALPN::H2H1 if old => {
             peer.options.set_http_version(1, 1);
             peer.group_key = key((peer.group_key, "old"));
@@ -145,7 +137,6 @@ pub fn suit(
         }
         ALPN::H2 | ALPN::H2H1 => {}
     }
-    Ok(())
 }
 
 /// Whether a body may be more than a service takes unread, and is no side of a conversation.

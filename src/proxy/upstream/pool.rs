@@ -192,9 +192,8 @@ impl Pool {
                     let mut last = self.looking.lock().await;
                     let recently = last.is_some_and(|at| at.elapsed() < LOOK_AGAIN);
                     if self.members.load().is_empty() && !recently {
-                        self.refresh().await;
-                        // Only now: whoever is cut off while it looks leaves it to the next.
                         *last = Some(Instant::now());
+                        self.refresh().await;
                     }
                 };
                 let limit = self.settings.timeouts.connect;

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::header::{self, HeaderMap};
+use pingora::protocols::ALPN;
 use pingora::upstreams::peer::HttpPeer;
 
 use crate::base::id::PublicId;
@@ -23,10 +24,10 @@ static NEXT: AtomicU64 = AtomicU64::new(1);
 
 /// Keeps a request off connections of others, if what it says to the service may count for more than itself.
 ///
-/// `shared` says that the client's connection carries several at once, or several people: then nothing tells which
+/// `group` is that of the upstream, before anything else set the connection apart. `shared` says that the client's connection carries several at once, or several people: then nothing tells which
 /// requests belong together, and each of these has a connection that is not kept.
 pub fn keep_apart(
-    peer: &mut HttpPeer,
+    (peer, group): (&mut HttpPeer, u64),
     headers: &HeaderMap,
     (client, shared): (&ConnState, bool),
     user: Option<&PublicId>,
@@ -41,7 +42,11 @@ pub fn keep_apart(
         (false, _) => client.own.get().copied(),
     };
     if let Some(own) = own {
-        peer.group_key = key((peer.group_key, own, user));
+        // Whatever it carries, and in the one version that connections are authenticated in.
+        peer.group_key = key((group, own, user));
+        if peer.options.alpn == ALPN::H2H1 {
+            peer.options.set_http_version(1, 1);
+        }
     }
 }
 

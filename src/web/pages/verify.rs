@@ -51,12 +51,14 @@ pub async fn submit(Guest(visit): Guest, sent: Sent) -> Result<Response, Problem
         Err((problem, fields)) => (problem.into(), fields),
     };
     // A link that is no good is in the way of asking for another one; a form that is none of its says nothing about it.
-    if slips.status() == StatusCode::FORBIDDEN
-        && let Ok(Some(claim)) = claim(&visit).await
-    {
-        return Ok(visit.again(TEMPLATE, &slips, values(&visit, &fields, Some(&claim))));
+    if slips.status() != StatusCode::FORBIDDEN {
+        return Ok(without_link(&visit, &slips, &fields));
     }
-    Ok(without_link(&visit, &slips, &fields))
+    match claim(&visit).await {
+        Ok(Some(claim)) => Ok(visit.again(TEMPLATE, &slips, values(&visit, &fields, Some(&claim)))),
+        Ok(None) | Err(AccountFault::Link) => Ok(without_link(&visit, &slips, &fields)),
+        Err(fault) => Err(fault.into()),
+    }
 }
 
 /// Shows whose address would change, and the button.
