@@ -270,3 +270,19 @@ async fn j_09_j_20_nothing_else_is_a_token() {
         assert!(bench.tokens.refresh(other).await.is_err(), "{other}");
     }
 }
+
+#[tokio::test]
+async fn r_04_the_grace_does_not_end_with_the_token() {
+    let bench = bench().await;
+    let first = bench.issue().await;
+    bench.wait(7 * 86_400 - 1);
+    let second = bench.refresh(&first).await.unwrap();
+    // The other half of a race comes when the token's own time is over.
+    bench.wait(5);
+    let again = bench.refresh(&first).await.unwrap();
+    assert_eq!(again.refresh.expose(), second.refresh.expose());
+    assert!(bench.opens(&second).await);
+    bench.wait(6);
+    let refusal = bench.refresh(&first).await.unwrap_err();
+    assert!(matches!(refusal, RefreshRefusal::Reused), "{refusal:?}");
+}
