@@ -121,7 +121,7 @@ impl ProxyHttp for Gateway {
     ) -> pingora::Result<Box<HttpPeer>> {
         let mut peer = self.next_peer(ctx).await?;
         let has_body = !session.is_body_empty();
-        if !has_body {
+        if session.is_body_done() {
             note_whole();
         }
         let group = peer.group_key;

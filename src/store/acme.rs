@@ -42,6 +42,17 @@ pub struct Ticket {
     pub failures: u32,
 }
 
+impl Ticket {
+    /// What it is found again by, as the first values of a statement.
+    fn values(&self) -> [Value; 3] {
+        [
+            self.directory.as_str().into(),
+            self.name.as_str().into(),
+            self.taken.into(),
+        ]
+    }
+}
+
 /// How an authority looks for an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
@@ -184,13 +195,8 @@ impl Acme {
             "UPDATE acme_certificates SET sealed = $4, due_at = $5, failures = 0
              WHERE directory = $1 AND name = $2 AND taken = $3",
         );
-        let values = [
-            ticket.directory.as_str().into(),
-            ticket.name.as_str().into(),
-            ticket.taken.into(),
-            sealed.into(),
-            due_at.into(),
-        ];
+        let [directory, name, taken] = ticket.values();
+        let values = [directory, name, taken, sealed.into(), due_at.into()];
         Ok(self.db.execute(ISSUED.with(values)).await? == 1)
     }
 
@@ -205,12 +211,8 @@ impl Acme {
             "UPDATE acme_certificates SET due_at = $4, failures = failures + 1
              WHERE directory = $1 AND name = $2 AND taken = $3",
         );
-        let values = [
-            ticket.directory.as_str().into(),
-            ticket.name.as_str().into(),
-            ticket.taken.into(),
-            due_at.into(),
-        ];
+        let [directory, name, taken] = ticket.values();
+        let values = [directory, name, taken, due_at.into()];
         Ok(self.db.execute(FAILED.with(values)).await? == 1)
     }
 
@@ -225,12 +227,8 @@ impl Acme {
             "UPDATE acme_certificates SET due_at = $4
              WHERE directory = $1 AND name = $2 AND taken = $3",
         );
-        let values = [
-            ticket.directory.as_str().into(),
-            ticket.name.as_str().into(),
-            ticket.taken.into(),
-            now.into(),
-        ];
+        let [directory, name, taken] = ticket.values();
+        let values = [directory, name, taken, now.into()];
         self.db.execute(GIVE_BACK.with(values)).await.map(drop)
     }
 

@@ -342,10 +342,14 @@ fn b_05_an_answered_request_whose_body_never_ends() {
         .set("limits", "{ stall: 1s }")
         .start();
     let mut client = h2::H2::connect(gateway.http());
+    // That there is nothing to come is not that nothing comes.
+    let mut empty = h2::request("GET", "/public/x");
+    empty.push(("content-length", "0"));
+    client.open(&empty, false);
     let open = client.open(&h2::request("GET", "/public/x"), false);
     assert_eq!(client.read(open).status(), Some(200));
-    let took = ended.recv_timeout(STALL + SLACK);
-    assert!(took.is_ok_and(|took| took >= STALL), "{took:?}");
+    let took = [(); 2].map(|()| ended.recv_timeout(STALL + SLACK).expect("held on to"));
+    assert!(took.iter().any(|took| *took >= STALL), "{took:?}");
     // Nothing was wrong with the answer, and the connection is as good as before.
     assert!(client.ends_within(Duration::ZERO).is_none());
     let twin = client.open(&h2::request("GET", "/public/x"), true);
@@ -364,6 +368,6 @@ fn b_05_an_answered_request_whose_body_never_ends() {
     eventually("the requests to be logged as answered", || {
         let log = gateway.log();
         let lines = log.lines().filter(|line| line.contains("/public/x"));
-        (lines.filter(|line| line.contains("status=200")).count() == 3).then_some(())
+        (lines.filter(|line| line.contains("status=200")).count() == 4).then_some(())
     });
 }
