@@ -35,6 +35,7 @@ pub async fn first_user(
     let new = NewUser {
         subject: PublicId::generate(random),
         username: name.clone(),
+        may_reuse_name: true,
         email: None,
         password_hash: Some(hash),
         is_active: true,

@@ -78,6 +78,11 @@ const SCRIPTS: &[Script] = &[
         name: "acme",
         sql: include_str!("migrations/0006_acme.sql"),
     },
+    Script {
+        version: 7,
+        name: "names",
+        sql: include_str!("migrations/0007_names.sql"),
+    },
 ];
 
 struct Applied {

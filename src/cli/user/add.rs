@@ -36,6 +36,7 @@ pub async fn run(args: &Args, stored: &Stored) -> anyhow::Result<()> {
     let new = NewUser {
         subject: PublicId::generate(&stored.random),
         username,
+        may_reuse_name: true,
         email,
         password_hash: Some(hash),
         is_active: true,
@@ -45,8 +46,12 @@ pub async fn run(args: &Args, stored: &Stored) -> anyhow::Result<()> {
         must_change_password: args.password.must_change,
         roles,
     };
-    let user = stored.store.users.insert(&new, stored.clock.now()).await?;
+    let users = &stored.store.users;
+    let user = users.insert(&new, stored.clock.now()).await?;
     outln!("added user {} (id {})", user.username, user.id);
+    if let Some(before) = users.whose_was(&user.username).await? {
+        outln!("the name was user {before}'s: what services keep under it is theirs now");
+    }
     Ok(())
 }
 

@@ -123,7 +123,10 @@ impl Accounts {
     ) -> Result<Listed, AccountFault> {
         actor.needs(Right::WriteUsers)?;
         self.may_be_named(Some(&draft.username), actor.who.superuser)?;
-        let new = self.new_user(draft).await?;
+        let new = NewUser {
+            may_reuse_name: actor.who.superuser,
+            ..self.new_user(draft).await?
+        };
         let named = self.0.terms.load().named.clone();
         let users = &self.parts().store.users;
         let user = users
@@ -154,7 +157,10 @@ impl Accounts {
         actor.not_oneself(id, NOT_SELF)?;
         for _ in 0..TRIES {
             let before = self.managed(actor, id).await?;
-            let change = self.change_of(&before, edit).await?;
+            let change = UserChange {
+                may_reuse_name: actor.who.superuser,
+                ..self.change_of(&before, edit).await?
+            };
             let users = &self.parts().store.users;
             let changed = users.update_if(id, Some(before.generation), &change, self.now());
             match changed.await.map_err(AccountFault::from) {
@@ -224,6 +230,7 @@ impl Accounts {
         Ok(NewUser {
             subject: PublicId::generate(&self.parts().random),
             username: draft.username.clone(),
+            may_reuse_name: false,
             email: draft.email.clone(),
             must_change_password: hash.is_some(),
             password_hash: hash,
@@ -244,6 +251,7 @@ impl Accounts {
         let moved = edit.email.is_some() && edit.email != user.email;
         Ok(UserChange {
             username: edit.username.clone(),
+            may_reuse_name: false,
             email: edit.email.clone().map(Some),
             is_active: edit.is_active,
             is_superuser: edit.is_superuser,

@@ -83,8 +83,8 @@ impl Accounts {
             return self.told(before, false, None).await;
         }
         self.may_be_named(username.as_ref(), actor.who.superuser)?;
-        if username.is_some() {
-            self.may_rename(actor, &before)?;
+        if let Some(name) = &username {
+            self.may_rename(actor, &before, name).await?;
         }
         if change.password.is_some() || email.is_some() {
             let current = change.current_password.as_ref();
@@ -104,6 +104,7 @@ impl Accounts {
         }
         let edit = UserChange {
             username,
+            may_reuse_name: actor.who.superuser,
             is_verified: at_once.is_some().then_some(false),
             email: at_once.map(Some),
             must_change_password: hash.is_some().then_some(false),
@@ -121,17 +122,6 @@ impl Accounts {
         }
         self.told(after, edit.password_hash.is_some(), unproved)
             .await
-    }
-
-    /// Goes on unless a rule of the file names this user: it may be there to keep them out.
-    fn may_rename(&self, actor: &Actor<'_>, user: &User) -> Result<(), AccountFault> {
-        let named = &self.0.terms.load().named.users;
-        if !actor.who.superuser && named.contains(&user.username) {
-            return Err(AccountFault::Forbidden(
-                "A rule goes by this name: only a superuser may change it.",
-            ));
-        }
-        Ok(())
     }
 
     /// What the link to a new address would confirm, which stays good.

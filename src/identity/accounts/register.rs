@@ -24,21 +24,6 @@ use crate::store::roles::RoleOrigin;
 use crate::store::users::{NewUser, User};
 use crate::store::volatile::Kind;
 
-/// What services call whoever may do everything there, or nobody in particular. They are told usernames, and many take
-/// one of these for their own: only a superuser gives it to somebody.
-const OFFICES: [&str; 10] = [
-    "admin",
-    "administrator",
-    "anonymous",
-    "none",
-    "null",
-    "root",
-    "superuser",
-    "sysadmin",
-    "system",
-    "undefined",
-];
-
 /// An account that somebody wants.
 #[derive(Clone, Debug)]
 pub struct NewAccount {
@@ -194,10 +179,12 @@ impl Accounts {
         {
             return Err(AccountFault::EmailTaken(email.clone()));
         }
-        match users.by_username(username).await? {
-            Some(_) => Err(AccountFault::UsernameTaken(username.clone())),
-            None => Ok(()),
+        if users.by_username(username).await?.is_some()
+            || users.whose_was(username).await?.is_some()
+        {
+            return Err(AccountFault::UsernameTaken(username.clone()));
         }
+        Ok(())
     }
 
     /// Makes the row, with the role of new accounts, and tells hooks.
@@ -224,6 +211,7 @@ impl Accounts {
         let new = NewUser {
             subject: PublicId::generate(&self.parts().random),
             username,
+            may_reuse_name: false,
             email,
             password_hash,
             is_active: true,
@@ -262,23 +250,5 @@ impl Accounts {
             self.send(&email, &letter).await;
         }
         Ok(())
-    }
-
-    /// Goes on unless a rule of the file names somebody so, or services do: whoever took that name would be who is meant.
-    pub(super) fn may_be_named(
-        &self,
-        name: Option<&Username>,
-        superuser: bool,
-    ) -> Result<(), AccountFault> {
-        match name {
-            Some(name)
-                if !superuser
-                    && (OFFICES.contains(&name.as_str())
-                        || self.0.terms.load().named.users.contains(name)) =>
-            {
-                Err(AccountFault::UsernameTaken(name.clone()))
-            }
-            _ => Ok(()),
-        }
     }
 }

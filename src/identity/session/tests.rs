@@ -28,6 +28,7 @@ async fn bench(per_user: Option<u32>) -> Bench {
     let new = NewUser {
         subject: PublicId::generate(&random),
         username: "alice".parse().unwrap(),
+        may_reuse_name: true,
         email: None,
         password_hash: None,
         is_active: true,

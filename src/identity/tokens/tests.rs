@@ -26,6 +26,7 @@ async fn bench() -> Bench {
     let new = NewUser {
         subject: PublicId::generate(&random),
         username: "alice".parse().unwrap(),
+        may_reuse_name: true,
         email: None,
         password_hash: None,
         is_active: true,

@@ -9,6 +9,7 @@ mod grants;
 mod import;
 mod lives;
 mod mirror;
+mod names;
 mod outbox;
 mod owners;
 mod pages;
@@ -162,6 +163,7 @@ fn new_user(name: &str) -> NewUser {
     NewUser {
         subject: PublicId::generate(&Random::System),
         username: name.parse().unwrap(),
+        may_reuse_name: true,
         email: None,
         password_hash: None,
         is_active: true,

@@ -129,6 +129,7 @@ async fn a_change_changes_what_it_says_and_raises_the_generation(opened: &Opened
     assert_eq!(nothing.email.unwrap().as_str(), "a@x.test");
     let all = UserChange {
         username: Some("carol".parse().unwrap()),
+        may_reuse_name: false,
         email: Some(Some("C@x.test".parse().unwrap())),
         is_active: Some(false),
         is_superuser: Some(true),

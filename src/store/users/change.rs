@@ -10,6 +10,7 @@ use crate::base::name::{Email, Username};
 use crate::base::secret::Secret;
 use crate::base::time::Timestamp;
 
+use super::names::remember;
 use super::taken::Taken;
 use super::{User, UserChange, UserError, Users, columns};
 use crate::store::error::DbError;
@@ -51,7 +52,11 @@ impl Users {
         now: Timestamp,
     ) -> Result<User, UserError> {
         let call = change_of(id, generation, change, now);
-        match self.guarded("user.update", id, generation, call).await {
+        let name = change.username.as_ref().filter(|_| !change.may_reuse_name);
+        match self
+            .guarded("user.update", id, (generation, name), call)
+            .await
+        {
             Err(UserError::Db(DbError::Conflict)) => {
                 let email = change.email.as_ref().and_then(Option::as_ref);
                 let taken = Taken {
@@ -153,39 +158,46 @@ impl Users {
             ),
         );
         let call = DELETE.with([id.into(), generation.into()]);
-        self.guarded("user.delete", id, generation, call).await
+        self.guarded("user.delete", id, (generation, None), call)
+            .await
     }
 
-    /// Runs a guarded statement behind the lock, and when it did nothing, says why.
+    /// Runs a guarded statement behind the lock, and when it did nothing, says why. The name is one that must not have
+    /// been somebody else's.
     async fn guarded(
         &self,
-        name: &'static str,
+        statement: &'static str,
         id: UserId,
-        generation: Option<i64>,
+        (generation, name): (Option<i64>, Option<&Username>),
         call: Call,
     ) -> Result<User, UserError> {
         // Asked after the attempt: a generation that is another one then was another one before, or is now.
-        const LEFT: Statement =
-            Statement::read("user.left", "SELECT generation FROM users WHERE id = $1");
-        let calls = vec![lock::superusers(), call, LEFT.with([id.into()])];
-        let answers: [Answer; 3] = self
+        const LEFT: Statement = Statement::read(
+            "user.left",
+            "SELECT generation, (SELECT user_id FROM names WHERE name = $2 AND user_id <> $1) AS whose
+             FROM users WHERE id = $1",
+        );
+        let left = LEFT.with([id.into(), name.map(Username::as_str).into()]);
+        let calls = vec![lock::superusers(), remember(id), call, left];
+        let answers: [Answer; 4] = self
             .db
-            .batch(name, calls)
+            .batch(statement, calls)
             .await?
             .try_into()
-            .map_err(|_| DbError::statement(name, "three answers were expected"))?;
-        let [_, done, left] = answers;
-        if let Some(row) = done.one(name)? {
+            .map_err(|_| DbError::statement(statement, "four answers were expected"))?;
+        let [_, _, done, left] = answers;
+        if let Some(row) = done.one(statement)? {
             return Ok(User::read(&row)?);
         }
-        let left: Option<i64> = match left.one(name)? {
-            Some(row) => row.get("generation")?,
-            None => return Err(UserError::Missing(id)),
+        let Some(left) = left.one(statement)? else {
+            return Err(UserError::Missing(id));
         };
-        if generation.is_some() && generation != left {
-            return Err(UserError::Stale(id));
-        }
-        Err(UserError::LastSuperuser(id))
+        let (now, whose): (i64, Option<UserId>) = (left.get("generation")?, left.get("whose")?);
+        Err(match (generation, name, whose) {
+            (Some(judged), _, _) if judged != now => UserError::Stale(id),
+            (_, Some(name), Some(_)) => UserError::UsernameTaken(name.clone()),
+            _ => UserError::LastSuperuser(id),
+        })
     }
 }
 
@@ -209,6 +221,8 @@ fn change_of(id: UserId, generation: Option<i64>, change: &UserChange, now: Time
                  updated_at = $10
              WHERE id = $1
                AND (CAST($12 AS BIGINT) IS NULL OR generation = $12)
+               AND (CAST($13 AS BOOLEAN)
+                    OR NOT EXISTS (SELECT user_id FROM names WHERE name = $2 AND user_id <> $1))
                AND ((COALESCE($6, is_active) AND COALESCE($7, is_superuser)) OR ",
             not_the_last!(),
             ") RETURNING ",
@@ -229,5 +243,6 @@ fn change_of(id: UserId, generation: Option<i64>, change: &UserChange, now: Time
         now.into(),
         change.password_hash.as_ref().into(),
         generation.into(),
+        change.may_reuse_name.into(),
     ])
 }

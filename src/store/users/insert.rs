@@ -3,6 +3,7 @@
 use crate::base::name::{Email, RoleName};
 use crate::base::time::Timestamp;
 
+use super::names::was_somebodys;
 use super::taken::Taken;
 use super::{NewUser, User, UserError, Users, columns};
 use crate::store::db::Tx;
@@ -15,7 +16,7 @@ impl Users {
     /// Makes a user.
     ///
     /// # Errors
-    /// When the name or the address is taken, or a role does not exist.
+    /// When the name or the address is taken, the name was somebody's and may not be given again, or a role does not exist.
     pub async fn insert(&self, new: &NewUser, now: Timestamp) -> Result<User, UserError> {
         let mut tx = self.db.begin().await?;
         let user = self.insert_in(&mut tx, new, now).await?;
@@ -79,6 +80,9 @@ impl Users {
             };
             return Err(taken.told(&tx.all(taken.call()).await?));
         };
+        if !new.may_reuse_name && was_somebodys(tx, &new.username).await? {
+            return Err(UserError::UsernameTaken(new.username.clone()));
+        }
         let user = User::read(&row)?;
         for role in &new.roles {
             grant(tx, &user, role, now).await?;

@@ -7,6 +7,7 @@
 mod change;
 mod import;
 mod insert;
+mod names;
 mod page;
 mod read;
 mod taken;
@@ -64,13 +65,15 @@ pub struct User {
 #[derive(Clone, Debug)]
 #[expect(
     clippy::struct_excessive_bools,
-    reason = "four facts that are true or not, each on its own"
+    reason = "five facts that are true or not, each on its own"
 )]
 pub struct NewUser {
     /// A fresh random public name.
     pub subject: PublicId,
     /// The username.
     pub username: Username,
+    /// Whether it may be one that was somebody else's, under which services may keep what is theirs.
+    pub may_reuse_name: bool,
     /// The e-mail address.
     pub email: Option<Email>,
     /// The password's hash.
@@ -92,6 +95,8 @@ pub struct NewUser {
 pub struct UserChange {
     /// Another username.
     pub username: Option<Username>,
+    /// Whether it may be one that was somebody else's.
+    pub may_reuse_name: bool,
     /// Another e-mail address, or none at all.
     pub email: Option<Option<Email>>,
     /// Enabled or disabled.
@@ -123,7 +128,7 @@ pub const LIST_MAX: u32 = 1_000;
 /// Why a user was not changed.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum UserError {
-    /// Somebody has that name.
+    /// Somebody has that name, or had it.
     #[error("the username '{0}' is taken")]
     UsernameTaken(Username),
     /// Somebody has that address.

@@ -72,6 +72,7 @@ impl Rows<'_> {
         let user = NewUser {
             subject: PublicId::generate(self.random),
             username: name.clone(),
+            may_reuse_name: true,
             email,
             password_hash: fields.hash()?,
             is_active: fields.flag(Field::Active, true)?,

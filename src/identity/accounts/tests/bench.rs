@@ -51,6 +51,7 @@ pub(super) async fn bench() -> Bench {
     let new = NewUser {
         subject: PublicId::generate(&random),
         username: "alice".parse().unwrap(),
+        may_reuse_name: true,
         email: Some(email()),
         password_hash: None,
         is_active: true,

@@ -253,6 +253,7 @@ async fn a_20_the_password_of_another_account_confirms_nothing() {
     let other = NewUser {
         subject: PublicId::generate(&Random::seeded(9)),
         username: "mallory".parse().unwrap(),
+        may_reuse_name: true,
         email: None,
         password_hash: None,
         is_active: true,

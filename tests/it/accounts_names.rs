@@ -1,0 +1,90 @@
+//! Names that were somebody's: services keep things under them.
+
+use serde_json::{Value, json};
+
+use crate::accounts::{
+    FRESH, call, cookie_line, first_password, lets_in, open, refused, register, session,
+};
+
+const TAKEN: &str = "USERNAME_TAKEN";
+
+#[test]
+fn a_name_that_was_somebodys_is_given_again_by_superusers_only() {
+    let roles = "{ user: [], admin: [user, \"users:write\"] }";
+    let gateway = open("").set("roles", roles).start();
+    let banner = gateway.banner();
+    let chief = session(&gateway, "admin", first_password(&banner));
+    let manager = cookie_line(&gateway.login("root"));
+    assert_eq!(
+        register(&gateway, "carol", "c@example.test", FRESH).status,
+        201
+    );
+    assert_eq!(
+        register(&gateway, "mallory", "m@example.test", FRESH).status,
+        201
+    );
+    let carol = session(&gateway, "carol", FRESH);
+    let gone = json!({ "current_password": FRESH });
+    assert_eq!(call(&gateway, "DELETE", "/me", &carol, &gone).status, 204);
+
+    let mallory = session(&gateway, "mallory", FRESH);
+    let rename =
+        |line: &str, name: &str| call(&gateway, "PUT", "/me", line, &json!({ "username": name }));
+    let draft =
+        |name: &str| json!({ "username": name, "email": null, "password": "for the first day" });
+    let create = |line: &str, draft: &Value| call(&gateway, "POST", "/users", line, draft);
+    refused(&rename(&mallory, "Carol"), 400, TAKEN);
+    refused(
+        &register(&gateway, "carol", "x@example.test", FRESH),
+        400,
+        TAKEN,
+    );
+    refused(&create(&manager, &draft("carol")), 400, TAKEN);
+    let id = create(&manager, &draft("dave")).json()["id"].clone();
+    let edit = |line: &str| {
+        call(
+            &gateway,
+            "PUT",
+            &format!("/users/{id}"),
+            line,
+            &json!({ "username": "carol" }),
+        )
+    };
+    refused(&edit(&manager), 400, TAKEN);
+    // Nothing of it has happened, and other names are free.
+    assert!(!lets_in(&gateway, "carol", FRESH));
+    assert_eq!(rename(&mallory, "molly").status, 200);
+
+    assert_eq!(edit(&chief).status, 200);
+    refused(&create(&chief, &draft("carol")), 400, TAKEN);
+    assert_eq!(create(&chief, &draft("mallory")).status, 201);
+    assert!(lets_in(&gateway, "carol", "for the first day"));
+    gateway.cli(&["user", "delete", "carol"], "").fine();
+    let password = format!("{FRESH}\n");
+    let added = gateway
+        .cli(&["user", "add", "carol", "--password-stdin"], &password)
+        .fine();
+    assert!(added.out.contains(&format!("user {id}'s")), "{added:?}");
+}
+
+#[test]
+fn somebody_keeps_five_names_from_others_at_most() {
+    let gateway = open("").start();
+    let line = cookie_line(&gateway.login("alice"));
+    let rename = |name: &str| call(&gateway, "PUT", "/me", &line, &json!({ "username": name }));
+    for name in ["a1", "a2", "alice", "a3", "a4", "a5"] {
+        assert_eq!(rename(name).status, 200, "{name}");
+    }
+    refused(&rename("a6"), 403, "FORBIDDEN");
+    assert_eq!(rename("alice").status, 200, "it is theirs still");
+    let banner = gateway.banner();
+    let chief = session(&gateway, "admin", first_password(&banner));
+    let own = |name: &str| call(&gateway, "PUT", "/me", &chief, &json!({ "username": name }));
+    for number in 0..7 {
+        assert_eq!(own(&format!("chief{number}")).status, 200);
+    }
+    assert_eq!(
+        register(&gateway, "a6", "a6@example.test", FRESH).status,
+        201
+    );
+}
