@@ -1,20 +1,18 @@
-//! Asking the rules about a request that nobody sent: for policy tests and for `explain`.
-//!
-//! The same functions answer that judge real requests; only the identity is made up.
+//! Asking the rules of a file: for policy tests and for `explain`. Who asks is made up.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::base::id::{PublicId, UserId};
 use crate::base::identity::{Identity, Method};
 use crate::base::name::{Email, Permission, RoleName, Username};
 use crate::base::net::Host;
-use crate::gate::snapshot::{Owner, owner};
-use crate::policy::decide::{Decision, Evidence, decide};
-use crate::policy::explain::{Step, explain};
+use crate::gate::question::{Answer, NOBODYS_ADDRESS, Rules};
+use crate::policy::decide::Evidence;
+use crate::policy::explain::Step;
 use crate::policy::index::Policy;
-use crate::policy::readings::{Paths, settle};
+use crate::policy::readings::Paths;
 use crate::policy::role::{Roles, closure};
 use crate::policy::rule::Rule;
 use crate::policy::target::Target;
@@ -45,26 +43,12 @@ pub struct Who {
     pub ip: IpAddr,
 }
 
-/// What becomes of a request.
-#[derive(Clone, Debug)]
-pub enum Answer {
-    /// Refused before any rule is read, and why.
-    Refused(String),
-    /// Answered by our own pages; no rule is asked.
-    OwnPage,
-    /// Judged.
-    Judged(Decision),
-}
-
 /// The rules of a file, ready to be asked.
 pub struct Asker<'a> {
     config: &'a Config,
     policy: Policy,
     roles: Roles,
 }
-
-/// An address that is nobody's (RFC 5737), so that `from:` never fits it by accident.
-const NOBODYS_ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 
 impl Who {
     /// A stranger from nowhere.
@@ -80,18 +64,6 @@ impl Who {
             verified: false,
             auth: Method::Session,
             ip: NOBODYS_ADDRESS,
-        }
-    }
-}
-
-impl Answer {
-    /// The word that policy tests expect.
-    #[must_use]
-    pub const fn as_str(&self) -> &'static str {
-        match self {
-            Self::Refused(_) => "bad_request",
-            Self::OwnPage => "own_page",
-            Self::Judged(decision) => decision.verdict.as_str(),
         }
     }
 }
@@ -127,29 +99,13 @@ impl<'a> Asker<'a> {
     /// What becomes of a request.
     #[must_use]
     pub fn answer(&self, target: &Target, who: &Who) -> Answer {
-        if self.is_own(target.path().as_str()) {
-            return Answer::OwnPage;
-        }
-        match settle(&self.policy, target, |upstream| self.paths(upstream)) {
-            Err(fault) => Answer::Refused(fault.to_string()),
-            Ok(selection) => Answer::Judged(decide(&selection, &self.evidence(who))),
-        }
+        self.rules().answer(target, &self.evidence(who))
     }
 
     /// Every rule down to the one that decides.
     #[must_use]
     pub fn steps(&self, target: &Target, who: &Who) -> Vec<Step> {
-        let steps = explain(&self.policy, target, &self.evidence(who));
-        // An upstream that ignores case is judged by the folded path, so that is the walk to tell.
-        let folds = steps
-            .last()
-            .is_some_and(|step| self.paths(&step.rule.upstream).readings.fold_case);
-        match target.path().folded() {
-            Ok(folded) if folds => {
-                explain(&self.policy, &target.with_path(folded), &self.evidence(who))
-            }
-            _ => steps,
-        }
+        self.rules().steps(target, &self.evidence(who))
     }
 
     /// What they amount to, unless they are a stranger.
@@ -179,15 +135,19 @@ impl<'a> Asker<'a> {
         Evidence { ip: who.ip, proof }
     }
 
+    fn rules<'b>(&'b self) -> Rules<'b, impl Fn(&str) -> Paths<'b>> {
+        Rules {
+            policy: &self.policy,
+            prefix: &self.config.prefix,
+            paths: |upstream: &str| self.paths(upstream),
+        }
+    }
+
     fn paths(&self, upstream: &str) -> Paths<'_> {
         let upstream = self.config.upstreams.get(upstream);
         upstream.map_or_else(Paths::default, |upstream| Paths {
             readings: upstream.paths,
             rewrite: Some(&upstream.rewrite),
         })
-    }
-
-    fn is_own(&self, path: &str) -> bool {
-        owner(&self.config.prefix, path) == Owner::Gateway
     }
 }

@@ -9,11 +9,12 @@ use crate::policy::rule::Rule;
 use crate::policy::target::Verb;
 
 use super::Config;
-use super::ask::{Answer, Asker, Who};
+use super::ask::{Asker, Who};
 use super::later;
 use super::raw::{At, Object};
 use super::rules::{self, Scope};
 use super::tree::Value;
+use crate::gate::question::Answer;
 
 /// One line of `tests:`.
 #[derive(Clone, Debug)]

@@ -7,6 +7,7 @@ pub mod attributes;
 pub mod credential;
 pub mod inject;
 pub mod judge;
+pub mod question;
 pub mod settings;
 pub mod snapshot;
 pub mod turn;

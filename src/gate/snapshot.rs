@@ -13,6 +13,7 @@ use crate::policy::rewrite::Rewrite;
 use crate::policy::rule::HostPattern;
 
 use super::inject::Injector;
+use super::question::Rules;
 
 /// The state of the gateway's judgement between two reloads.
 #[derive(Debug)]
@@ -81,6 +82,15 @@ impl Snapshot {
             self.cookie_domain.is_some() && site.is_some_and(|site| site.is_of(origin))
         };
         asked.is_some_and(|site| site.has_page(origin, *port)) || shared()
+    }
+
+    /// The rules, to be asked about requests that nobody sent.
+    pub fn rules<'a>(&'a self) -> Rules<'a, impl Fn(&str) -> Paths<'a>> {
+        Rules {
+            policy: &self.policy,
+            prefix: &self.prefix,
+            paths: |upstream: &str| self.paths_of(upstream),
+        }
     }
 
     /// What an upstream makes of paths.

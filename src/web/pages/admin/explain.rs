@@ -1,7 +1,5 @@
-//! Asking the rules in force about a request that nobody sent. The functions that answer are those that judge real
-//! requests; the identity is that of a real account, as the gate would see it now.
+//! Asking the rules in force. Who asks is a real account, as the gate would see it now.
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -9,11 +7,11 @@ use serde_json::{Value, json};
 
 use crate::base::identity::Method;
 use crate::base::net::Host;
-use crate::gate::snapshot::{Owner, Snapshot};
+use crate::gate::question::{Answer, NOBODYS_ADDRESS};
+use crate::gate::snapshot::Snapshot;
 use crate::identity::accounts::AccountFault;
-use crate::policy::decide::{Decision, Evidence, Verdict, decide};
-use crate::policy::explain::{Outcome, Step, because, explain};
-use crate::policy::readings::settle;
+use crate::policy::decide::{Decision, Evidence, Verdict};
+use crate::policy::explain::{Outcome, Step, because};
 use crate::policy::target::Target;
 
 use super::super::slips::Slips;
@@ -29,9 +27,6 @@ pub struct Question {
     pub(super) whom: Option<String>,
     pub(super) ip: Option<String>,
 }
-
-/// An address that is nobody's (RFC 5737), so that `from:` never fits it by accident.
-const NOBODYS_ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 
 impl Question {
     /// What the form shows again.
@@ -120,33 +115,18 @@ async fn proof(
 }
 
 fn judged(snapshot: &Snapshot, target: &Target, who: &Evidence) -> Value {
-    if snapshot.owner(target.path().as_str()) == Owner::Gateway {
-        return told(
+    let rules = snapshot.rules();
+    match rules.answer(target, who) {
+        Answer::OwnPage => told(
             "own page",
             "one of the gateway’s own; rules are not asked",
             &[],
-        );
-    }
-    match settle(&snapshot.policy, target, |upstream| {
-        snapshot.paths_of(upstream)
-    }) {
-        Err(fault) => told("refused", &fault.to_string(), &[]),
-        Ok(selection) => {
-            let decision = decide(&selection, who);
+        ),
+        Answer::Refused(why) => told("refused", &why, &[]),
+        Answer::Judged(decision) => {
             let verdict = decision.verdict.as_str();
-            told(verdict, &ending(&decision), &steps(snapshot, target, who))
+            told(verdict, &ending(&decision), &rules.steps(target, who))
         }
-    }
-}
-
-fn steps(snapshot: &Snapshot, target: &Target, who: &Evidence) -> Vec<Step> {
-    let steps = explain(&snapshot.policy, target, who);
-    // An upstream that ignores case is judged by the folded path, so that is the walk to tell.
-    let last = steps.last();
-    let folds = last.is_some_and(|step| snapshot.paths_of(&step.rule.upstream).readings.fold_case);
-    match target.path().folded() {
-        Ok(folded) if folds => explain(&snapshot.policy, &target.with_path(folded), who),
-        _ => steps,
     }
 }
 
