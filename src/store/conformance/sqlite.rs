@@ -121,6 +121,61 @@ async fn g_09_a_lock_held_elsewhere_is_an_error_and_passes() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn g_09_what_nobody_waits_for_any_more_is_not_done_later() {
+    let opened = sqlite_file().await;
+    let user = made(&opened, &new_user("alice")).await;
+    let holder = Connection::open(path(&opened)).unwrap();
+    holder.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let left = opened.users.set_active(user.id, false, at(1));
+    let left = timeout(Duration::from_millis(100), left).await;
+    assert!(left.is_err(), "the lock was held");
+    let (old, new) = ("x".to_owned().into(), "y".to_owned().into());
+    let stayed = async {
+        let upgraded = opened.users.upgrade_hash(user.id, &old, &new).await;
+        assert_eq!(upgraded, Ok(false));
+    };
+    let release = async { holder.execute_batch("ROLLBACK").unwrap() };
+    tokio::join!(stayed, release);
+    assert!(
+        opened
+            .users
+            .by_id(user.id)
+            .await
+            .unwrap()
+            .unwrap()
+            .is_active
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn g_09_a_change_whose_asker_has_left_is_told() {
+    const SLOW: Statement = Statement::write(
+        "test",
+        "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 5000000)
+         UPDATE users SET is_active = (SELECT COUNT(*) FROM numbers) = 0",
+    );
+    let opened = sqlite_file().await;
+    let user = made(&opened, &new_user("alice")).await;
+    let mut changes = opened.db.changes();
+    changes.mark_unchanged();
+    let asked = timeout(Duration::from_millis(100), opened.db.execute(SLOW.with([]))).await;
+    assert!(asked.is_err(), "it was not slow");
+    timeout(Duration::from_secs(30), changes.changed())
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(
+        !opened
+            .users
+            .by_id(user.id)
+            .await
+            .unwrap()
+            .unwrap()
+            .is_active
+    );
+}
+
 #[tokio::test]
 async fn what_is_no_database_is_said_so() {
     let folder = tempfile::tempdir().unwrap();

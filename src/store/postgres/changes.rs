@@ -5,16 +5,16 @@
 //! noticed by asking something every second.
 
 use std::future::poll_fn;
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, interval, sleep, timeout};
 use tokio_postgres::AsyncMessage;
 
 use super::answer::text;
 use super::connect::{CONNECT, Connector, Driver};
-use super::run::CHANNEL;
+use super::run::{CHANNEL, Told};
 
 /// How often to ask, and how long to wait for the answer.
 const ASK: Duration = Duration::from_secs(1);
@@ -23,34 +23,22 @@ const SILENCE: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(2);
 
-/// The number that moves, and the task that moves it.
+/// The task that listens.
 pub(super) struct Changes {
-    count: watch::Receiver<u64>,
     task: JoinHandle<()>,
 }
 
 struct Listener {
     connector: Connector,
-    /// Our own name, whose messages are no news.
-    own: String,
-    count: watch::Sender<u64>,
+    told: Arc<Told>,
 }
 
 impl Changes {
     /// Listens until it is dropped.
-    pub(super) fn follow(connector: Connector, own: &str) -> Self {
-        let (sender, count) = watch::channel(0);
-        let listener = Listener {
-            connector,
-            own: own.to_owned(),
-            count: sender,
-        };
+    pub(super) fn follow(connector: Connector, told: Arc<Told>) -> Self {
+        let listener = Listener { connector, told };
         let task = tokio::spawn(listener.follow());
-        Self { count, task }
-    }
-
-    pub(super) fn watch(&self) -> watch::Receiver<u64> {
-        self.count.clone()
+        Self { task }
     }
 }
 
@@ -66,7 +54,7 @@ impl Listener {
         loop {
             let began = Instant::now();
             let why = self.listen().await;
-            self.bump();
+            self.told.bump();
             pause = if began.elapsed() > PAUSE_MAX {
                 PAUSE
             } else {
@@ -89,7 +77,7 @@ impl Listener {
             if let Err(why) = asked(client.batch_execute(&listen)).await {
                 return why;
             }
-            self.bump();
+            self.told.bump();
             let mut ticks = interval(ASK);
             loop {
                 ticks.tick().await;
@@ -107,19 +95,14 @@ impl Listener {
     async fn drive(&self, driver: &mut Driver) -> String {
         loop {
             match poll_fn(|context| driver.poll_message(context)).await {
-                Some(Ok(AsyncMessage::Notification(said))) if said.payload() != self.own => {
-                    self.bump();
+                Some(Ok(AsyncMessage::Notification(said))) if self.told.is_news(said.payload()) => {
+                    self.told.bump();
                 }
                 Some(Ok(_)) => {}
                 Some(Err(error)) => return text(&error),
                 None => return "the connection was closed".to_owned(),
             }
         }
-    }
-
-    fn bump(&self) {
-        self.count
-            .send_modify(|count| *count = count.wrapping_add(1));
     }
 }
 

@@ -39,8 +39,8 @@ struct Handles {
     home: Handle,
     readers: Lines,
     writers: Lines,
-    told: Told,
-    changes: Changes,
+    told: Arc<Told>,
+    _changes: Changes,
 }
 
 impl Postgres {
@@ -50,18 +50,18 @@ impl Postgres {
         let id: [u8; 8] = Random::System
             .bytes()
             .map_err(|e| DbError::unavailable(e.to_string()))?;
-        let told = Told::by(&id);
+        let told = Arc::new(Told::by(&id));
         let connector = Connector::new(url)?;
         let readers = Lines::new(connector.clone(), Session::Reads)?;
         let writers = Lines::new(connector.clone(), Session::Writes)?;
         drop(writers.line().await?);
-        let changes = Changes::follow(connector, told.sender());
+        let changes = Changes::follow(connector, Arc::clone(&told));
         Ok(Self(Arc::new(Handles {
             home,
             readers,
             writers,
             told,
-            changes,
+            _changes: changes,
         })))
     }
 
@@ -96,7 +96,7 @@ impl Postgres {
     }
 
     pub(super) fn changes(&self) -> watch::Receiver<u64> {
-        self.0.changes.watch()
+        self.0.told.watch()
     }
 }
 

@@ -5,12 +5,15 @@
 //! whatever fails in the first flight was not committed, and may be tried again.
 
 use std::pin::Pin;
+use std::sync::{Mutex, PoisonError};
 use std::task::Poll;
+use std::time::Duration;
 
 use deadpool_postgres::{ClientWrapper, Object};
 use futures_util::TryStreamExt as _;
 use futures_util::future::maybe_done;
-use tokio::time::timeout;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout};
 use tokio_postgres::{Error, Statement as Prepared};
 
 use super::answer::{Bound, columns, fault, is_undone, is_worth_another_try, row};
@@ -22,11 +25,16 @@ use crate::store::statement::{Access, Answer, Call};
 /// The channel that nodes tell each other on.
 pub(super) const CHANNEL: &str = "portcullis";
 
-/// How this `Db` tells the others that it has written.
+/// How this `Db` tells the others that it has written; and itself, where it does not know whether it has.
 pub(super) struct Told {
     sender: String,
     commit: String,
+    news: watch::Sender<u64>,
+    doubt: Mutex<Option<Instant>>,
 }
+
+/// For how long a commit may yet be done whose answer was lost.
+const DOUBT: Duration = Duration::from_mins(10);
 
 /// What went wrong, and whether it may be tried again.
 pub(super) struct Failure {
@@ -40,11 +48,35 @@ impl Told {
     pub(super) fn by(id: &[u8]) -> Self {
         let sender = hex::encode(id);
         let commit = format!("NOTIFY {CHANNEL}, '{sender}'; COMMIT");
-        Self { sender, commit }
+        Self {
+            sender,
+            commit,
+            news: watch::channel(0).0,
+            doubt: Mutex::default(),
+        }
     }
 
-    pub(super) fn sender(&self) -> &str {
-        &self.sender
+    /// A number that moves with every [`Told::bump`].
+    pub(super) fn watch(&self) -> watch::Receiver<u64> {
+        self.news.subscribe()
+    }
+
+    /// Whatever was copied is to be forgotten.
+    pub(super) fn bump(&self) {
+        self.news
+            .send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    /// Whether this word is news. Our own is, as long as we do not know what we have done.
+    pub(super) fn is_news(&self, sender: &str) -> bool {
+        let doubt = self.doubt.lock().unwrap_or_else(PoisonError::into_inner);
+        sender != self.sender || doubt.is_some_and(|since| since.elapsed() < DOUBT)
+    }
+
+    /// A commit whose answer was lost: it may have been done, or be done yet.
+    pub(super) fn is_in_doubt(&self) {
+        *self.doubt.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        self.bump();
     }
 
     /// The commit of a transaction that has changed, or has not, what others may have copies of.
@@ -115,7 +147,11 @@ pub(super) async fn together(
         match within(timeout(ANSWER, first_flight(&line, calls)).await) {
             Ok(answers) => {
                 let commit = told.commit(has_news(calls, &answers));
-                return match within(timeout(ANSWER, finish(&line, commit)).await) {
+                let finished = within(timeout(ANSWER, finish(&line, commit)).await);
+                if finished.is_err() {
+                    told.is_in_doubt();
+                }
+                return match finished {
                     Ok(()) => Ok(answers),
                     Err(Some(failure)) => {
                         // Whatever is open on it goes with it.
@@ -259,5 +295,26 @@ fn given_up(lines: &Lines, line: Object, failure: Option<Failure>) -> DbError {
             lines.abandon(line);
             DbError::unavailable("no answer in time")
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn g_09_our_own_word_is_news_while_we_do_not_know_what_we_have_done() {
+        let told = Told::by(&[1, 2]);
+        let mut watch = told.watch();
+        assert!(told.is_news("another") && !told.is_news("0102"));
+        told.is_in_doubt();
+        assert!(
+            watch.has_changed().unwrap(),
+            "it may have been done already"
+        );
+        watch.mark_unchanged();
+        assert!(told.is_news("0102"), "or be done yet");
+        tokio::time::advance(DOUBT).await;
+        assert!(!told.is_news("0102") && !watch.has_changed().unwrap());
     }
 }

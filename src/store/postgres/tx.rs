@@ -190,10 +190,17 @@ impl Task {
     }
 
     async fn commit(&self, reply: Reply<()>) -> End {
-        let commit = self.handles.told.commit(self.news);
-        match timeout(ANSWER, run::finish(&self.line, commit)).await {
+        let told = &self.handles.told;
+        let finished = timeout(ANSWER, run::finish(&self.line, told.commit(self.news))).await;
+        if !matches!(finished, Ok(Ok(()))) {
+            told.is_in_doubt();
+        }
+        match finished {
             Ok(Ok(())) => {
-                drop(reply.send(Ok(())));
+                if reply.send(Ok(())).is_err() {
+                    // Whoever asked for it has left, and sees to nothing any more.
+                    told.bump();
+                }
                 End::Clean
             }
             Ok(Err(failure)) => {

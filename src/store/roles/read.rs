@@ -56,6 +56,19 @@ impl Roles {
         self.listed(CATALOGUE.with([])).await
     }
 
+    /// How many users have a role.
+    ///
+    /// # Errors
+    /// What the database said.
+    pub async fn holders(&self, id: i64) -> Result<u64, DbError> {
+        const HOLDERS: Statement = Statement::read(
+            "role.holders",
+            "SELECT COUNT(DISTINCT user_id) AS holders FROM user_roles WHERE role_id = $1",
+        );
+        let row = self.db.one(HOLDERS.with([id.into()])).await?;
+        row.map_or(Ok(0), |row| row.get("holders"))
+    }
+
     async fn listed(&self, call: Call) -> Result<Vec<Role>, DbError> {
         let rows = self.db.all(call).await?;
         let mut graph = self.graph().await?;

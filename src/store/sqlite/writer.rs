@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use super::run::{fault, run};
 use super::{Reply, Work, answered, connect};
 use crate::store::error::DbError;
-use crate::store::statement::{Answer, Call};
+use crate::store::statement::{Access, Answer, Call};
 
 /// How long a transaction may be left without a statement before it is rolled back.
 pub(super) const IDLE: Duration = Duration::from_secs(5);
@@ -172,12 +172,15 @@ impl Writer {
     }
 
     /// Runs the jobs in one transaction and answers once it is committed. A job that fails is undone alone;
-    /// when the whole is lost, everybody is told so.
-    fn group(&self, group: Vec<Work>) {
+    /// when the whole is lost, everybody is told so. What nobody waits for any more is not begun.
+    fn group(&self, mut group: Vec<Work>) {
         if group.is_empty() {
             return;
         }
-        let mut answers: Vec<_> = match self.sql("BEGIN IMMEDIATE") {
+        // Which may take as long as another process has the lock.
+        let begun = self.sql("BEGIN IMMEDIATE");
+        group.retain(|work| !work.reply.is_closed());
+        let mut answers: Vec<_> = match begun {
             Ok(()) => group.iter().map(|work| self.work(&work.calls)).collect(),
             Err(e) => vec![Err(e); group.len()],
         };
@@ -188,7 +191,11 @@ impl Writer {
                 .for_each(|answer| *answer = Err(lost.clone()));
         }
         for (work, answer) in group.into_iter().zip(answers) {
-            drop(work.reply.send(answer));
+            let writes = |call: &Call| call.statement.access == Access::Write;
+            let counts = answer.is_ok() && work.calls.iter().any(writes);
+            if work.reply.send(answer).is_err() && counts {
+                self.tell();
+            }
         }
     }
 
@@ -262,7 +269,10 @@ impl Writer {
                 }
                 Step::Commit(reply) => {
                     let committed = self.sql("COMMIT").inspect_err(|_| self.roll_back());
-                    drop(reply.send(committed));
+                    let counts = committed.is_ok();
+                    if reply.send(committed).is_err() && counts {
+                        self.tell();
+                    }
                     return;
                 }
             }
@@ -297,15 +307,20 @@ impl Writer {
                 "the database file was replaced or removed: nothing is read from the old one any more; restart the gateway"
             );
             self.places.close();
-            self.changes
-                .send_modify(|count| *count = count.wrapping_add(1));
+            self.tell();
         }
         let version = data_version(&self.connection);
         if version != Ok(self.seen) {
             self.seen = version.unwrap_or(self.seen);
-            self.changes
-                .send_modify(|count| *count = count.wrapping_add(1));
+            self.tell();
         }
+    }
+
+    /// What others have copied is to be forgotten. Whoever asks for a change sees to that, unless they left before the
+    /// answer came.
+    fn tell(&self) {
+        self.changes
+            .send_modify(|count| *count = count.wrapping_add(1));
     }
 }
 
