@@ -63,6 +63,19 @@ impl Username {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// A name that was checked when it was chosen: it is what it was, also where today's tables of letters would not have
+    /// it any more. A row that cannot be read can neither be shown nor deleted.
+    ///
+    /// # Errors
+    /// When it holds what no name ever held.
+    pub fn stored(text: String) -> Result<Self, NameError> {
+        bounded(&text, NAME_MAX)?;
+        if text.contains(|c: char| c.is_control() || c.is_whitespace() || c == '@') {
+            return Err(NameError::Username);
+        }
+        Ok(Self(text))
+    }
 }
 
 impl FromStr for Username {
@@ -74,10 +87,14 @@ impl FromStr for Username {
         if text.contains('@') || text.contains('\u{ff20}') {
             return Err(NameError::At);
         }
-        let mapped = UsernameCaseMapped::enforce(text).map_err(|_| NameError::Username)?;
-        // Case and width mapping may lengthen, and must be idempotent for two spellings to meet.
+        let mapped = mapped(text)?;
+        // Case and width mapping may lengthen.
         bounded(&mapped, NAME_MAX)?;
-        Ok(Self(mapped.into_owned()))
+        // And what is mapped may be no name, or another one: then two spellings would not meet, and nobody could use it.
+        if self::mapped(&mapped)? != mapped {
+            return Err(NameError::Username);
+        }
+        Ok(Self(mapped))
     }
 }
 
@@ -202,6 +219,11 @@ macro_rules! display_as_str {
 }
 display_as_str!(Username, Email, RoleName, Permission);
 
+fn mapped(text: &str) -> Result<String, NameError> {
+    let mapped = UsernameCaseMapped::enforce(text).map_err(|_| NameError::Username)?;
+    Ok(mapped.into_owned())
+}
+
 /// A label of a domain that mail is sent to (RFC 5321 section 4.1.2): letters, digits, inner hyphens.
 fn is_mail_label(label: &str) -> bool {
     (1..=63).contains(&label.len())
@@ -247,6 +269,33 @@ mod tests {
         assert_eq!(nfc, nfd);
         for bad in ["", "  ", "bob\0", "a b", "a@b", "a＠b", &"x".repeat(65)] {
             assert!(bad.parse::<Username>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_06_what_a_name_is_mapped_to_is_that_name() {
+        // Capitals whose small letters are unknown to the tables, and marks that change places.
+        for bad in ["q\u{13a0}", "\u{915}\u{952}\u{94d}\u{200d}\u{937}"] {
+            assert!(bad.parse::<Username>().is_err(), "{bad:?}");
+        }
+        for c in (0..=0x10_ffff).filter_map(char::from_u32) {
+            let Ok(name) = format!("a{c}b").parse::<Username>() else {
+                continue;
+            };
+            let again = name.as_str().parse::<Username>();
+            assert_eq!(again.as_ref(), Ok(&name), "{c:?}");
+            assert_eq!(Username::stored(name.to_string()), Ok(name), "{c:?}");
+        }
+    }
+
+    #[test]
+    fn a_stored_name_is_read_though_nobody_could_choose_it_today() {
+        assert_eq!(
+            Username::stored("q\u{ab70}".into()).unwrap().as_str(),
+            "q\u{ab70}"
+        );
+        for bad in ["", "a b", "a\n", "a@b", &"x".repeat(65)] {
+            assert!(Username::stored(bad.into()).is_err(), "{bad:?}");
         }
     }
 

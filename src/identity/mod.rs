@@ -13,12 +13,17 @@ pub mod settings;
 pub mod throttle;
 pub mod tokens;
 
+use crate::store::error::DbError;
+
 /// Something failed while finding out who asks. Never taken for "nobody".
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum IdentityFault {
-    /// The store did not answer, or answered nonsense.
+    /// The store did not answer.
     #[error("store: {0}")]
     Store(String),
+    /// The store answered nonsense, and will again.
+    #[error("store: {0}")]
+    Corrupt(String),
     /// There is no randomness.
     #[error("{0}")]
     Random(String),
@@ -36,9 +41,12 @@ pub enum IdentityFault {
     Unsettled,
 }
 
-impl From<crate::store::error::DbError> for IdentityFault {
-    fn from(error: crate::store::error::DbError) -> Self {
-        Self::Store(error.to_string())
+impl From<DbError> for IdentityFault {
+    fn from(error: DbError) -> Self {
+        match error {
+            DbError::Corrupt(_) => Self::Corrupt(error.to_string()),
+            _ => Self::Store(error.to_string()),
+        }
     }
 }
 

@@ -88,3 +88,42 @@ fn somebody_keeps_five_names_from_others_at_most() {
         201
     );
 }
+
+#[test]
+fn a_06_a_name_that_could_not_be_read_back_is_none() {
+    let gateway = open("").start();
+    let line = cookie_line(&gateway.login("alice"));
+    for name in ["q\u{13a0}", "\u{915}\u{952}\u{94d}\u{200d}\u{937}"] {
+        let renamed = call(&gateway, "PUT", "/me", &line, &json!({ "username": name }));
+        assert_eq!(renamed.status, 422, "{}", renamed.text());
+        assert_eq!(
+            register(&gateway, name, "q@example.test", FRESH).status,
+            422
+        );
+    }
+    assert_eq!(
+        call(
+            &gateway,
+            "PUT",
+            "/me",
+            &line,
+            &json!({ "username": "q\u{e9}" })
+        )
+        .status,
+        200
+    );
+}
+
+#[test]
+fn somebody_changes_their_name_twenty_times_an_hour() {
+    let gateway = open("").start();
+    let line = cookie_line(&gateway.login("alice"));
+    for number in 0..21 {
+        let name = ["alice", "alicia"][(number + 1) % 2];
+        let renamed = call(&gateway, "PUT", "/me", &line, &json!({ "username": name }));
+        match number {
+            20 => refused(&renamed, 429, "TOO_MANY_REQUESTS"),
+            _ => assert_eq!(renamed.status, 200, "{number}: {}", renamed.text()),
+        }
+    }
+}

@@ -282,7 +282,7 @@ impl Record {
             id: self.id,
             email,
             roles,
-            by: self.by_name.parse().ok()?,
+            by: Username::stored(self.by_name.clone()).ok()?,
             created_at,
             expires_at,
         })

@@ -15,8 +15,11 @@ const HOUR: Duration = Duration::from_hours(1);
 const TO: u64 = 5;
 /// Accounts and letters that one place may cause an hour.
 const FROM: u64 = 100;
-/// Addresses that one user may have letters sent to an hour.
-const BY: u64 = 20;
+/// Names that one user may take an hour, and addresses that they may have proved.
+pub(super) const BY: (&[u8], u64) = (b"by", 20);
+/// Addresses that one user may take without proof an hour: each change is told to the address before it, whose reader
+/// has their own ration of letters, and to hooks.
+pub(super) const MOVES: (&[u8], u64) = (b"moves", 100);
 
 impl Accounts {
     /// Counts something that a stranger caused from `ip`.
@@ -33,14 +36,18 @@ impl Accounts {
         Ok(())
     }
 
-    /// Counts an address that a user wants proved.
-    pub(super) async fn admit_sender(&self, user: UserId) -> Result<(), AccountFault> {
-        let key = Key::of(&[b"letters", b"by", &user.0.to_be_bytes()]);
+    /// Counts another name or address of a user's.
+    pub(super) async fn admit_change(
+        &self,
+        user: UserId,
+        (what, most): (&[u8], u64),
+    ) -> Result<(), AccountFault> {
+        let key = Key::of(&[b"letters", what, &user.0.to_be_bytes()]);
         let volatile = &self.parts().store.volatile;
         let tally = volatile
             .count(Kind::Throttle, &key, HOUR, self.now())
             .await?;
-        if tally.count > BY {
+        if tally.count > most {
             return Err(AccountFault::TooMany);
         }
         Ok(())

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::letters::{BY, MOVES};
 use super::{AccountFault, Accounts, Actor, Claim, Links, later};
 use crate::base::id::UserId;
 use crate::base::name::{Email, Username};
@@ -98,9 +99,12 @@ impl Accounts {
             Some(email) if self.wants_proof() => (None, Some(email)),
             other => (other, None),
         };
-        if unproved.is_some() {
-            // Before anything is changed: what is refused has not happened in part.
-            self.admit_sender(before.id).await?;
+        // Before anything is changed: what is refused has not happened in part.
+        if username.is_some() || unproved.is_some() {
+            self.admit_change(before.id, BY).await?;
+        }
+        if at_once.is_some() {
+            self.admit_change(before.id, MOVES).await?;
         }
         let edit = UserChange {
             username,

@@ -60,6 +60,15 @@ impl Accounts {
         self.full_role(id).await
     }
 
+    /// How many users have a role.
+    ///
+    /// # Errors
+    /// Without `roles:read`.
+    pub async fn holders(&self, actor: &Actor<'_>, id: i64) -> Result<u64, AccountFault> {
+        actor.needs(Right::ReadRoles)?;
+        Ok(self.parts().store.roles.holders(id).await?)
+    }
+
     /// Makes a role.
     ///
     /// # Errors

@@ -10,11 +10,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use futures_util::stream::{self, StreamExt};
 use quick_cache::sync::Cache;
 use tokio_util::sync::CancellationToken;
 
-use crate::base::id::{PublicId, UserId};
+use crate::base::id::PublicId;
 use crate::base::identity::Identity;
 use crate::base::random::Random;
 use crate::base::time::{Clock, Timestamp};
@@ -31,6 +30,7 @@ use super::settings::SessionSettings;
 mod ends;
 mod list;
 mod load;
+mod look;
 mod over;
 mod record;
 mod seen;
@@ -275,69 +275,6 @@ impl Sessions {
         let live = self.0.cache.get(&hash).filter(|live| live.is_fresh(now))?;
         self.touch(hash, &live, now);
         Some(live)
-    }
-
-    /// Drops every cached answer, as when another process wrote to the store, and ends live requests whose
-    /// session is no more. Certificates come first: that nobody vouches for one any more is known without the store.
-    ///
-    /// # Errors
-    /// When the store did not answer for one of them; the others have been looked at. Nothing stale is cached then,
-    /// so nothing stale is believed.
-    pub async fn revalidate(&self) -> Result<(), IdentityFault> {
-        self.distrust();
-        self.look_through().await
-    }
-
-    /// Drops every cached answer: whoever asks from now on is asked of the store.
-    pub fn distrust(&self) {
-        self.0.epoch.fetch_add(1, Ordering::AcqRel);
-        self.0.forget_all();
-    }
-
-    /// Ends live requests whose session is no more.
-    ///
-    /// # Errors
-    /// As [`Sessions::revalidate`].
-    pub async fn look_through(&self) -> Result<(), IdentityFault> {
-        // Two at once, which leaves connections to the store for everybody else.
-        const AT_ONCE: usize = 2;
-        let mut sources = self.0.ends.in_use();
-        sources.sort_by_key(|source| matches!(source, Source::Row(_)));
-        let looks = stream::iter(sources).map(async |source| self.look(&source).await);
-        let looks = looks.buffer_unordered(AT_ONCE);
-        looks.fold(Ok(()), async |all, one| all.and(one)).await
-    }
-
-    async fn look(&self, source: &Source) -> Result<(), IdentityFault> {
-        if self.load(source, self.0.clock.now()).await?.is_none() {
-            self.0.ends.announce(&source.hash());
-        }
-        Ok(())
-    }
-
-    /// Looks at one user's sessions again, after their account was changed.
-    ///
-    /// # Errors
-    /// As [`Sessions::revalidate`].
-    pub async fn reconsider(&self, user: UserId) -> Result<(), IdentityFault> {
-        let inner = &self.0;
-        inner.epoch.fetch_add(1, Ordering::AcqRel);
-        let now = inner.clock.now();
-        let owned = inner.store.volatile.owned(Kind::Session, user.0, now).await;
-        let owned = owned.inspect_err(|_| inner.forget_all())?;
-        let rows = owned
-            .iter()
-            .map(|entry| Source::Row(TokenHash::from_bytes(*entry.key.as_bytes())));
-        let sources: Vec<Source> = rows.chain(inner.ends.certificates_of(user)).collect();
-        // None of them is believed from here on, whatever the store says of the others.
-        for source in &sources {
-            inner.cache_of(source).remove(&source.hash());
-        }
-        let mut looked = Ok(());
-        for source in sources.iter().filter(|it| inner.ends.is_used(&it.hash())) {
-            looked = looked.and(self.look(source).await);
-        }
-        looked
     }
 
     /// How many sessions are alive.

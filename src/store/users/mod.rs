@@ -187,7 +187,8 @@ impl User {
         Ok(Self {
             id: row.get("id")?,
             subject: row.parse("subject")?,
-            username: row.parse("username")?,
+            username: Username::stored(row.get("username")?)
+                .map_err(|fault| DbError::corrupt("username", fault))?,
             email: row
                 .get::<Option<String>>("email")?
                 .map(|_| row.parse("email"))

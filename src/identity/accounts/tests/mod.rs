@@ -268,6 +268,7 @@ async fn a_20_the_password_of_another_account_confirms_nothing() {
     let rename = async |id, name: &str| {
         let change = UserChange {
             username: Some(name.parse().unwrap()),
+            may_reuse_name: true,
             ..UserChange::default()
         };
         parts.store.users.update(id, &change, START).await.unwrap()

@@ -1,0 +1,87 @@
+//! Looking at sessions again, because something has changed that they rest on: nothing stale is believed from then on, and
+//! what is open ends where its session is no more.
+
+use std::sync::atomic::Ordering;
+
+use futures_util::{StreamExt, stream};
+
+use super::Sessions;
+use super::ends::Source;
+use crate::base::id::UserId;
+use crate::base::token::TokenHash;
+use crate::identity::IdentityFault;
+use crate::store::volatile::Kind;
+
+impl Sessions {
+    /// Drops every cached answer, as when another process wrote to the store, and ends live requests whose
+    /// session is no more. Certificates come first: that nobody vouches for one any more is known without the store.
+    ///
+    /// # Errors
+    /// When the store did not answer for one of them; the others have been looked at. Nothing stale is cached then,
+    /// so nothing stale is believed.
+    pub async fn revalidate(&self) -> Result<(), IdentityFault> {
+        self.distrust();
+        self.look_through().await
+    }
+
+    /// Drops every cached answer: whoever asks from now on is asked of the store.
+    pub fn distrust(&self) {
+        self.0.epoch.fetch_add(1, Ordering::AcqRel);
+        self.0.forget_all();
+    }
+
+    /// Ends live requests whose session is no more.
+    ///
+    /// # Errors
+    /// As [`Sessions::revalidate`].
+    pub async fn look_through(&self) -> Result<(), IdentityFault> {
+        // Two at once, which leaves connections to the store for everybody else.
+        const AT_ONCE: usize = 2;
+        let mut sources = self.0.ends.in_use();
+        sources.sort_by_key(|source| matches!(source, Source::Row(_)));
+        let looks = stream::iter(sources).map(async |source| self.look(&source).await);
+        let looks = looks.buffer_unordered(AT_ONCE);
+        looks.fold(Ok(()), async |all, one| all.and(one)).await
+    }
+
+    async fn look(&self, source: &Source) -> Result<(), IdentityFault> {
+        let is_over = match self.load(source, self.0.clock.now()).await {
+            Ok(live) => live.is_none(),
+            // Whose it is cannot be read, now or later: one such row must not keep the others' ends from being heard.
+            Err(fault @ IdentityFault::Corrupt(_)) => {
+                tracing::error!(%fault, "a session is ended whose account cannot be read");
+                true
+            }
+            Err(fault) => return Err(fault),
+        };
+        if is_over {
+            self.0.ends.announce(&source.hash());
+        }
+        Ok(())
+    }
+
+    /// Looks at one user's sessions again, after their account was changed.
+    ///
+    /// # Errors
+    /// As [`Sessions::revalidate`].
+    pub async fn reconsider(&self, user: UserId) -> Result<(), IdentityFault> {
+        let inner = &self.0;
+        inner.epoch.fetch_add(1, Ordering::AcqRel);
+        let now = inner.clock.now();
+        let owned = inner.store.volatile.owned(Kind::Session, user.0, now).await;
+        let owned = owned.inspect_err(|_| inner.forget_all())?;
+        let rows = owned
+            .iter()
+            .map(|entry| Source::Row(TokenHash::from_bytes(*entry.key.as_bytes())));
+        let sources: Vec<Source> = rows.chain(inner.ends.certificates_of(user)).collect();
+        // None of them is believed from here on, whatever the store says of the others.
+        for source in &sources {
+            inner.cache_of(source).remove(&source.hash());
+        }
+        let mut looked = Ok(());
+        for source in sources.iter().filter(|it| inner.ends.is_used(&it.hash())) {
+            looked = looked.and(self.look(source).await);
+        }
+        looked
+    }
+}
