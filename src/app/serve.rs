@@ -291,6 +291,7 @@ impl Assembled {
             random: self.random.clone(),
             drain: self.drain.clone(),
             coders: Places::default(),
+            talks: Places::default(),
             own_label: "own".into(),
         }
     }

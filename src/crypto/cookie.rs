@@ -36,6 +36,9 @@ const OURS: [&str; 8] = [
     SHARED_PLAIN,
 ];
 
+/// How many sessions one request can end.
+const MANY: usize = 10;
+
 /// With the `__Secure-` prefix, which binds it to `Secure` alone (RFC 6265bis section 4.1.3.1).
 const SHARED_SECURE: &str = "__Secure-portcullis";
 const SHARED_PLAIN: &str = "portcullis-shared";
@@ -107,24 +110,34 @@ impl CookieNames {
 /// The token in the cookie of this name, if there is exactly one and it is one of ours. Two of the same name
 /// mean that somebody planted one, and nobody can say which.
 #[must_use]
-pub fn token(header: Option<&str>, name: &str) -> Option<Token> {
+pub fn token(header: Option<&[u8]>, name: &str) -> Option<Token> {
     value(header, name).and_then(|value| Token::parse(value).ok())
+}
+
+/// Every token under this name, however many there are: for what ends whatever came along. At most [`MANY`].
+#[must_use]
+pub fn tokens(header: Option<&[u8]>, name: &str) -> Vec<Token> {
+    let found = pairs(header.unwrap_or_default()).filter(|(key, _)| *key == name.as_bytes());
+    let found = found.filter_map(|(_, value)| Token::parse(text(value)?).ok());
+    found.take(MANY).collect()
 }
 
 /// The value of the cookie of this name, if there is exactly one.
 #[must_use]
-pub fn value<'a>(header: Option<&'a str>, name: &str) -> Option<&'a str> {
-    let mut found = pairs(header?).filter(|(key, _)| *key == name);
+pub fn value<'a>(header: Option<&'a [u8]>, name: &str) -> Option<&'a str> {
+    let mut found = pairs(header?).filter(|(key, _)| *key == name.as_bytes());
     match (found.next(), found.next()) {
-        (Some((_, value)), None) => Some(value),
+        (Some((_, value)), None) => text(value),
         _ => None,
     }
 }
 
-/// What a service may see of a `Cookie` header: everything but our own cookies.
+/// What a service may see of a `Cookie` header: everything but our own cookies, and but those that are not ASCII, because
+/// who knows what a lenient service would find in them. Browsers send such ones as a page or a service has set them, and
+/// they say nothing against the others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Left {
-    /// The header as it came: none of ours is in it.
+    /// The header as it came: nothing in it is kept back.
     All,
     /// These cookies.
     Some(String),
@@ -143,34 +156,30 @@ impl Zeroize for Left {
 /// The value of the cookie of this name, as [`value`] finds it, and what is left for a service: both in one
 /// look, because every request is looked at.
 #[must_use]
-pub fn sort<'a>(header: &'a str, name: &str) -> (Option<&'a str>, Left) {
-    let (mut found, mut ours, mut theirs) = ((None, 0), false, false);
-    for pair in header.split(';').map(str::trim_ascii) {
+pub fn sort<'a>(header: &'a [u8], name: &str) -> (Option<&'a str>, Left) {
+    let (mut found, mut kept_back, mut theirs) = ((None, 0), false, false);
+    for pair in split(header) {
         let (key, value) = parts(pair);
-        if key == name {
-            found = (Some(value), found.1 + 1);
+        if key == name.as_bytes() {
+            found = (text(value), found.1 + 1);
         }
-        if CookieNames::is_ours(key) {
-            ours = true;
-        } else {
-            theirs |= !pair.is_empty();
+        match shown(pair) {
+            None => kept_back = true,
+            Some(pair) => theirs |= !pair.is_empty(),
         }
     }
-    let left = match (ours, theirs) {
+    let left = match (kept_back, theirs) {
         (false, _) => Left::All,
-        (true, true) => Left::Some(without_ours(header)),
+        (true, true) => Left::Some(all_shown(header)),
         (true, false) => Left::Nothing,
     };
     (found.0.filter(|_| found.1 == 1), left)
 }
 
-fn without_ours(header: &str) -> String {
-    let theirs = header
-        .split(';')
-        .map(str::trim_ascii)
-        .filter(|pair| !pair.is_empty() && !CookieNames::is_ours(parts(pair).0));
+fn all_shown(header: &[u8]) -> String {
+    let pairs = split(header).filter_map(shown);
     let mut left = String::new();
-    for pair in theirs {
+    for pair in pairs.filter(|pair| !pair.is_empty()) {
         if !left.is_empty() {
             left.push_str("; ");
         }
@@ -179,14 +188,30 @@ fn without_ours(header: &str) -> String {
     left
 }
 
-fn pairs(header: &str) -> impl Iterator<Item = (&str, &str)> {
-    header.split(';').map(parts)
+/// What a service may see of a pair; none where it is not to see it.
+fn shown(pair: &[u8]) -> Option<&str> {
+    let (name, _) = parts(pair);
+    text(pair).filter(|_| text(name).is_some_and(|name| !CookieNames::is_ours(name)))
+}
+
+fn pairs(header: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    split(header).map(parts)
+}
+
+fn split(header: &[u8]) -> impl Iterator<Item = &[u8]> {
+    header.split(|&byte| byte == b';').map(<[u8]>::trim_ascii)
 }
 
 /// Name and value; a pair without `=` is a name without a value.
-fn parts(pair: &str) -> (&str, &str) {
-    let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+fn parts(pair: &[u8]) -> (&[u8], &[u8]) {
+    let end = pair.iter().position(|&byte| byte == b'=');
+    let (name, value) = end.map_or((pair, &[][..]), |at| (&pair[..at], &pair[at + 1..]));
     (name.trim_ascii(), value.trim_ascii())
+}
+
+/// A header value holds no controls, so that ASCII is text.
+fn text(bytes: &[u8]) -> Option<&str> {
+    str::from_utf8(bytes).ok().filter(|text| text.is_ascii())
 }
 
 #[cfg(test)]
@@ -235,11 +260,13 @@ mod tests {
             format!("__Host-portcullis={text}"),
             format!("a=b; __Host-portcullis={text}; c"),
             format!(";;;  __Host-portcullis = {text} ;"),
+            format!("x=J\u{e9}; __Host-portcullis={text}; \u{e9}"),
         ];
         for header in reads {
-            let found = token(Some(&header), "__Host-portcullis").map(|token| token.hash());
+            let found =
+                token(Some(header.as_bytes()), "__Host-portcullis").map(|token| token.hash());
             assert_eq!(found, Some(good.hash()), "{header:?}");
-            assert_eq!(sort(&header, "__Host-portcullis").0, Some(text));
+            assert_eq!(sort(header.as_bytes(), "__Host-portcullis").0, Some(text));
         }
         let absent = [
             String::new(),
@@ -248,19 +275,42 @@ mod tests {
             format!("__host-portcullis={text}"),
             format!("__Host-portcullis={text}; __Host-portcullis={text}"),
             format!("__Host-portcullis=; __Host-portcullis={text}"),
+            format!("__Host-portcullis=\u{e9}; __Host-portcullis={text}"),
+            format!("\u{a0}__Host-portcullis={text}"),
             format!("__Host-portcullis=\"{text}\""),
             format!("__Host-portcullis={}", "x".repeat(8192)),
             "__Host-portcullis".to_owned(),
         ];
         for header in absent {
             assert!(
-                token(Some(&header), "__Host-portcullis").is_none(),
+                token(Some(header.as_bytes()), "__Host-portcullis").is_none(),
                 "{header:?}"
             );
-            let sorted = sort(&header, "__Host-portcullis").0;
-            assert_eq!(sorted, value(Some(&header), "__Host-portcullis"));
+            let sorted = sort(header.as_bytes(), "__Host-portcullis").0;
+            assert_eq!(sorted, value(Some(header.as_bytes()), "__Host-portcullis"));
         }
         assert!(token(None, "__Host-portcullis").is_none());
+    }
+
+    #[test]
+    fn c_12_every_token_that_came_along_is_found() {
+        let all: Vec<Token> = (0..20)
+            .map(|seed| Token::generate(&Random::seeded(seed)).unwrap())
+            .collect();
+        let pair = |token: &Token| format!("portcullis={}", token.expose());
+        let line = format!(
+            "{}; x=\u{e9}; portcullis=; {};",
+            pair(&all[0]),
+            pair(&all[1])
+        );
+        let found = |line: &str| {
+            let found = tokens(Some(line.as_bytes()), "portcullis");
+            found.iter().map(Token::hash).collect::<Vec<_>>()
+        };
+        assert_eq!(found(&line), [all[0].hash(), all[1].hash()]);
+        let many: Vec<String> = all.iter().map(pair).collect();
+        assert_eq!(found(&many.join(";")).len(), MANY);
+        assert!(found("a=b").is_empty() && tokens(None, "portcullis").is_empty());
     }
 
     #[test]
@@ -283,11 +333,15 @@ mod tests {
             ("portcullis=x; =", some("=")),
             ("__Host-portcullis=x; portcullis=y; a", some("a")),
             ("portcullisx=1;a", Left::All),
+            ("x=J\u{e9}; a=b; portcullis=x", some("a=b")),
+            ("x=J\u{e9}; a=b", some("a=b")),
+            ("portcullis=\u{e9}", Left::Nothing),
+            ("\u{a0}portcullis=x", Left::Nothing),
             ("", Left::All),
         ];
         for (header, left) in cases {
             for name in ["portcullis", "__Host-portcullis"] {
-                assert_eq!(sort(header, name).1, left, "{header:?}");
+                assert_eq!(sort(header.as_bytes(), name).1, left, "{header:?}");
             }
         }
     }

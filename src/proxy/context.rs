@@ -42,6 +42,8 @@ pub struct Context {
     pub busy: Option<Busy>,
     /// Its place among the requests of its origin.
     pub place: Option<Place>,
+    /// Its place among the conversations that have more room.
+    pub talk: Option<Place>,
     /// Names the request.
     pub id: Option<PublicId>,
     /// `X-Request-Id`, towards both sides.
@@ -141,6 +143,7 @@ impl Context {
             complete: None,
             busy: None,
             place: None,
+            talk: None,
             id: None,
             id_header: None,
             snapshot_name: None,

@@ -8,12 +8,14 @@ use pingora::{Error, ErrorSource, ErrorType};
 use crate::telemetry::limit::Limit;
 
 use super::answer::{Answer, is_navigation};
+use super::cause::why;
 use super::context::{Context, Passed};
 use super::forward::{is_answered, status_of};
 use super::gateway::Gateway;
 use super::handle::note_hsts;
 use super::refusal::TOO_MANY_REQUESTS;
 use super::request::state_of;
+use super::tunnel::serve::tell_end;
 
 impl Gateway {
     pub(super) async fn tell_failure(
@@ -22,7 +24,7 @@ impl Gateway {
         error: &Error,
         ctx: &mut Context,
     ) -> FailToProxy {
-        if let Some(told) = self.tell_silence(session, ctx).await {
+        if let Some(told) = tell_end(session, ctx) {
             return told;
         }
         let status = if ctx.body == Passed::TooLate {
@@ -42,6 +44,9 @@ impl Gateway {
             return self.tell_maintenance(session, ctx).await;
         }
         note(error, status, ctx);
+        if is_unreachable(error) && has_maintenance(ctx) && !is_answered(session) {
+            return self.tell_maintenance(session, ctx).await;
+        }
         if let Some(status) = status.filter(|_| !is_answered(session)) {
             let navigation =
                 is_navigation(&session.req_header().method, &session.req_header().headers);
@@ -74,7 +79,8 @@ impl Gateway {
         self.turn_down(session, ctx, &TOO_MANY_REQUESTS).await
     }
 
-    /// No server is healthy. That was logged when the last one went; requests are counted, not logged once more.
+    /// No server is healthy, or none can be reached. The one was logged when the last server went, the other is before
+    /// this; requests are counted, not logged once more.
     async fn tell_maintenance(&self, session: &mut Session, ctx: &mut Context) -> FailToProxy {
         ctx.outcome.reason = "unhealthy";
         let settings = ctx.pool.as_ref().map(|pool| &pool.settings);
@@ -113,16 +119,35 @@ fn note(error: &Error, status: Option<u16>, ctx: &Context) {
         tracing::debug!(id, error = kind, status, "the client failed");
         return;
     }
+    let tried = ctx.tried.last().map(|member| member.label.clone());
+    let only = || ctx.pool.as_ref()?.only();
+    let server = tried.or_else(only);
     tracing::warn!(
         id,
         error = kind,
         side = error.esource().as_str(),
-        why = of_tls(error),
+        why = why(error),
         status,
         upstream = ctx.pool.as_ref().map(|pool| &*pool.name),
-        server = ctx.tried.last().map(|member| &*member.label),
+        server,
         "a request failed"
     );
+}
+
+/// Whether there was no connection to any server.
+const fn is_unreachable(error: &Error) -> bool {
+    matches!(
+        error.etype,
+        ErrorType::ConnectRefused
+            | ErrorType::ConnectNoRoute
+            | ErrorType::ConnectTimedout
+            | ErrorType::ConnectError
+    )
+}
+
+fn has_maintenance(ctx: &Context) -> bool {
+    let settings = ctx.pool.as_ref().map(|pool| &pool.settings);
+    settings.is_some_and(|settings| settings.maintenance.is_some())
 }
 
 /// What a client is told of a failure: a code and a sentence.
@@ -145,33 +170,6 @@ const fn said(status: u16, error: &Error) -> (&'static str, &'static str) {
         ),
         400..=499 => ("REQUEST_REFUSED", "The request could not be read."),
         _ => ("INTERNAL", "Something went wrong."),
-    }
-}
-
-/// What was wrong with a service's TLS, which holds nothing that anybody sent but names in certificates.
-fn of_tls(error: &Error) -> Option<String> {
-    let is_tls = matches!(
-        error.etype,
-        ErrorType::TLSHandshakeFailure | ErrorType::InvalidCert | ErrorType::TLSHandshakeTimedout
-    );
-    is_tls.then(|| reason(error))
-}
-
-/// What is at the bottom of it: Pingora explains its errors by others, and by addresses, beside what they were caused by.
-fn reason(error: &Error) -> String {
-    let mut deepest: &(dyn std::error::Error + 'static) = error.root_cause();
-    loop {
-        // An error of the system that wraps another has that one's causes for its own.
-        let wrapped = deepest
-            .downcast_ref::<std::io::Error>()
-            .and_then(std::io::Error::get_ref);
-        match wrapped
-            .map(|it| it as &(dyn std::error::Error + 'static))
-            .or(deepest.source())
-        {
-            Some(cause) => deepest = cause,
-            None => return deepest.to_string(),
-        }
     }
 }
 

@@ -27,9 +27,9 @@ use super::request::{note_piece, note_whole, state_of};
 use super::served::{has_no_body, strip_trailers};
 use super::settings::Limits;
 use super::shell::Shell;
-use super::tries::{after_no_connection, tell_true_cause};
+use super::tries::{after_no_connection, late, tell_true_cause};
 use super::tunnel::serve::{note_broken, note_last, wait_for};
-use super::upstream::peer::suit;
+use super::upstream::peer::{TALKS, is_talk, suit, widen};
 use super::upstream::private::keep_apart;
 
 /// How long a request waits while a reload exchanges roles, which takes milliseconds.
@@ -125,7 +125,14 @@ impl ProxyHttp for Gateway {
             note_whole();
         }
         let group = peer.group_key;
-        suit(&mut peer, session.req_header(), ctx.asks.trailers, has_body);
+        let (request, trailers) = (session.req_header(), ctx.asks.trailers);
+        suit(&mut peer, request, trailers, has_body);
+        if is_talk(&peer, request, trailers, has_body) {
+            ctx.talk = ctx.talk.take().or_else(|| self.0.talks.take(TALKS));
+            if ctx.talk.is_some() {
+                widen(&mut peer);
+            }
+        }
         if let Some(client) = state_of(&session.downstream_session) {
             let shared = client.is_trusted() || session.is_http2();
             let headers = &session.req_header().headers;
@@ -169,7 +176,9 @@ impl ProxyHttp for Gateway {
         end: bool,
         ctx: &mut Box<Context>,
     ) -> pingora::Result<()> {
-        time_left(ctx)?;
+        if let Err(fault) = time_left(ctx) {
+            return Err(late(session, ctx, fault));
+        }
         if end {
             note_whole();
         }

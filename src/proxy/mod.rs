@@ -8,6 +8,7 @@ pub mod admin;
 pub mod admit;
 pub mod answer;
 pub mod bridge;
+mod cause;
 mod certificates;
 pub mod client;
 pub mod coding;

@@ -40,6 +40,8 @@ pub struct Shell {
     pub drain: Drain,
     /// For answers that are being compressed.
     pub coders: Places,
+    /// For conversations with services of HTTP/2 that may run ahead of each other.
+    pub talks: Places,
     /// What metrics call requests for our own pages.
     pub own_label: Arc<str>,
 }

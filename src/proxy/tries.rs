@@ -3,6 +3,8 @@
 //! Fails closed: without a permit for this very upstream there is no first try. Nothing is sent twice that a service
 //! may have acted upon: what is not idempotent, or of which some body was passed on, is sent once.
 
+use std::io;
+
 use http::header;
 use pingora::proxy::Session;
 use pingora::upstreams::peer::HttpPeer;
@@ -77,18 +79,20 @@ impl Gateway {
             RetryType::Decided(true) => match error.etype() {
                 // Something of HTTP/2 was wrong; what became of the request nobody knows.
                 ErrorType::InvalidH2 => {}
-                ErrorType::H2Downgrade => {
-                    return harmless && !std::mem::replace(&mut ctx.refused, true);
-                }
+                // And what asks for HTTP/1.1 has not looked at it either.
                 _ => return self.again_unseen(session, ctx, answered),
             },
             _ if is_leaving(error) => return self.again_unseen(session, ctx, answered),
+            _ if reused && !answered && ctx.interim == 0 && is_closed_unseen(error) => {
+                ctx.unseen += 1;
+                return harmless;
+            }
             _ => {}
         }
         if *error.esource() != ErrorSource::Upstream || answered {
             return false;
         }
-        if is_silence(error) && !session.is_body_done() {
+        if is_silence(error) && ctx.tunnel.is_none() && !session.is_body_done() {
             // The time for everything is up, and the client may well have used it.
             return false;
         }
@@ -131,9 +135,7 @@ impl Gateway {
         if pace.take(length) {
             return Ok(());
         }
-        session.set_keepalive(None);
-        ctx.body = Passed::TooLate;
-        Err(Error::new(ErrorType::HTTPStatus(408)))
+        Err(too_slow(session, ctx))
     }
 
     fn may_try_again(&self, ctx: &mut Context) -> bool {
@@ -157,6 +159,30 @@ impl Gateway {
         ctx.retried += u32::from(granted);
         granted
     }
+}
+
+/// The time for everything is up while a body comes. Where the service did not take what had come, that was noticed before:
+/// so it is the client's doing, and says nothing of the service.
+pub fn late(session: &mut Session, ctx: &mut Context, fault: Box<Error>) -> Box<Error> {
+    if ctx.tunnel.is_some() {
+        return fault;
+    }
+    too_slow(session, ctx)
+}
+
+fn too_slow(session: &mut Session, ctx: &mut Context) -> Box<Error> {
+    session.set_keepalive(None);
+    ctx.body = Passed::TooLate;
+    Error::new(ErrorType::HTTPStatus(408))
+}
+
+/// Whether a kept connection over TLS was closed without a word in TLS: then it is no error of the system, which Pingora
+/// goes by.
+fn is_closed_unseen(error: &Error) -> bool {
+    let cause = error.root_cause().downcast_ref::<io::Error>();
+    *error.etype() == ErrorType::ReadError
+        && *error.esource() == ErrorSource::Upstream
+        && cause.is_some_and(|cause| cause.kind() == io::ErrorKind::UnexpectedEof)
 }
 
 /// Whether a service has closed an HTTP/2 connection without having looked at this request, for whatever reason: of those

@@ -136,7 +136,19 @@ async fn by_cookie(
 /// The token of the session cookie, if there is exactly one.
 #[must_use]
 pub fn session_token(visitor: &Visitor, headers: &HeaderMap) -> Option<Token> {
-    cookie::token(text(headers, &header::COOKIE), visitor.cookies.session)
+    cookie::token(cookies(headers), visitor.cookies.session)
+}
+
+/// What came along under the name of the session cookie, all of it.
+#[must_use]
+pub fn session_tokens(visitor: &Visitor, headers: &HeaderMap) -> Vec<Token> {
+    cookie::tokens(cookies(headers), visitor.cookies.session)
+}
+
+/// The `Cookie` header: one line of it, as the proxy hands it on.
+#[must_use]
+pub fn cookies(headers: &HeaderMap) -> Option<&[u8]> {
+    headers.get(header::COOKIE).map(HeaderValue::as_bytes)
 }
 
 /// A header as text.
@@ -162,12 +174,4 @@ pub fn visitor(parts: &Parts) -> Result<Visitor, Problem> {
         .get::<Visitor>()
         .cloned()
         .ok_or_else(Problem::internal)
-}
-
-/// The session of the cookie that came along with a token, if it is one of ours.
-pub fn cookie_beside(visitor: &Visitor, headers: &HeaderMap, proved: &Proved) -> Option<Token> {
-    match proved.method {
-        Method::Session => None,
-        _ => session_token(visitor, headers),
-    }
 }

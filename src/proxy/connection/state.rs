@@ -207,16 +207,20 @@ impl ConnState {
         }
     }
 
-    /// A try begins: from here on the guard times the service, which may say nothing for `limit` or a quarter of that more: it does so
-    /// without reading a clock for each request. Whether it does; a request with a body is not its to time, because it
-    /// does not know what is held up where.
+    /// A try begins: from here on the guard times the service, which may say nothing for `limit` or a quarter of that more,
+    /// without a clock for each request. Whether it does: where there is a body, it does not know what is held up where.
     pub fn limit_answer(&self, limit: Duration) -> bool {
         let bodiless = self.bodiless.load(Ordering::Acquire);
         if bodiless {
-            self.answer.store(in_millis(limit), Ordering::Release);
-            self.another.store(true, Ordering::Release);
+            self.limit_handshake(limit);
         }
         bodiless
+    }
+
+    /// The same of a handshake, which has no body.
+    pub fn limit_handshake(&self, limit: Duration) {
+        self.answer.store(in_millis(limit), Ordering::Release);
+        self.another.store(true, Ordering::Release);
     }
 
     /// Whether the service said nothing for too long; once.
@@ -224,9 +228,8 @@ impl ConnState {
         self.unanswered.load(Ordering::Acquire) && self.unanswered.swap(false, Ordering::AcqRel)
     }
 
-    /// From here on the current request is cut when nothing comes or goes for so long. For what has no other limit:
-    /// the answer to a handshake, and the tunnel behind it.
-    pub fn limit_silence(&self, limit: Duration) {
+    /// From here on the current request is cut when nothing comes or goes for so long.
+    fn limit_silence(&self, limit: Duration) {
         self.silence.store(in_millis(limit), Ordering::Release);
     }
 
@@ -238,6 +241,7 @@ impl ConnState {
 
     /// Both sides have agreed: what comes behind this request is no HTTP, and nothing of it is looked at.
     pub fn open_tunnel(&self, idle: Duration) {
+        self.answer.store(0, Ordering::Relaxed);
         self.limit_silence(idle);
         self.tunnel.store(true, Ordering::Release);
     }
@@ -273,7 +277,7 @@ impl ConnState {
         self.tunnel.load(Ordering::Acquire)
     }
 
-    /// For how long the current request may be silent, where the guard is to time it.
+    /// For how long the current request may be silent.
     pub(super) fn silence(&self) -> Option<Duration> {
         from_millis(&self.silence)
     }

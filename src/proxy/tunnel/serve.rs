@@ -10,24 +10,25 @@ use super::socket::{Latch, latch};
 use super::{End, HandshakeFault, Tunnel, check, fit};
 use crate::identity::session::Live;
 use crate::policy::decide::Permit;
-use crate::proxy::answer::Answer;
 use crate::proxy::context::Context;
+use crate::proxy::forward::time_left;
 use crate::proxy::gateway::Gateway;
 use crate::proxy::request::state_of;
 use crate::proxy::running::Running;
 
-/// Tells how long a server may be silent: for so long as the rule says, or, where a tunnel is asked for, for so long
-/// as the guard listens.
+/// Tells how long a server may be silent: for so long as the rule says. Where a tunnel is asked for, the guard times it.
 pub fn wait_for(session: &Session, peer: &mut HttpPeer, ctx: &mut Context) {
     let idle = ctx.permit().and_then(|permit| permit.rule().idle);
-    if idle.is_some() {
-        peer.options.read_timeout = idle;
+    if let Some(idle) = idle.filter(|_| ctx.tunnel.is_none()) {
+        // A handshake is answered like any other request; it is the tunnel that may be silent.
+        let left = time_left(ctx).ok().flatten();
+        peer.options.read_timeout = Some(left.map_or(idle, |left| left.min(idle)));
     }
     if let Some(tunnel) = &mut ctx.tunnel
         && let Some(limit) = fit(&mut peer.options)
         && let Some(state) = state_of(&session.downstream_session)
     {
-        state.limit_silence(limit);
+        state.limit_handshake(limit);
         tunnel.latch = Latch::default();
         latch(peer, &tunnel.latch, state);
         return;
@@ -125,43 +126,16 @@ impl Gateway {
             _ => {}
         }
     }
+}
 
-    /// What becomes of a handshake that got no answer in time, and of a tunnel that broke off or was silent for too
-    /// long; none of it is a fault of the gateway's or a secret, and most of it is how tunnels usually end.
-    pub(in crate::proxy) async fn tell_silence(
-        &self,
-        session: &mut Session,
-        ctx: &mut Context,
-    ) -> Option<FailToProxy> {
-        let silent = state_of(&session.downstream_session).is_some_and(|state| state.fell_silent());
-        let how = if silent { End::Idle } else { End::Broken };
-        let over = |error_code| FailToProxy {
-            error_code,
-            can_reuse_downstream: false,
-        };
-        if ctx.end_tunnel(how).is_some() {
-            return Some(over(0));
-        }
-        if !silent {
-            return None;
-        }
-        session.set_keepalive(None);
-        tracing::warn!(
-            id = ctx.id_text(),
-            upstream = ctx.pool.as_ref().map(|pool| &*pool.name),
-            "a handshake got no answer in time"
-        );
-        if session.response_written().is_none() {
-            let answer = Answer::refusal(
-                504,
-                "UPSTREAM_TIMEOUT",
-                "The service did not answer in time.",
-                false,
-            );
-            if let Err(error) = self.answer(session, ctx, answer).await {
-                tracing::debug!(%error, "the client was gone before it could be told");
-            }
-        }
-        Some(over(504))
-    }
+/// What becomes of a tunnel that broke off or was silent for too long; neither is a fault of the gateway's or a secret, and
+/// both are how tunnels usually end. None for a request that was to become one.
+pub fn tell_end(session: &Session, ctx: &mut Context) -> Option<FailToProxy> {
+    let silent = state_of(&session.downstream_session).is_some_and(|state| state.fell_silent());
+    let how = if silent { End::Idle } else { End::Broken };
+    ctx.end_tunnel(how)?;
+    Some(FailToProxy {
+        error_code: 0,
+        can_reuse_downstream: false,
+    })
 }

@@ -30,7 +30,7 @@ pub fn choose(
 ) -> Option<&Arc<Member>> {
     let fitting = || members.iter().filter(|member| fit(member));
     match choice {
-        Choice::Key(key) => fitting().max_by_key(|member| score(key, &member.label)),
+        Choice::Key(key) => fitting().max_by_key(|member| score(key, member)),
         Choice::Turn => {
             let count = fitting().count();
             let at = turn.checked_rem(count)?;
@@ -57,9 +57,10 @@ pub fn key(of: impl Hash) -> u64 {
     hasher.finish()
 }
 
-fn score(key: u64, label: &str) -> u64 {
+/// By the address and the name: two names of one address are two servers.
+fn score(key: u64, member: &Member) -> u64 {
     let mut hasher = DefaultHasher::new();
-    (key, label).hash(&mut hasher);
+    (key, &member.label, &member.host).hash(&mut hasher);
     hasher.finish()
 }
 

@@ -43,6 +43,12 @@ pub fn of_uploads(group: u64) -> u64 {
     key((group, "uploads"))
 }
 
+/// The same of those that carry conversations.
+#[must_use]
+pub fn of_talks(group: u64) -> u64 {
+    key((group, "talks"))
+}
+
 impl Default for Fallback {
     fn default() -> Self {
         Self {
@@ -73,7 +79,7 @@ impl Fallback {
             _ => return false,
         };
         let current = self.group(group);
-        if failed != current && failed != of_uploads(current) {
+        if ![current, of_uploads(current), of_talks(current)].contains(&failed) {
             // It was opened before the last failure, which has been seen to.
             return false;
         }
@@ -130,8 +136,9 @@ mod tests {
         let second = fallback.kind(7);
         assert!(second.group != first.group && !second.old);
         assert!(!fallback.note(7, first.group, &invalid), "of before");
-        let before = of_uploads(first.group);
-        assert!(!fallback.note(7, before, &invalid), "of before");
+        for before in [of_uploads(first.group), of_talks(first.group)] {
+            assert!(!fallback.note(7, before, &invalid), "of before");
+        }
         assert_eq!(fallback.kind(7), second);
         // At once again: not as often as somebody likes to ask for it.
         assert!(fallback.note(7, of_uploads(second.group), &invalid));

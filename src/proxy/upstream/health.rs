@@ -40,6 +40,18 @@ impl Health {
         }
     }
 
+    /// The same without what checks have found.
+    #[must_use]
+    pub fn unchecked(&self) -> Self {
+        Self {
+            born: self.born,
+            verdict: AtomicU8::new(UNKNOWN),
+            against: AtomicU32::new(0),
+            failures: AtomicU32::new(self.failures.load(Relaxed)),
+            out_until: AtomicU64::new(self.out_until.load(Relaxed)),
+        }
+    }
+
     /// Whether checks say nothing against it.
     #[must_use]
     pub fn is_up(&self) -> bool {
@@ -73,15 +85,29 @@ impl Health {
     #[must_use]
     pub fn is_out(&self, now: impl FnOnce() -> Instant) -> bool {
         let until = self.out_until.load(Relaxed);
+        until != 0 && self.since_birth(now()) < until
+    }
+
+    /// Whether a request may go there that was to. One whose time alone is over is tried by one request, and left alone for
+    /// another `span` until that is answered: a server that is as it was would else keep all that come until the first
+    /// has failed.
+    pub fn may_try(&self, span: Duration, now: impl FnOnce() -> Instant) -> bool {
+        let until = self.out_until.load(Relaxed);
         if until == 0 {
-            return false;
+            return true;
         }
-        let out = self.since_birth(now()) < until;
-        if !out {
-            // Tried again from here on; the failures stay counted, so that one more puts it out again.
-            let _ = self.out_until.compare_exchange(until, 0, Relaxed, Relaxed);
-        }
-        out
+        let now = self.since_birth(now());
+        let span = in_millis(span);
+        let next = if span == 0 {
+            0
+        } else {
+            now.saturating_add(span)
+        };
+        now < until
+            || self
+                .out_until
+                .compare_exchange(until, next, Relaxed, Relaxed)
+                .is_ok()
     }
 
     /// Notes a request that failed; whether it is put out by that.
@@ -90,8 +116,8 @@ impl Health {
         if failures < eject.after || self.out_until.load(Relaxed) != 0 {
             return false;
         }
-        let span = u64::try_from(eject.span.as_millis()).unwrap_or(u64::MAX);
-        let until = self.since_birth(now).saturating_add(span).max(1);
+        let until = self.since_birth(now).saturating_add(in_millis(eject.span));
+        let until = until.max(1);
         self.out_until
             .compare_exchange(0, until, Relaxed, Relaxed)
             .is_ok()
@@ -108,9 +134,12 @@ impl Health {
     }
 
     fn since_birth(&self, now: Instant) -> u64 {
-        let age: Duration = now.saturating_duration_since(self.born);
-        u64::try_from(age.as_millis()).unwrap_or(u64::MAX)
+        in_millis(now.saturating_duration_since(self.born))
     }
+}
+
+fn in_millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -172,9 +201,17 @@ mod tests {
         assert!(!health.failed(&eject, at(3)), "no news");
         assert!(health.is_out(|| at(11)));
         assert!(!health.is_out(|| at(12)));
-        assert!(health.failed(&eject, at(12)), "one more is enough");
+        let tries = |seconds| health.may_try(eject.span, || at(seconds));
+        assert!(
+            tries(12) && health.is_out(|| at(12)),
+            "one request tries it"
+        );
+        assert!(!health.failed(&eject, at(13)), "it is out as it was");
         assert!(health.is_out(|| at(21)) && !health.is_out(|| at(22)));
+        assert!(tries(22));
         assert!(health.served(&eject), "it is back");
+        assert!(!health.is_out(|| panic!("no clock is needed")));
+        assert!(health.may_try(eject.span, || panic!("no clock is needed")));
         assert!(!health.failed(&eject, at(23)) && !health.is_out(|| at(23)));
     }
 }

@@ -52,6 +52,19 @@ impl Member {
         }
     }
 
+    /// The same, as if it had never been checked: what became of requests stays known.
+    #[must_use]
+    pub fn unchecked(&self) -> Arc<Self> {
+        Arc::new(Self {
+            server: Arc::clone(&self.server),
+            address: self.address.clone(),
+            label: self.label.clone(),
+            host: self.host.clone(),
+            health: self.health.unchecked(),
+            under_way: AtomicUsize::new(0),
+        })
+    }
+
     /// Whether it is this server under this address.
     #[must_use]
     pub fn is(&self, server: &Server, address: &SocketAddr) -> bool {

@@ -16,7 +16,7 @@ use crate::proxy::pace::is_conversation;
 use crate::proxy::settings::{Scheme, Timeouts, Upstream};
 
 use super::balance::key;
-use super::fallback::{Fallback, of_uploads};
+use super::fallback::{Fallback, of_talks, of_uploads};
 use super::member::Member;
 use super::trust::Material;
 
@@ -27,8 +27,19 @@ const STREAMS: usize = 100;
 /// of a second away.
 const STREAM_WINDOW: u32 = 256 * 1024;
 
-/// The same for a whole connection: whatever clients do not take of some answers leaves room for the others.
-const CONNECTION_WINDOW: u32 = 101 * STREAM_WINDOW;
+/// The same for a conversation. Pingora takes nothing of an answer while a service takes nothing of a request, and a service
+/// that sends one message before it reads the next one does not: it must have room for a message. Of gRPC's these are 4 MiB,
+/// where nobody has said otherwise.
+const TALK_WINDOW: u32 = 4 * 1024 * 1024 + STREAM_WINDOW;
+
+/// How many conversations at a time have that much room: clients that take nothing hold it.
+pub const TALKS: usize = 64;
+
+/// What a whole connection has for each of its streams: whatever clients do not take of some answers leaves room for the
+/// others.
+const fn of_connection(stream_window: u32) -> u32 {
+    101 * stream_window
+}
 
 /// How much of a body a service takes unread at least (RFC 9113 section 6.9.2), in bytes.
 const AT_ONCE: u64 = 65_535;
@@ -88,7 +99,7 @@ impl Manner {
         options.idle_timeout = self.keep_alive;
         options.max_h2_streams = STREAMS;
         options.h2_stream_window_size = Some(STREAM_WINDOW);
-        options.h2_connection_window_size = Some(CONNECTION_WINDOW);
+        options.h2_connection_window_size = Some(of_connection(STREAM_WINDOW));
         options.ca.clone_from(&self.material.authorities);
         options.verify_cert = !self.accept_any;
         // Tunnels are judged by rules of their own; until a request may ask for one, none is opened.
@@ -137,6 +148,20 @@ pub fn suit(peer: &mut HttpPeer, request: &RequestHeader, trailers: bool, has_bo
         }
         ALPN::H2 | ALPN::H2H1 => {}
     }
+}
+
+/// Whether a service may be spoken to in HTTP/2, and spoken with.
+#[must_use]
+pub fn is_talk(peer: &HttpPeer, request: &RequestHeader, trailers: bool, has_body: bool) -> bool {
+    let in_h2 = matches!(peer.options.alpn, ALPN::H2 | ALPN::H2H1);
+    in_h2 && has_body && is_conversation(request, trailers, false)
+}
+
+/// Gives a conversation its room.
+pub fn widen(peer: &mut HttpPeer) {
+    peer.options.h2_stream_window_size = Some(TALK_WINDOW);
+    peer.options.h2_connection_window_size = Some(of_connection(TALK_WINDOW));
+    peer.group_key = of_talks(peer.group_key);
 }
 
 /// Whether a body may be more than a service takes unread, and is no side of a conversation.

@@ -93,6 +93,15 @@ impl Pool {
         let known = before.map(|before| before.members.load_full());
         let stay = known.into_iter().flat_map(|members| members.to_vec());
         let stay = stay.filter(|member| servers.contains(&member.server));
+        // What other checks found is nothing that these have to be convinced of: the first of them decides.
+        let asked_alike = before.is_none_or(|before| before.settings.health == upstream.health);
+        let stay = stay.map(|member| {
+            if asked_alike {
+                member
+            } else {
+                member.unchecked()
+            }
+        });
         Self {
             name: Arc::clone(&upstream.name),
             settings: upstream.clone(),
@@ -137,6 +146,15 @@ impl Pool {
         self.durations
             .get_or_init(named)
             .observe(took.as_secs_f64());
+    }
+
+    /// What the only server is called, where there is one.
+    #[must_use]
+    pub fn only(&self) -> Option<Box<str>> {
+        match self.members.load().as_slice() {
+            [only] => Some(only.label.clone()),
+            _ => None,
+        }
     }
 
     /// How many addresses are known, which is how often a connection is worth trying.
@@ -238,7 +256,15 @@ impl Pool {
                 .iter()
                 .all(|tried| !std::ptr::eq(tried.as_ref(), member))
         };
+        let span = self
+            .settings
+            .eject
+            .map_or(Duration::ZERO, |eject| eject.span);
+        // One request tries a server whose time alone is over, and the others go elsewhere until it is answered.
+        let tries = |member: &&Arc<Member>| member.health.may_try(span, Instant::now);
         among(&|member| up(member) && in_use(member) && fresh(member))
+            .filter(tries)
+            .or_else(|| among(&|member| up(member) && in_use(member) && fresh(member)))
             .or_else(|| among(&|member| up(member) && fresh(member)))
             .or_else(|| among(&up))
     }
@@ -302,8 +328,17 @@ impl Pool {
     #[must_use]
     pub fn shown(&self) -> Vec<(Box<str>, bool)> {
         let healthy = |member: &Member| self.is_up(member) && !member.health.is_out(Instant::now);
-        let shown = |member: &Arc<Member>| (member.label.clone(), healthy(member));
-        self.members.load().iter().map(shown).collect()
+        let members = self.members.load();
+        let label = |member: &Arc<Member>| {
+            // Two names of one address are two servers.
+            let same = members.iter().filter(|other| other.label == member.label);
+            if same.count() == 1 {
+                return member.label.clone();
+            }
+            format!("{} ({})", member.label, member.server.authority()).into()
+        };
+        let shown = |member: &Arc<Member>| (label(member), healthy(member));
+        members.iter().map(shown).collect()
     }
 
     /// A request takes one turn, however many tries it needs.

@@ -7,9 +7,11 @@ use http::header::{self, HeaderValue};
 use pingora::connectors::http::Connector;
 use pingora::http::RequestHeader;
 use pingora::protocols::http::client::HttpSession;
+use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType};
 use tokio::time::timeout;
 
+use crate::proxy::cause::why;
 use crate::proxy::settings::Scheme;
 
 use super::member::Member;
@@ -18,6 +20,9 @@ use super::settings::HealthCheck;
 
 /// Checks have connections of their own, each for one check: a kept one would hide that no new one is taken.
 static CONNECTOR: LazyLock<Connector> = LazyLock::new(|| Connector::new(None));
+
+/// How often a server may say that its answer to a check is yet to come.
+const MOST_INTERIM: usize = 100;
 
 /// Why a check was not passed.
 #[derive(Debug, thiserror::Error)]
@@ -28,9 +33,9 @@ pub enum Unwell {
     /// It did not answer in time.
     #[error("no answer in time")]
     Late,
-    /// It could not be asked, or hung up. Only what kind of failure it was: the rest may quote what it sent.
+    /// It could not be asked, or hung up. Only what may be told: the rest may quote what it sent.
     #[error("{0}")]
-    Unanswered(&'static str),
+    Unanswered(String),
 }
 
 /// Asks a server.
@@ -38,35 +43,68 @@ pub enum Unwell {
 /// # Errors
 /// Why it is not well.
 pub async fn ask(member: &Member, manner: &Manner, check: &HealthCheck) -> Result<(), Unwell> {
-    let asked = timeout(check.timeout, status(member, manner, check));
-    match asked.await {
+    match timeout(check.timeout, settled_status(member, manner, check)).await {
         Err(_) => Err(Unwell::Late),
-        Ok(Err(error)) => Err(Unwell::Unanswered(match error.etype() {
-            ErrorType::ConnectTimedout | ErrorType::ReadTimedout => "no answer in time",
-            ErrorType::ConnectRefused => "refused",
-            ErrorType::InvalidCert | ErrorType::TLSHandshakeFailure => "TLS",
-            _ => "no answer",
+        Ok(Err(error)) => Err(Unwell::Unanswered(match (error.etype(), why(&error)) {
+            (ErrorType::ConnectTimedout | ErrorType::ReadTimedout, _) => "no answer in time".into(),
+            (ErrorType::ConnectRefused, _) => "refused".into(),
+            (_, Some(why)) => why,
+            (_, None) => "no answer".into(),
         })),
         Ok(Ok(200..=299)) => Ok(()),
         Ok(Ok(status)) => Err(Unwell::Status(status)),
     }
 }
 
-async fn status(member: &Member, manner: &Manner, check: &HealthCheck) -> pingora::Result<u16> {
-    let mut peer = manner.peer(member, false, Some(check.timeout));
+/// What it says, in the version of HTTP that it wants: requests would be sent to it in another one, too, but none is
+/// before it is known to be well.
+async fn settled_status(
+    member: &Member,
+    manner: &Manner,
+    check: &HealthCheck,
+) -> pingora::Result<u16> {
+    let peer = manner.peer(member, false, Some(check.timeout));
+    match status(peer.clone(), member, check).await {
+        Err(error) if manner.note_failure(&peer, &error) => {
+            let peer = manner.peer(member, false, Some(check.timeout));
+            status(peer, member, check).await
+        }
+        told => told,
+    }
+}
+
+async fn status(
+    mut peer: Box<HttpPeer>,
+    member: &Member,
+    check: &HealthCheck,
+) -> pingora::Result<u16> {
     // One that has no room for another is in no pool, and goes with the session.
     peer.options.max_h2_streams = 1;
     let (mut session, _) = CONNECTOR.get_http_session(&*peer).await?;
     let request = request(member, check)?;
     session.write_request_header(Box::new(request)).await?;
     session.finish_request_body().await?;
-    session.read_response_header().await?;
-    let status = session.response_header().map(|head| head.status.as_u16());
+    let status = final_status(&mut session).await?;
     if let HttpSession::H2(_) = session {
         // Whatever else is sent is of no interest.
         session.shutdown().await;
     }
-    status.ok_or_else(|| Error::new(ErrorType::ReadError))
+    Ok(status)
+}
+
+/// What comes before an answer is none (RFC 9110 section 15.2). Over HTTP/2 it is not even told.
+async fn final_status(session: &mut HttpSession) -> pingora::Result<u16> {
+    for _ in 0..MOST_INTERIM {
+        session.read_response_header().await?;
+        let head = session.response_header();
+        let status = head
+            .map(|head| head.status)
+            .filter(|it| !it.is_informational());
+        if let Some(status) = status {
+            return Ok(status.as_u16());
+        }
+    }
+    Err(Error::new(ErrorType::ReadError))
 }
 
 fn request(member: &Member, check: &HealthCheck) -> pingora::Result<RequestHeader> {

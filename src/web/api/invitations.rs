@@ -38,11 +38,12 @@ pub struct InviteIn {
 #[serde(deny_unknown_fields)]
 #[schema(as = Acceptance)]
 pub struct AcceptIn {
-    token: String,
+    #[schema(value_type = String)]
+    token: Secret<String>,
     #[schema(min_length = 1, max_length = 64, example = "eve")]
     username: String,
-    #[schema(format = Password, min_length = 8, example = "a long password of eve")]
-    password: String,
+    #[schema(value_type = String, format = Password, min_length = 8, example = "a long password of eve")]
+    password: Secret<String>,
 }
 
 /// An invitation that waits.
@@ -146,10 +147,9 @@ pub async fn accept(
     Body(sent): Body<AcceptIn>,
 ) -> Result<(StatusCode, Json<UserOut>), Problem> {
     let username = field("username", &sent.username)?;
-    let password = Secret::new(sent.password);
     let account = web
         .accounts
-        .accept(&sent.token, username, &password)
+        .accept(sent.token.expose(), username, &sent.password)
         .await?;
     let user = UserOut::find(&web, account.user.id).await?;
     Ok((StatusCode::CREATED, Json(user)))

@@ -7,9 +7,10 @@ use http::StatusCode;
 use http::header::{self, HeaderMap};
 
 use crate::base::identity::Method;
+use crate::base::token::Token;
 use crate::gate::visitor::Visitor;
 use crate::web::error::Problem;
-use crate::web::extract::{self, Proved, wants_page};
+use crate::web::extract::{self, wants_page};
 use crate::web::{Web, csrf};
 
 use super::user::MessageOut;
@@ -32,37 +33,29 @@ pub async fn submit(
         header::SET_COOKIE,
         visitor.cookies.clear(visitor.cookies.session),
     )];
+    // Whatever came along, and whether it proves anybody just now: a browser is told to forget it, and that they are out.
+    let cookies = extract::session_tokens(&visitor, &headers);
     let proved = match extract::prove(&web, &visitor, &headers).await {
         Ok(proved) => proved,
-        Err(problem) => {
-            // A token that is no good any more says nothing about the cookie beside it.
-            let cookie = extract::session_token(&visitor, &headers);
-            let Some(token) = cookie.filter(|_| problem.status() == StatusCode::UNAUTHORIZED)
-            else {
-                return Err(problem);
-            };
+        // A token that is no good any more says nothing about the cookie beside it.
+        Err(problem) if problem.status() == StatusCode::UNAUTHORIZED && !cookies.is_empty() => {
             csrf::check(&headers, &visitor.snapshot)?;
-            web.sessions.end(&token).await?;
+            end_all(&web, &cookies).await?;
             return Ok((clear, problem).into_response());
         }
+        Err(problem) => return Err(problem),
     };
-    let by_token = matches!(&proved, Some(proved) if proved.method == Method::Jwt);
-    if !by_token {
-        csrf::check(&headers, &visitor.snapshot)?;
-    }
-    let ended = match &proved {
-        Some(proved) => end(&web, proved).await?,
-        None => false,
+    let by_token = proved.as_ref().filter(|it| it.method == Method::Jwt);
+    let mut ended = match by_token {
+        Some(proved) => web.sessions.end_of_tokens(proved.live.sid).await?,
+        None => {
+            csrf::check(&headers, &visitor.snapshot)?;
+            false
+        }
     };
+    ended |= end_all(&web, &cookies).await?;
     if ended && let Some(proved) = &proved {
         web.accounts.logged_out(&proved.live).await;
-    }
-    // A browser that sends a token, too, is told to forget its cookie, which must open nothing either.
-    let beside = proved
-        .as_ref()
-        .and_then(|proved| extract::cookie_beside(&visitor, &headers, proved));
-    if let Some(token) = beside {
-        web.sessions.end(&token).await?;
     }
     if wants_page(&headers) {
         let login = format!("{}/login?done=signed-out", visitor.snapshot.prefix);
@@ -74,9 +67,11 @@ pub async fn submit(
     Ok((clear, MessageOut::new("Logged out.")).into_response())
 }
 
-async fn end(web: &Web, proved: &Proved) -> Result<bool, Problem> {
-    Ok(match &proved.cookie {
-        Some(token) => web.sessions.end(token).await?,
-        None => web.sessions.end_of_tokens(proved.live.sid).await?,
-    })
+/// Ends these sessions; whether there was one.
+async fn end_all(web: &Web, cookies: &[Token]) -> Result<bool, Problem> {
+    let mut ended = false;
+    for token in cookies {
+        ended |= web.sessions.end(token).await?;
+    }
+    Ok(ended)
 }

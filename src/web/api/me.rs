@@ -32,11 +32,11 @@ pub struct MeIn {
     email: Option<String>,
     #[schema(min_length = 1, max_length = 64, example = "dora")]
     username: Option<String>,
-    #[schema(format = Password, min_length = 8, example = "another long password")]
-    password: Option<String>,
+    #[schema(value_type = Option<String>, format = Password, min_length = 8, example = "another long password")]
+    password: Option<Secret<String>>,
     /// Needed for another password or address, unless the login is minutes old.
-    #[schema(format = Password)]
-    current_password: Option<String>,
+    #[schema(value_type = Option<String>, format = Password)]
+    current_password: Option<Secret<String>>,
 }
 
 /// The current password.
@@ -44,7 +44,8 @@ pub struct MeIn {
 #[serde(deny_unknown_fields)]
 #[schema(as = Leave)]
 pub struct LeaveIn {
-    current_password: String,
+    #[schema(value_type = String)]
+    current_password: Secret<String>,
 }
 
 /// A user and everything they may do.
@@ -96,8 +97,8 @@ pub async fn put(
     let change = MeChange {
         email: optional("email", sent.email.as_ref())?,
         username: optional("username", sent.username.as_ref())?,
-        password: sent.password.map(Secret::new),
-        current_password: sent.current_password.map(Secret::new),
+        password: sent.password,
+        current_password: sent.current_password,
     };
     let actor = proved.actor(&visitor);
     let changed = web
@@ -176,9 +177,10 @@ pub async fn leave(
     caller: Caller,
     Body(sent): Body<LeaveIn>,
 ) -> Result<Response, Problem> {
-    let password = Secret::new(sent.current_password);
     let actor = caller.0.actor(&visitor);
-    web.accounts.delete_me(&actor, &password).await?;
+    web.accounts
+        .delete_me(&actor, &sent.current_password)
+        .await?;
     let clear = visitor.cookies.clear(visitor.cookies.session);
     Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, clear)]).into_response())
 }
@@ -197,7 +199,7 @@ pub async fn confirm_email(
     State(web): State<Web>,
     Body(sent): Body<TokenIn>,
 ) -> Result<Json<UserOut>, Problem> {
-    let user = web.accounts.confirm_email(&sent.token).await?;
+    let user = web.accounts.confirm_email(sent.token.expose()).await?;
     Ok(Json(UserOut::find(&web, user.id).await?))
 }
 

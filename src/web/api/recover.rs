@@ -32,7 +32,8 @@ pub struct EmailIn {
 #[schema(as = LinkToken)]
 pub struct TokenIn {
     /// What stands behind `token=` in its link.
-    pub token: String,
+    #[schema(value_type = String)]
+    pub token: Secret<String>,
 }
 
 /// The token of a letter, and a new password.
@@ -40,9 +41,10 @@ pub struct TokenIn {
 #[serde(deny_unknown_fields)]
 #[schema(as = PasswordReset)]
 pub struct ResetIn {
-    token: String,
-    #[schema(format = Password, min_length = 8, example = "another long password")]
-    password: String,
+    #[schema(value_type = String)]
+    token: Secret<String>,
+    #[schema(value_type = String, format = Password, min_length = 8, example = "another long password")]
+    password: Secret<String>,
 }
 
 /// What is said whether or not there is such an account.
@@ -87,9 +89,8 @@ pub async fn reset(
     Extension(visitor): Extension<Visitor>,
     Body(sent): Body<ResetIn>,
 ) -> Result<Json<MessageOut>, Problem> {
-    let password = Secret::new(sent.password);
     web.accounts
-        .reset(&sent.token, &password, visitor.ip)
+        .reset(sent.token.expose(), &sent.password, visitor.ip)
         .await?;
     Ok(MessageOut::new(
         "The password is changed. Every session has ended.",
@@ -132,6 +133,6 @@ pub async fn verify(
     State(web): State<Web>,
     Body(sent): Body<TokenIn>,
 ) -> Result<Json<UserOut>, Problem> {
-    let user = web.accounts.verify(&sent.token).await?;
+    let user = web.accounts.verify(sent.token.expose()).await?;
     Ok(Json(UserOut::find(&web, user.id).await?))
 }

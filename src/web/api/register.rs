@@ -26,8 +26,8 @@ pub struct RegisterIn {
     email: String,
     #[schema(min_length = 1, max_length = 64, example = "dora")]
     username: String,
-    #[schema(format = Password, min_length = 8, example = "a long password of dora")]
-    password: String,
+    #[schema(value_type = String, format = Password, min_length = 8, example = "a long password of dora")]
+    password: Secret<String>,
 }
 
 /// What is said whether or not the address is known.
@@ -55,7 +55,7 @@ pub async fn submit(
     let new = NewAccount {
         email: field("email", &sent.email)?,
         username: field("username", &sent.username)?,
-        password: Secret::new(sent.password),
+        password: sent.password,
     };
     let registered = web
         .accounts

@@ -8,15 +8,14 @@ use http::header::{self, HeaderMap};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::base::secret::Secret;
 use crate::base::time::Timestamp;
-use crate::crypto::cookie;
 use crate::gate::visitor::Visitor;
 use crate::identity::login::{Credentials, Refusal};
 use crate::identity::session::Begun;
 use crate::telemetry::metrics::Metrics;
 use crate::web::body::Body;
 use crate::web::error::Problem;
+use crate::web::extract;
 use crate::web::form::is_form;
 use crate::web::{Web, csrf};
 
@@ -53,15 +52,10 @@ pub async fn login(
     let LoginIn { username, password } = read(request).await?;
     let credentials = Credentials {
         login: username,
-        password: Secret::new(password),
+        password,
         ip: visitor.ip,
         user_agent: user_agent(&headers),
-        presented: cookie::token(
-            headers
-                .get(header::COOKIE)
-                .and_then(|value| value.to_str().ok()),
-            visitor.cookies.session,
-        ),
+        presented: extract::session_token(&visitor, &headers),
     };
     let outcome = web.logins.with_password(credentials).await;
     count(&web.metrics, &outcome);

@@ -26,8 +26,8 @@ pub struct LoginIn {
     #[schema(example = "alice")]
     pub username: String,
     /// The password.
-    #[schema(format = Password)]
-    pub password: String,
+    #[schema(value_type = String, format = Password)]
+    pub password: Secret<String>,
 }
 
 /// A refresh token.
@@ -35,7 +35,8 @@ pub struct LoginIn {
 #[serde(deny_unknown_fields)]
 #[schema(as = Refresh)]
 pub struct RefreshIn {
-    refresh_token: String,
+    #[schema(value_type = String)]
+    refresh_token: Secret<String>,
 }
 
 /// What a program is given (RFC 6749 section 5.1).
@@ -80,7 +81,7 @@ pub async fn hand_out(
 ) -> Result<Response, Problem> {
     let credentials = Credentials {
         login: sent.username,
-        password: Secret::new(sent.password),
+        password: sent.password,
         ip: visitor.ip,
         user_agent: user_agent(headers),
         presented: None,
@@ -112,7 +113,7 @@ pub async fn refresh(
     State(web): State<Web>,
     Body(sent): Body<RefreshIn>,
 ) -> Result<Response, Problem> {
-    let pair = web.tokens.refresh(&sent.refresh_token).await?;
+    let pair = web.tokens.refresh(sent.refresh_token.expose()).await?;
     web.metrics
         .tokens_issued
         .with_label_values(&["refresh_token"])

@@ -52,8 +52,8 @@ pub struct UserIn {
     #[schema(format = Email, max_length = 254, example = "carol@example.com")]
     email: Option<String>,
     /// To be changed at the first login. Without one, only a link in a letter lets them in.
-    #[schema(format = Password, min_length = 8, example = "a long first password")]
-    password: Option<String>,
+    #[schema(value_type = Option<String>, format = Password, min_length = 8, example = "a long first password")]
+    password: Option<Secret<String>>,
     /// The names of their roles; without, what every new account is given.
     #[schema(value_type = Option<Vec<String>>, example = json!(["user"]))]
     roles: Option<BTreeSet<String>>,
@@ -70,8 +70,8 @@ pub struct EditIn {
     #[schema(min_length = 1, max_length = 64, example = "carol")]
     username: Option<String>,
     /// To be changed at the next login. Ends every session of theirs.
-    #[schema(format = Password, min_length = 8, example = "another long password")]
-    password: Option<String>,
+    #[schema(value_type = Option<String>, format = Password, min_length = 8, example = "another long password")]
+    password: Option<Secret<String>>,
     is_active: Option<bool>,
     /// For superusers to say.
     is_superuser: Option<bool>,
@@ -159,7 +159,7 @@ pub async fn create(
     let draft = UserDraft {
         username: field("username", &sent.username)?,
         email: optional("email", sent.email.as_ref())?,
-        password: sent.password.map(Secret::new),
+        password: sent.password,
         roles: roles
             .map(|roles| roles.iter().map(name).collect())
             .transpose()?,
@@ -190,7 +190,7 @@ pub async fn update(
     let edit = UserEdit {
         email: optional("email", sent.email.as_ref())?,
         username: optional("username", sent.username.as_ref())?,
-        password: sent.password.map(Secret::new),
+        password: sent.password,
         is_active: sent.is_active,
         is_superuser: sent.is_superuser,
         is_verified: sent.is_verified,

@@ -5,14 +5,13 @@
 //! link for one opens no other.
 
 use axum::response::{IntoResponse, Redirect, Response};
-use http::header;
 use std::time::Duration;
 
 use crate::base::token::Token;
 use crate::crypto::cookie;
 use crate::identity::accounts::AccountFault;
 use crate::web::error::Problem;
-use crate::web::extract::text;
+use crate::web::extract::cookies;
 use crate::web::form::Fields;
 
 use super::seen;
@@ -41,8 +40,7 @@ pub fn moved(visit: &Visit, page: &str, query: Option<&str>) -> Option<Response>
 
 /// The token of the link that led to this page; empty when the link held none.
 pub fn token(visit: &Visit, page: &str) -> Option<String> {
-    let cookies = text(&visit.headers, &header::COOKIE);
-    let value = cookie::value(cookies, visit.visitor.cookies.link)?;
+    let value = cookie::value(cookies(&visit.headers), visit.visitor.cookies.link)?;
     let (of, token) = value.split_once('.')?;
     (of == page).then(|| token.to_owned())
 }

@@ -35,8 +35,8 @@ pub struct LoginForm {
     /// The username or the e-mail address.
     #[schema(example = "alice")]
     username: String,
-    #[schema(format = Password)]
-    password: String,
+    #[schema(value_type = String, format = Password)]
+    password: Secret<String>,
     /// Browsers: what binds the form to them.
     csrf: Option<String>,
     /// Browsers: where they are sent then.
@@ -122,8 +122,7 @@ async fn attempt(visit: &Visit, sent: &LoginForm) -> Result<Welcome, Problem> {
     if !visit.is_genuine(sent.csrf.as_deref().unwrap_or_default()) {
         return Err(Problem::expired());
     }
-    let password = Secret::new(sent.password.clone());
-    Ok(log_in(visit, &sent.username, password).await?)
+    Ok(log_in(visit, &sent.username, sent.password.clone()).await?)
 }
 
 /// Checks a name and a password that somebody typed on this page or another.

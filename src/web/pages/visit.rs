@@ -126,7 +126,7 @@ impl Visit {
         if changes {
             csrf::check(&headers, &visitor.snapshot)?;
         }
-        let cookies = extract::text(&headers, &header::COOKIE);
+        let cookies = extract::cookies(&headers);
         let known = cookie::token(cookies, visitor.cookies.flow);
         let is_new = known.is_none();
         let bound = match known {

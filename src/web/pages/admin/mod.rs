@@ -104,8 +104,10 @@ async fn choices(member: &Member, held: &BTreeSet<RoleName>) -> Result<Vec<Value
         Err(AccountFault::Forbidden(_)) => member.who().roles.union(held).cloned().collect(),
         Err(fault) => return Err(fault.into()),
     };
-    // To be given the role of this name does not make anybody one.
-    let given = names.iter().filter(|name| name.as_str() != "superuser");
+    // To be given the role of this name does not make anybody one. Who has it all the same keeps it, unless it is taken.
+    let given = names
+        .iter()
+        .filter(|name| name.as_str() != "superuser" || held.contains(name));
     Ok(given
         .map(|name| json!({ "name": name.as_str(), "held": held.contains(name) }))
         .collect())

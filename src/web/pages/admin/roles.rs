@@ -123,7 +123,7 @@ pub async fn delete(
 async fn delete_question(member: &Member, id: i64) -> Result<Value, Problem> {
     let accounts = &member.visit.web.accounts;
     let full = accounts.role(&member.actor(), id).await?;
-    let text = match full.role.assigned {
+    let text = match accounts.holders(&member.actor(), id).await? {
         0 => "Nobody has it.".to_owned(),
         1 => "One user has it, and loses it at once.".to_owned(),
         many => format!("{many} users have it, and lose it at once."),

@@ -137,7 +137,8 @@ async fn save_profile(member: &Member, id: UserId, fields: &Fields) -> Result<()
         username: slips.read(fields, "username"),
         email: slips.read_filled(fields, "email"),
         is_active: Some(fields.ticked("is_active")),
-        is_verified: Some(fields.ticked("is_verified")),
+        // What nobody has touched says nothing of another address.
+        is_verified: Some(fields.ticked("is_verified")).filter(|it| *it != before.is_verified),
         // Not asked of who may not say: its absence would demote.
         is_superuser: Some(fields.ticked("is_superuser"))
             .filter(|wanted| member.may(Right::Superuser) && *wanted != before.is_superuser),
