@@ -96,7 +96,7 @@ const RULES: &str = "
   - { path: /app/wait, allow: signed_in, idle: 1m }
   - { path: /app/**, allow: signed_in }
   - { path: /test.Greeter/Forever, to: greeter, auth: [jwt], allow: signed_in, idle: 1m }
-  - { path: /test.Greeter/**, to: greeter, auth: [jwt], allow: signed_in }
+  - { path: /test.Greeter/**, to: greeter, auth: [jwt], allow: signed_in, body: none }
 ";
 
 /// A gateway before one service.
