@@ -123,3 +123,4 @@ mod upstreams_paths;
 mod upstreams_retry;
 mod upstreams_servers;
 mod upstreams_tls;
+mod upstreams_versions;

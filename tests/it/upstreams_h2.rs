@@ -35,7 +35,7 @@ impl Service {
         let port = listener.local_addr().unwrap().port();
         let scheme = if identity.is_some() { "https" } else { "h2c" };
         let asked = Asked::default();
-        let tls = identity.map(acceptor);
+        let tls = identity.map(|identity| acceptor(identity, &["h2"]));
         let shared = Arc::clone(&asked);
         thread::spawn(move || serve(listener, tls.as_ref(), &shared));
         Self {
@@ -59,7 +59,7 @@ impl Service {
     }
 }
 
-fn acceptor(identity: &Identity) -> tokio_rustls::TlsAcceptor {
+pub fn acceptor(identity: &Identity, versions: &[&str]) -> tokio_rustls::TlsAcceptor {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let chain = CertificateDer::pem_slice_iter(identity.certificate.as_bytes())
         .map(Result::unwrap)
@@ -71,7 +71,7 @@ fn acceptor(identity: &Identity) -> tokio_rustls::TlsAcceptor {
         .with_no_client_auth()
         .with_single_cert(chain, key)
         .unwrap();
-    config.alpn_protocols = vec![b"h2".to_vec()];
+    config.alpn_protocols = versions.iter().map(|it| it.as_bytes().to_vec()).collect();
     Arc::new(config).into()
 }
 
