@@ -32,6 +32,8 @@ pub struct Signals {
 pub struct Heard {
     stop: Stop,
     quit: unix::Signal,
+    /// What other servers are sent to open their logs anew, or to replace themselves: unheard, it ends a process.
+    others: [unix::Signal; 2],
 }
 
 /// What says that the gateway is to stop.
@@ -52,14 +54,21 @@ impl Heard {
                 interrupt: signal(SignalKind::interrupt())?,
             },
             quit: signal(SignalKind::quit())?,
+            others: [
+                signal(SignalKind::user_defined1())?,
+                signal(SignalKind::user_defined2())?,
+            ],
         })
     }
 
     /// Waits until the gateway is to drain; `false` when it is to go at once.
     async fn is_patient(&mut self, successor: Option<&Successor>) -> bool {
+        let [one, two] = &mut self.others;
         loop {
             tokio::select! {
                 patient = self.stop.is_patient() => return patient,
+                _ = one.recv() => ignore("SIGUSR1"),
+                _ = two.recv() => ignore("SIGUSR2"),
                 _ = self.quit.recv() => {
                     if let Some(next) = hand_over(successor)
                         && let Some(patient) = self.stop.is_relieved(next).await
@@ -70,6 +79,13 @@ impl Heard {
             }
         }
     }
+}
+
+fn ignore(signal: &'static str) {
+    tracing::warn!(
+        signal,
+        "nothing is done: there are no files of logs, SIGHUP reloads, and SIGQUIT hands over"
+    );
 }
 
 impl Stop {

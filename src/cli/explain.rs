@@ -20,7 +20,9 @@ use crate::policy::rule::Rule;
 use crate::policy::target::Target;
 
 use super::check::load;
+use super::claims::{self, Claim, parse_claim};
 use super::rules;
+use super::stored::with_store;
 use super::text::{Ink, Table};
 
 /// Tells which rule decides a request, and why
@@ -30,10 +32,13 @@ pub struct Args {
     method: String,
     /// The path, as a client would send it
     path: String,
-    /// Who asks: role=NAME, permission=NAME, user=NAME, email=ADDRESS, superuser, verified or
-    /// auth=session|jwt|mtls; as often as needed
+    /// Who asks, made up: role=NAME, permission=NAME, user=NAME, email=ADDRESS, superuser, verified or
+    /// auth=session|jwt|mtls; as often as needed. A name brings no roles along: see --account
     #[arg(long = "as", value_name = "KEY=VALUE", value_parser = parse_claim)]
     claims: Vec<Claim>,
+    /// Somebody who has an account here, as it is in the store; --as adds to that
+    #[arg(long, value_name = "NAME")]
+    account: Option<String>,
     /// The address they come from
     #[arg(long, value_name = "ADDRESS")]
     ip: Option<IpAddr>,
@@ -44,10 +49,6 @@ pub struct Args {
     #[arg(long)]
     json: bool,
 }
-
-/// A change to who asks.
-#[derive(Clone, Debug)]
-struct Claim(Who, Option<Method>);
 
 /// Everything there is to tell.
 struct Story {
@@ -66,12 +67,12 @@ struct Story {
 /// Runs the command.
 ///
 /// # Errors
-/// Never; a file that cannot be used is its answer.
+/// When the account asked for cannot be had; a file that cannot be used is its answer.
 pub fn run(args: &Args, config_path: &Path) -> anyhow::Result<ExitCode> {
     let Some(config) = load(config_path) else {
         return Ok(ExitCode::FAILURE);
     };
-    let who = who(args);
+    let who = who(args, config_path)?;
     let asker = Asker::new(&config);
     let target = asker.target(&args.method, args.host.as_ref(), &args.path);
     let story = tell(&config, &asker, target.as_ref(), &who);
@@ -95,67 +96,24 @@ pub fn run(args: &Args, config_path: &Path) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn parse_claim(text: &str) -> Result<Claim, String> {
-    let (key, value) = text.split_once('=').unwrap_or((text, "true"));
-    let mut who = Who {
-        known: true,
-        ..Who::stranger()
+fn who(args: &Args, config_path: &Path) -> anyhow::Result<Who> {
+    let somebody = match &args.account {
+        Some(name) => with_store(config_path, async |stored| {
+            claims::account(&stored, name).await
+        })?,
+        None => Who::stranger(),
     };
-    let mut auth = None;
-    let flag = || {
-        value
-            .parse::<bool>()
-            .map_err(|_| format!("'{value}' is neither true nor false"))
+    let start = Who {
+        ip: args.ip.unwrap_or(somebody.ip),
+        ..somebody
     };
-    let wrong = |error: crate::base::name::NameError| format!("'{value}' {error}");
-    match key {
-        "role" => drop(who.roles.insert(value.parse().map_err(wrong)?)),
-        "permission" => drop(who.permissions.insert(value.parse().map_err(wrong)?)),
-        "user" => who.user = Some(value.parse().map_err(wrong)?),
-        "email" => who.email = Some(value.parse().map_err(wrong)?),
-        "superuser" => who.superuser = flag()?,
-        "verified" => who.verified = flag()?,
-        "auth" => {
-            let methods = Method::ALL.map(Method::as_str).join(", ");
-            let wrong = |()| format!("'{value}' is no way to sign in; write one of {methods}");
-            auth = Some(value.parse().map_err(wrong)?);
-        }
-        _ => {
-            return Err(
-                "write role=NAME, permission=NAME, user=NAME, email=ADDRESS, superuser, verified or auth=METHOD"
-                    .to_owned(),
-            );
-        }
-    }
-    Ok(Claim(who, auth))
+    Ok(claims::added(start, &args.claims))
 }
 
 fn parse_host(text: &str) -> Result<Host, String> {
     Host::parse_authority(text)
         .map(|(host, _)| host)
         .map_err(|error| format!("'{text}' {error}"))
-}
-
-fn who(args: &Args) -> Who {
-    let start = Who {
-        known: !args.claims.is_empty(),
-        ip: args.ip.unwrap_or(Who::stranger().ip),
-        ..Who::stranger()
-    };
-    args.claims
-        .iter()
-        .fold(start, |mut who, Claim(more, auth)| {
-            who.user = more.user.clone().or(who.user);
-            who.email = more.email.clone().or(who.email);
-            who.roles.extend(more.roles.iter().cloned());
-            who.permissions.extend(more.permissions.iter().cloned());
-            Who {
-                superuser: who.superuser | more.superuser,
-                verified: who.verified | more.verified,
-                auth: auth.unwrap_or(who.auth),
-                ..who
-            }
-        })
 }
 
 fn tell(config: &Config, asker: &Asker<'_>, target: Result<&Target, &String>, who: &Who) -> Story {

@@ -23,7 +23,10 @@ struct Line {
 fn story(line: &str) -> (Args, Story, Option<Target>, String) {
     let config = Config::from_text(FILE, Path::new("/nonexistent"), &|_| None).unwrap();
     let args = Line::parse_from(["explain"].into_iter().chain(line.split(' '))).args;
-    let (asker, who) = (Asker::new(&config), who(&args));
+    let (asker, who) = (
+        Asker::new(&config),
+        who(&args, Path::new("/nonexistent")).unwrap(),
+    );
     let target = asker.target(&args.method, args.host.as_ref(), &args.path);
     let story = tell(&config, &asker, target.as_ref(), &who);
     let asked = format!("{} {}{who}", args.method, args.path);
@@ -43,7 +46,10 @@ rules:
 ";
     let config = Config::from_text(file, Path::new("/nonexistent"), &|_| None).unwrap();
     let args = Line::parse_from(["explain", "GET", "/api/x"]).args;
-    let (asker, who) = (Asker::new(&config), who(&args));
+    let (asker, who) = (
+        Asker::new(&config),
+        who(&args, Path::new("/nonexistent")).unwrap(),
+    );
     let target = asker.target(&args.method, None, &args.path);
     let story = tell(&config, &asker, target.as_ref(), &who);
     let text = as_text(

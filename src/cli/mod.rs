@@ -5,6 +5,7 @@
 pub mod output;
 
 pub mod check;
+mod claims;
 pub mod explain;
 pub mod hook;
 pub mod mail;

@@ -32,6 +32,7 @@ pub mod reading;
 pub mod report;
 pub mod schema;
 pub mod tree;
+mod unheld;
 
 mod acme;
 pub mod ask;

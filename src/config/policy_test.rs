@@ -14,6 +14,7 @@ use super::later;
 use super::raw::{At, Object};
 use super::rules::{self, Scope};
 use super::tree::Value;
+use super::unheld::Given;
 use crate::gate::question::Answer;
 
 /// One line of `tests:`.
@@ -213,7 +214,11 @@ fn why(answer: &Answer) -> Option<String> {
 }
 
 /// Reads one test; `labels` are those of the rules, unless some rule is unsound.
-fn read(at: &At<'_>, scope: &Scope<'_>, labels: Option<&Vec<&str>>) -> Option<PolicyTest> {
+fn read(
+    at: &At<'_>,
+    (scope, given): (&Scope<'_>, &Given),
+    labels: Option<&Vec<&str>>,
+) -> Option<PolicyTest> {
     let object = at.object("test")?;
     let request = request(&object);
     let expect = object.require("expect").and_then(|at| expected(&at));
@@ -235,7 +240,7 @@ fn read(at: &At<'_>, scope: &Scope<'_>, labels: Option<&Vec<&str>>) -> Option<Po
     let host = object.get("host").and_then(|at| at.parse("a host"));
     let who = object
         .section("as", "who")
-        .map_or_else(Who::stranger, |who| read_who(&who));
+        .map_or_else(Who::stranger, |who| read_who(&who, given));
     let (method, target) = request?;
     Some(PolicyTest {
         line: at.line(),
@@ -276,14 +281,16 @@ fn expected(at: &At<'_>) -> Option<Expected> {
     }
 }
 
-fn read_who(object: &Object<'_>) -> Who {
+fn read_who(object: &Object<'_>, given: &Given) -> Who {
+    let without = "no account is like that";
     let items = |key| object.get(key).and_then(|at| at.list()).unwrap_or_default();
     let boolean = |key| object.get(key).and_then(|at| at.boolean());
     let role = object.get("role");
-    let roles = role
-        .into_iter()
-        .chain(items("roles"))
-        .filter_map(|at| at.parse("a role"));
+    let roles = role.into_iter().chain(items("roles")).filter_map(|at| {
+        let role = at.parse("a role")?;
+        given.warn_of_role(&at, &role, without);
+        Some(role)
+    });
     let ip = object.get("ip").and_then(|at| at.parse("an address"));
     Who {
         known: object.keys().any(|key| key != "ip"),
@@ -292,7 +299,11 @@ fn read_who(object: &Object<'_>) -> Who {
         roles: roles.collect(),
         permissions: items("permissions")
             .iter()
-            .filter_map(|at| at.parse("a permission"))
+            .filter_map(|at| {
+                let permission = at.parse("a permission")?;
+                given.warn_of_permission(at, &permission, without);
+                Some(permission)
+            })
             .collect(),
         superuser: boolean("superuser").unwrap_or(false),
         verified: boolean("verified").unwrap_or(false),
@@ -314,8 +325,9 @@ pub(super) fn read_all(file: &Object<'_>, scope: &Scope<'_>, sound: &[Rule]) -> 
     let all = file
         .get("rules")
         .is_some_and(|at| matches!(at.value(), Value::List(rules) if rules.len() == sound.len()));
+    let given = Given::by(scope.roles);
     items
         .iter()
-        .filter_map(|at| read(at, scope, all.then_some(&labels)))
+        .filter_map(|at| read(at, (scope, &given), all.then_some(&labels)))
         .collect()
 }

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::base::identity::Method;
-use crate::base::name::RoleName;
 use crate::base::net::Networks;
 use crate::base::site::Sites;
 use crate::gate::settings::IdentityHeaders;
@@ -17,9 +16,9 @@ use crate::proxy::settings::Upstreams;
 
 use super::conditions::allow;
 use super::raw::{At, Object};
-use super::roles::DEFAULT_ROLES;
 use super::selectors::{host, label, methods, name, pattern};
 use super::tree::Value;
+use super::unheld::Given;
 use super::{compress, cors, later, streams, values};
 
 /// What rules may refer to.
@@ -261,7 +260,7 @@ fn together(places: &[&At<'_>], rules: &[Rule], scope: &Scope<'_>) {
         }
     }
     refuse_same_label(places, rules, &dead);
-    warn_of_unknown_roles(places, rules, scope);
+    warn_of_unheld(places, rules, scope);
 }
 
 /// Metrics and logs tell rules apart by their labels.
@@ -279,18 +278,10 @@ fn refuse_same_label(places: &[&At<'_>], rules: &[Rule], dead: &[usize]) {
     }
 }
 
-fn warn_of_unknown_roles(places: &[&At<'_>], rules: &[Rule], scope: &Scope<'_>) {
-    let known = |role: &RoleName| {
-        scope.roles.contains_key(role)
-            || DEFAULT_ROLES.iter().any(|(name, _)| *name == role.as_str())
-    };
+fn warn_of_unheld(places: &[&At<'_>], rules: &[Rule], scope: &Scope<'_>) {
+    let given = Given::by(scope.roles);
     for (at, rule) in places.iter().zip(rules) {
-        for role in rule.allow.roles().into_iter().filter(|role| !known(role)) {
-            at.warn(
-                format!("the role '{role}' is not in this file"),
-                "until it is made on the command line, nobody but a superuser has it",
-            );
-        }
+        given.look_at(at, &rule.allow);
     }
 }
 

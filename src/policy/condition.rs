@@ -98,16 +98,30 @@ impl Condition {
         }
     }
 
-    /// Every role it names, to warn of those that exist nowhere.
+    /// Every role and permission it names, to warn of those that exist nowhere; and whether it is those who lack it that
+    /// are meant.
     #[must_use]
-    pub fn roles(&self) -> Vec<&RoleName> {
+    pub fn named(&self) -> Vec<(Named<'_>, bool)> {
         match self {
-            Self::Role(role) => vec![role],
-            Self::All(inner) | Self::Any(inner) => inner.iter().flat_map(Self::roles).collect(),
-            Self::Not(inner) => inner.roles(),
+            Self::Role(role) => vec![(Named::Role(role), false)],
+            Self::Permission(permission) => vec![(Named::Permission(permission), false)],
+            Self::All(inner) | Self::Any(inner) => inner.iter().flat_map(Self::named).collect(),
+            Self::Not(inner) => {
+                let turned = |(named, negated): (_, bool)| (named, !negated);
+                inner.named().into_iter().map(turned).collect()
+            }
             _ => Vec::new(),
         }
     }
+}
+
+/// What a condition names that somebody may be given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Named<'a> {
+    /// A role.
+    Role(&'a RoleName),
+    /// A permission.
+    Permission(&'a Permission),
 }
 
 impl fmt::Display for Condition {

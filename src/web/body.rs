@@ -63,7 +63,9 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         if !is_json(&request) {
-            return Err(Problem::unsupported());
+            return Err(Problem::unsupported(
+                "Send JSON (Content-Type: application/json).",
+            ));
         }
         let bytes = Bytes::from_request(request, state)
             .await

@@ -12,6 +12,8 @@ use crate::identity::accounts::AccountFault;
 use crate::identity::login::Refusal;
 use crate::store::DbError;
 
+use super::form::FORM_WANTED;
+
 /// Something a client is told: `{"detail", "code"}` in the convention of the `FastAPI` family.
 #[derive(Debug)]
 pub struct Problem {
@@ -272,7 +274,7 @@ impl From<AccountFault> for Problem {
 impl From<FormRejection> for Problem {
     fn from(rejection: FormRejection) -> Self {
         match rejection {
-            FormRejection::InvalidFormContentType(_) => Self::unsupported(),
+            FormRejection::InvalidFormContentType(_) => Self::unsupported(FORM_WANTED),
             FormRejection::FailedToDeserializeFormBody(error) => {
                 Self::invalid(&["body"], &error.body_text(), "form_invalid")
             }
@@ -284,11 +286,11 @@ impl From<FormRejection> for Problem {
 impl Problem {
     /// A body of another kind than is read here.
     #[must_use]
-    pub fn unsupported() -> Self {
+    pub fn unsupported(wanted: &str) -> Self {
         Self::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "UNSUPPORTED_MEDIA_TYPE",
-            "Send JSON or a form.",
+            wanted,
         )
     }
 

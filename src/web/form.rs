@@ -25,6 +25,9 @@ const MAX_BYTES: usize = 256 * 1024;
 /// Fields that may come more than once.
 const LISTS: [&str; 2] = ["roles", "permissions"];
 
+/// What is told to who sends anything else.
+pub const FORM_WANTED: &str = "Send a form (Content-Type: application/x-www-form-urlencoded).";
+
 /// Whether a body is said to be a form.
 #[must_use]
 pub fn is_form(headers: &HeaderMap) -> bool {
@@ -42,7 +45,7 @@ impl<S: Send + Sync> FromRequest<S> for Sent {
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         if !is_form(request.headers()) {
-            return Err(Problem::unsupported());
+            return Err(Problem::unsupported(FORM_WANTED));
         }
         let body = to_bytes(request.into_body(), MAX_BYTES).await;
         let body = body.map_err(|_| Problem::too_large())?;

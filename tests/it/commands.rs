@@ -284,6 +284,35 @@ fn ad_05_two_superusers_removed_at_once() {
 }
 
 #[test]
+fn explain_asks_as_an_account_is() {
+    let folder = Setup::new().folder();
+    folder.add_user("bob", "admin").fine();
+    let explain = |arguments: &[&str]| {
+        let all = [&["explain", "GET", "/admin/x"][..], arguments].concat();
+        folder.cli(&all, "")
+    };
+    // A name alone is a name.
+    let named = explain(&["--as", "user=bob"]).fine();
+    assert!(named.out.contains("deny"), "{}", named.out);
+    let told = explain(&["--account", "Bob"]).fine();
+    assert!(
+        told.out.contains("allow") && !told.out.contains("deny"),
+        "{}",
+        told.out
+    );
+    assert!(
+        told.out.contains("x-auth-roles:      admin"),
+        "{}",
+        told.out
+    );
+    assert_eq!(explain(&["--account", "nobody"]).code, Some(1));
+    folder.cli(&["user", "disable", "bob"], "").fine();
+    let disabled = explain(&["--account", "bob"]);
+    assert_eq!(disabled.code, Some(1));
+    assert!(disabled.err.contains("is disabled"), "{}", disabled.err);
+}
+
+#[test]
 fn explain_test_rules_and_schema() {
     let folder = Setup::new()
         .set(

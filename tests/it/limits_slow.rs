@@ -163,6 +163,10 @@ fn b_06_a_stalled_handshake() {
             });
         }
     });
+    let counted = gateway
+        .metrics()
+        .sum("portcullis_limit_refusals_total", &[("limit", "handshake")]);
+    assert!(counted >= 3.0, "{counted}");
 }
 
 /// Closed within the ten seconds that any beginning may take at most, whatever is dripped meanwhile.

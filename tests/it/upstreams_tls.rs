@@ -153,6 +153,10 @@ fn f_08_a_service_that_proves_who_it_is() {
     // The machine's own authorities know nothing of it.
     let gateway = before("localhost", service.port, "", &[]);
     assert_eq!((ask(&gateway), service.heads().len()), (502, 2));
+    eventually("the reason in the log", || {
+        let log = gateway.log();
+        (log.contains("UnknownIssuer") && !log.contains("local address")).then_some(())
+    });
 }
 
 #[test]

@@ -40,7 +40,7 @@ use std::time::{Duration, Instant};
 pub use gateway::Gateway;
 pub use h2::{H2, Outcome};
 pub use message::fields as message_fields;
-pub use raw::{Raw, Response};
+pub use raw::{Raw, Response, Silence};
 pub use recorded::Recorded;
 pub use recorder::Recorder;
 pub use reply::Reply;
