@@ -204,9 +204,9 @@ fn split(header: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 /// Name and value; a pair without `=` is a name without a value.
 fn parts(pair: &[u8]) -> (&[u8], &[u8]) {
-    let end = pair.iter().position(|&byte| byte == b'=');
-    let (name, value) = end.map_or((pair, &[][..]), |at| (&pair[..at], &pair[at + 1..]));
-    (name.trim_ascii(), value.trim_ascii())
+    let mut halves = pair.splitn(2, |&byte| byte == b'=');
+    let mut half = || halves.next().unwrap_or_default().trim_ascii();
+    (half(), half())
 }
 
 /// A header value holds no controls, so that ASCII is text.

@@ -27,7 +27,7 @@ use super::request::{note_piece, note_whole, state_of};
 use super::served::{has_no_body, strip_trailers};
 use super::settings::Limits;
 use super::shell::Shell;
-use super::tries::{after_no_connection, late, tell_true_cause};
+use super::tries::{after_no_connection, in_time, tell_true_cause};
 use super::tunnel::serve::{note_broken, note_last, wait_for};
 use super::upstream::peer::{TALKS, is_talk, suit, widen};
 use super::upstream::private::keep_apart;
@@ -176,9 +176,7 @@ impl ProxyHttp for Gateway {
         end: bool,
         ctx: &mut Box<Context>,
     ) -> pingora::Result<()> {
-        if let Err(fault) = time_left(ctx) {
-            return Err(late(session, ctx, fault));
-        }
+        in_time(session, ctx)?;
         if end {
             note_whole();
         }

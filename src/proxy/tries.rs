@@ -135,7 +135,7 @@ impl Gateway {
         if pace.take(length) {
             return Ok(());
         }
-        Err(too_slow(session, ctx))
+        too_slow(session, ctx)
     }
 
     fn may_try_again(&self, ctx: &mut Context) -> bool {
@@ -161,19 +161,22 @@ impl Gateway {
     }
 }
 
-/// The time for everything is up while a body comes. Where the service did not take what had come, that was noticed before:
+/// Whether the time for everything is up while a body comes. Where the service did not take what had come, that was noticed before:
 /// so it is the client's doing, and says nothing of the service.
-pub fn late(session: &mut Session, ctx: &mut Context, fault: Box<Error>) -> Box<Error> {
-    if ctx.tunnel.is_some() {
-        return fault;
+///
+/// # Errors
+/// When it is up.
+pub fn in_time(session: &mut Session, ctx: &mut Context) -> pingora::Result<()> {
+    match time_left(ctx) {
+        Err(_) if ctx.tunnel.is_none() => too_slow(session, ctx),
+        left => left.map(drop),
     }
-    too_slow(session, ctx)
 }
 
-fn too_slow(session: &mut Session, ctx: &mut Context) -> Box<Error> {
+fn too_slow(session: &mut Session, ctx: &mut Context) -> pingora::Result<()> {
     session.set_keepalive(None);
     ctx.body = Passed::TooLate;
-    Error::new(ErrorType::HTTPStatus(408))
+    Err(Error::new(ErrorType::HTTPStatus(408)))
 }
 
 /// Whether a kept connection over TLS was closed without a word in TLS: then it is no error of the system, which Pingora

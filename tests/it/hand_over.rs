@@ -304,9 +304,9 @@ fn g_03_g_13_reloads_and_hand_overs_fail_and_misjudge_nothing() {
         let seen = clients.into_iter().map(|client| client.join().unwrap());
         seen.fold((0, 0), |(a, b), (c, d)| (a + c, b + d))
     });
-    let rate = answers as f64 / began.elapsed().as_secs_f64();
+    let rate = answers * 1_000 / usize::try_from(began.elapsed().as_millis()).unwrap();
     println!(
-        "{answers} answers, {rate:.0} a second, {allowed} allowed, {reloads} reloads, {hand_overs} hand-overs"
+        "{answers} answers, {rate} a second, {allowed} allowed, {reloads} reloads, {hand_overs} hand-overs"
     );
     // Each file was asked for ten answers at least while it was in force.
     assert!(
