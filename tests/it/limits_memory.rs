@@ -15,9 +15,9 @@ pub const MIB: u64 = 1024 * 1024;
 /// What is sent at once.
 const PIECE: usize = 1024 * 1024;
 /// What is streamed through.
-const LARGE: u64 = 256 * MIB;
+const LARGE: u64 = 1024 * MIB;
 /// What the gateway may grow by meanwhile.
-const GROWTH: u64 = 100 * MIB;
+const GROWTH: u64 = 32 * MIB;
 
 /// Resident memory of a process, from the kernel.
 pub fn resident(gateway: &Gateway) -> u64 {
