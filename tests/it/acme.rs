@@ -26,7 +26,7 @@ impl Doors {
         Self { http, https }
     }
 
-    fn looks(self, life: u64) -> Looks {
+    pub fn looks(self, life: u64) -> Looks {
         Looks {
             http: self.http,
             tls: self.https,

@@ -20,6 +20,7 @@ mod accounts_me;
 mod accounts_names;
 mod acme;
 mod acme_faults;
+mod acme_sites;
 mod api;
 mod api_bounds;
 mod api_changes;
