@@ -59,6 +59,25 @@ pub enum Refused {
     Insecure(Option<String>),
 }
 
+/// A request that is not admitted, and the host that it asked, where it has one: whoever runs the gateway looks for that
+/// first.
+#[derive(Debug)]
+pub struct TurnedAway {
+    /// Why.
+    pub why: Refused,
+    /// Whom it asked.
+    pub host: Option<Host>,
+}
+
+impl<T: Into<Refused>> From<T> for TurnedAway {
+    fn from(why: T) -> Self {
+        Self {
+            why: why.into(),
+            host: None,
+        }
+    }
+}
+
 impl Refused {
     /// The status that answers it.
     #[must_use]
@@ -73,6 +92,13 @@ impl Refused {
             Self::Challenge(_) => 200,
             Self::Insecure(Some(_)) => 308,
             Self::Insecure(None) => 403,
+        }
+    }
+
+    fn from_host(self, host: &Host) -> TurnedAway {
+        TurnedAway {
+            why: self,
+            host: Some(host.clone()),
         }
     }
 
@@ -106,7 +132,7 @@ pub fn admit(
     client: &Client,
     running: &Running,
     keyring: &Keyring,
-) -> Result<Admitted, Refused> {
+) -> Result<Admitted, TurnedAway> {
     if let Some(fault) = connection.refusal() {
         return Err(fault.into());
     }
@@ -132,21 +158,20 @@ pub fn admit(
         None => effective_host(request, connection)?,
     };
     if let Some(answer) = challenge(request, client, keyring) {
-        return Err(Refused::Challenge(answer));
+        return Err(Refused::Challenge(answer).into());
     }
-    let site = running
-        .snapshot
-        .site_of(&host)
-        .ok_or(Refused::Misdirected)?;
+    let site = running.snapshot.site_of(&host);
+    let site = site.ok_or_else(|| Refused::Misdirected.from_host(&host))?;
     if !certificate_fits(connection, &host, running) {
-        return Err(Refused::OtherConnection);
+        return Err(Refused::OtherConnection.from_host(&host));
     }
     if request.raw_path() == b"*" && request.method == "OPTIONS" {
-        return Err(Refused::ServerOptions);
+        return Err(Refused::ServerOptions.from_host(&host));
     }
     let target = Target::parse(request.method.as_str(), host, request.raw_path())?;
     if site.https && !client.https {
-        return Err(Refused::Insecure(secure_address(&site, &target)));
+        let insecure = Refused::Insecure(secure_address(&site, &target));
+        return Err(insecure.from_host(target.host()));
     }
     Ok(Admitted {
         host: told_host(request, &site).ok_or(HeadFault::Host)?,

@@ -8,6 +8,7 @@ use pingora::{Error, ErrorType};
 use tokio::time::Instant;
 
 use crate::base::id::PublicId;
+use crate::base::net::Host;
 use crate::gate::inject::Injected;
 use crate::identity::session::Live;
 use crate::policy::cors::{self, Cors};
@@ -60,6 +61,8 @@ pub struct Context {
     pub client: Option<Client>,
     /// What it asks for.
     pub target: Option<Target>,
+    /// The host that it asked, where it was turned away for what else it said.
+    pub asked: Option<Host>,
     /// Its host, as services are told.
     pub host: Option<HeaderValue>,
     /// The session it rests on.
@@ -152,6 +155,7 @@ impl Context {
             hsts: None,
             client: None,
             target: None,
+            asked: None,
             host: None,
             session: None,
             injected: None,
@@ -293,7 +297,9 @@ impl Context {
                 host: self
                     .target
                     .as_ref()
-                    .map_or("-", |target| target.host().as_str()),
+                    .map(Target::host)
+                    .or(self.asked.as_ref())
+                    .map_or("-", Host::as_str),
                 path: self
                     .target
                     .as_ref()

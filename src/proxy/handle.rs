@@ -16,7 +16,7 @@ use crate::gate::snapshot::Owner;
 use crate::gate::visitor::Visitor;
 use crate::policy::target::Verb;
 
-use super::admit::{Admitted, Refused, admit};
+use super::admit::{Admitted, Refused, TurnedAway, admit};
 use super::answer::{Answer, is_navigation};
 use super::bridge;
 use super::client::Client;
@@ -153,14 +153,15 @@ impl Gateway {
             https_site,
         } = match admitted {
             Ok(admitted) => admitted,
-            Err(refused) => {
+            Err(TurnedAway { why, host }) => {
+                ctx.asked = host;
                 // Whatever it asked for, it asked an https site.
                 note_hsts(
                     ctx,
                     running,
                     over_https && running.snapshot.sites.all_https(),
                 );
-                return Ok(Received::Keep(Kept::Refused(refused)));
+                return Ok(Received::Keep(Kept::Refused(why)));
             }
         };
         note_hsts(ctx, running, over_https && https_site);

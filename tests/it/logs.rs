@@ -48,3 +48,15 @@ fn a_filter_that_is_empty_is_none() {
         assert!(!log.contains("PORTCULLIS_LOG"), "{filter:?}: {log}");
     }
 }
+
+#[test]
+fn whoever_is_turned_away_is_told_of_with_the_host_that_was_asked() {
+    let gateway = Setup::new().start();
+    let answer = gateway.ask("GET /x HTTP/1.1\r\nHost: Elsewhere.Test\r\n\r\n");
+    assert_eq!(answer.status, 421);
+    eventually("the access line", || {
+        let log = gateway.log();
+        let line = log.lines().find(|line| line.contains("status=421"))?;
+        line.contains("host=\"elsewhere.test\"").then_some(())
+    });
+}
