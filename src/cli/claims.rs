@@ -73,7 +73,7 @@ pub fn added(start: Who, claims: &[Claim]) -> Who {
 /// Somebody as their account is now.
 ///
 /// # Errors
-/// When there is no such account, it is disabled, or the store does not answer.
+/// When there is no such account, it may not be used, or the store does not answer.
 pub async fn account(stored: &Stored, name: &str) -> anyhow::Result<Who> {
     let user = stored.user(name).await?;
     let barred = match stored.config.identity.session.demands.bar(&user) {
@@ -82,11 +82,11 @@ pub async fn account(stored: &Stored, name: &str) -> anyhow::Result<Who> {
         None => None,
     };
     if let Some(why) = barred {
-        bail!("{} {why}, and is let in nowhere", user.username);
+        bail!("{} {why}: open is what anybody may ask", user.username);
     }
     ensure!(
         !user.must_change_password,
-        "{} must choose another password first, and is let in nowhere before",
+        "{} must choose another password first: open is what anybody may ask",
         user.username
     );
     let held = stored.store.roles.closure_of(user.id).await?;

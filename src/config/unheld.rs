@@ -26,7 +26,7 @@ impl Given {
     pub fn look_at(&self, at: &At<'_>, allow: &Condition) {
         for (named, negated) in allow.named() {
             let without = if negated {
-                "everybody passes this not"
+                "it keeps out nobody but superusers, who have all"
             } else {
                 "nobody but a superuser has it"
             };
@@ -104,7 +104,7 @@ tests:
         });
         insta::assert_snapshot!(told.collect::<Vec<_>>().join("\n"), @"
         no role of this file gives the permission 'users:raed': did you mean users:read? until one made on the command line does, nobody but a superuser has it
-        no role of this file gives the permission 'orders:take': until one made on the command line does, everybody passes this not
+        no role of this file gives the permission 'orders:take': until one made on the command line does, it keeps out nobody but superusers, who have all
         the role 'admni' is not in this file: did you mean admin? until it is made on the command line, nobody but a superuser has it
         the role 'ghost' is not in this file: until it is made on the command line, nobody but a superuser has it
         the role 'editr' is not in this file: 'editr': until it is made on the command line, no account is like that

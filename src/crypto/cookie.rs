@@ -1,6 +1,7 @@
 //! Cookies as we write and read them (RFC 6265bis): host-bound, unless the file shares the session's among sites, and
 //! read only when there is no doubt.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,7 +38,7 @@ const OURS: [&str; 8] = [
 ];
 
 /// How many sessions one request can end.
-const MANY: usize = 10;
+const MANY: usize = 30;
 
 /// With the `__Secure-` prefix, which binds it to `Secure` alone (RFC 6265bis section 4.1.3.1).
 const SHARED_SECURE: &str = "__Secure-portcullis";
@@ -114,10 +115,12 @@ pub fn token(header: Option<&[u8]>, name: &str) -> Option<Token> {
     value(header, name).and_then(|value| Token::parse(value).ok())
 }
 
-/// Every token under this name, however many there are: for what ends whatever came along. At most [`MANY`].
+/// Every other token under this name, however many there are: for what ends whatever came along. At most [`MANY`].
 #[must_use]
 pub fn tokens(header: Option<&[u8]>, name: &str) -> Vec<Token> {
     let found = pairs(header.unwrap_or_default()).filter(|(key, _)| *key == name.as_bytes());
+    let mut known = BTreeSet::new();
+    let found = found.filter(|(_, value)| known.insert(*value));
     let found = found.filter_map(|(_, value)| Token::parse(text(value)?).ok());
     found.take(MANY).collect()
 }
@@ -294,12 +297,13 @@ mod tests {
 
     #[test]
     fn c_12_every_token_that_came_along_is_found() {
-        let all: Vec<Token> = (0..20)
+        let all: Vec<Token> = (0..40)
             .map(|seed| Token::generate(&Random::seeded(seed)).unwrap())
             .collect();
         let pair = |token: &Token| format!("portcullis={}", token.expose());
         let line = format!(
-            "{}; x=\u{e9}; portcullis=; {};",
+            "{}; {}; x=\u{e9}; portcullis=; {};",
+            pair(&all[0]),
             pair(&all[0]),
             pair(&all[1])
         );

@@ -95,7 +95,7 @@ impl Refused {
         }
     }
 
-    fn from_host(self, host: &Host) -> TurnedAway {
+    fn asked_of(self, host: &Host) -> TurnedAway {
         TurnedAway {
             why: self,
             host: Some(host.clone()),
@@ -161,17 +161,17 @@ pub fn admit(
         return Err(Refused::Challenge(answer).into());
     }
     let site = running.snapshot.site_of(&host);
-    let site = site.ok_or_else(|| Refused::Misdirected.from_host(&host))?;
+    let site = site.ok_or_else(|| Refused::Misdirected.asked_of(&host))?;
     if !certificate_fits(connection, &host, running) {
-        return Err(Refused::OtherConnection.from_host(&host));
+        return Err(Refused::OtherConnection.asked_of(&host));
     }
     if request.raw_path() == b"*" && request.method == "OPTIONS" {
-        return Err(Refused::ServerOptions.from_host(&host));
+        return Err(Refused::ServerOptions.asked_of(&host));
     }
     let target = Target::parse(request.method.as_str(), host, request.raw_path())?;
     if site.https && !client.https {
         let insecure = Refused::Insecure(secure_address(&site, &target));
-        return Err(insecure.from_host(target.host()));
+        return Err(insecure.asked_of(target.host()));
     }
     Ok(Admitted {
         host: told_host(request, &site).ok_or(HeadFault::Host)?,

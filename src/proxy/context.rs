@@ -237,6 +237,7 @@ impl Context {
             user: proof.map(|(_, identity)| &identity.subject),
             address: self.client.as_ref().map(|client| client.ip),
             tried: &self.tried,
+            tries_out: false,
             left,
         }
     }

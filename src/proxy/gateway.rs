@@ -29,7 +29,7 @@ use super::settings::Limits;
 use super::shell::Shell;
 use super::tries::{after_no_connection, in_time, tell_true_cause};
 use super::tunnel::serve::{note_broken, note_last, wait_for};
-use super::upstream::peer::{TALKS, is_talk, suit, widen};
+use super::upstream::peer::{is_talk, suit};
 use super::upstream::private::keep_apart;
 
 /// How long a request waits while a reload exchanges roles, which takes milliseconds.
@@ -119,20 +119,13 @@ impl ProxyHttp for Gateway {
         session: &mut Session,
         ctx: &mut Box<Context>,
     ) -> pingora::Result<Box<HttpPeer>> {
-        let mut peer = self.next_peer(ctx).await?;
         let has_body = !session.is_body_empty();
+        let mut peer = self.next_peer(ctx, has_body).await?;
         if session.is_body_done() {
             note_whole();
         }
         let group = peer.group_key;
-        let (request, trailers) = (session.req_header(), ctx.asks.trailers);
-        suit(&mut peer, request, trailers, has_body);
-        if is_talk(&peer, request, trailers, has_body) {
-            ctx.talk = ctx.talk.take().or_else(|| self.0.talks.take(TALKS));
-            if ctx.talk.is_some() {
-                widen(&mut peer);
-            }
-        }
+        suit(&mut peer, session.req_header(), ctx.asks.trailers, has_body);
         if let Some(client) = state_of(&session.downstream_session) {
             let shared = client.is_trusted() || session.is_http2();
             let headers = &session.req_header().headers;
@@ -142,6 +135,9 @@ impl ProxyHttp for Gateway {
                 (client, shared),
                 ctx.ask(None).user,
             );
+        }
+        if is_talk(&peer, session.req_header(), ctx.asks.trailers, has_body) {
+            self.give_room(&mut peer, ctx);
         }
         wait_for(session, &mut peer, ctx);
         Ok(peer)
@@ -176,7 +172,7 @@ impl ProxyHttp for Gateway {
         end: bool,
         ctx: &mut Box<Context>,
     ) -> pingora::Result<()> {
-        in_time(session, ctx)?;
+        in_time(ctx)?;
         if end {
             note_whole();
         }
@@ -215,8 +211,9 @@ impl ProxyHttp for Gateway {
     ) -> pingora::Result<()> {
         // What comes before an answer is none: a server that says nothing else is no good.
         let is_final = !response.status.is_informational();
-        if let (true, Some(pool), Some(serving)) = (is_final, &ctx.pool, &ctx.serving) {
+        if let (true, Some(pool), Some(serving)) = (is_final, &ctx.pool, &mut ctx.serving) {
             pool.served(serving.member());
+            serving.settle();
         }
         time_left(ctx)?;
         if self.0.drain.is_draining() {

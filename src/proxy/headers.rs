@@ -48,8 +48,7 @@ pub struct Asks {
     pub trailers: bool,
 }
 
-/// Makes one header of what HTTP/2 clients send in crumbs (RFC 9113 section 8.2.3). A crumb that is not text
-/// makes the whole header unreadable, and so absent.
+/// Makes one header of what HTTP/2 clients send in crumbs (RFC 9113 section 8.2.3).
 pub fn join_cookies(request: &mut RequestHeader) {
     if request.headers.len() == request.headers.keys_len() {
         // No name comes twice, which is how nearly every request comes.

@@ -1,6 +1,7 @@
 //! What the proxy needs to know of the file: where to listen, how much to take, where requests go.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -185,6 +186,16 @@ pub enum Scheme {
     Https,
     /// HTTP/2 in the clear.
     H2c,
+}
+
+impl fmt::Display for Scheme {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Http => "http",
+            Self::Https => "https",
+            Self::H2c => "h2c",
+        })
+    }
 }
 
 /// Which server a request goes to.

@@ -10,19 +10,26 @@ use pingora::proxy::Session;
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType, RetryType};
 
+use crate::telemetry::limit::Limit;
+
 use super::context::{Context, Passed};
 use super::forward::{is_answered, time_left};
 use super::gateway::Gateway;
 use super::pace::{Pace, is_conversation};
 use super::request::state_of;
-use super::upstream::Nobody;
+use super::upstream::peer::{TALKS, widen};
+use super::upstream::{Ask, Nobody};
 
 /// How often a request is offered to a service that is leaving, altogether.
 const MOST_UNSEEN: u32 = 4;
 
 impl Gateway {
     /// The server for the next try.
-    pub(super) async fn next_peer(&self, ctx: &mut Context) -> pingora::Result<Box<HttpPeer>> {
+    pub(super) async fn next_peer(
+        &self,
+        ctx: &mut Context,
+        has_body: bool,
+    ) -> pingora::Result<Box<HttpPeer>> {
         let fault = |what: &'static str| Error::explain(ErrorType::InternalError, what);
         let permit = ctx.permit().ok_or_else(|| fault("no permit"))?;
         let pool = ctx
@@ -34,7 +41,11 @@ impl Gateway {
             pool.budget.earn(retry);
         }
         let left = time_left(ctx)?;
-        let next = pool.next(ctx.ask(left)).await;
+        let ask = Ask {
+            tries_out: !has_body,
+            ..ctx.ask(left)
+        };
+        let next = pool.next(ask).await;
         ctx.tries += 1;
         // A try sends the body from its beginning.
         ctx.body_left = ctx.body_limit;
@@ -96,6 +107,10 @@ impl Gateway {
             // The time for everything is up, and the client may well have used it.
             return false;
         }
+        if time_left(ctx).is_err() && (ctx.tries > 1 || ctx.body != Passed::Nothing) {
+            // Or a server before this one, or the client with the body that has come by now.
+            return false;
+        }
         blame(ctx);
         harmless && self.may_try_again(ctx)
     }
@@ -107,6 +122,15 @@ impl Gateway {
         let first = !std::mem::replace(&mut ctx.refused, true);
         ctx.unseen += u32::from(first);
         whole && (first || self.may_try_again(ctx))
+    }
+
+    /// Gives a conversation its room, if there is some left.
+    pub(super) fn give_room(&self, peer: &mut HttpPeer, ctx: &mut Context) {
+        ctx.talk = ctx.talk.take().or_else(|| self.0.talks.take(TALKS));
+        match ctx.talk {
+            Some(_) => widen(peer),
+            None => self.0.metrics.refused(Limit::Conversations),
+        }
     }
 
     /// Notes a piece of a body of `length` bytes.
@@ -161,16 +185,17 @@ impl Gateway {
     }
 }
 
-/// Whether the time for everything is up while a body comes. Where the service did not take what had come, that was noticed before:
-/// so it is the client's doing, and says nothing of the service.
+/// Whether there is time left, when a piece of a body has come. Who has used it up, the client or a service that takes what
+/// comes slowly, is not known: so it says nothing of the service.
 ///
 /// # Errors
 /// When it is up.
-pub fn in_time(session: &mut Session, ctx: &mut Context) -> pingora::Result<()> {
-    match time_left(ctx) {
-        Err(_) if ctx.tunnel.is_none() => too_slow(session, ctx),
-        left => left.map(drop),
+pub fn in_time(ctx: &mut Context) -> pingora::Result<()> {
+    let left = time_left(ctx).map(drop);
+    if left.is_err() {
+        ctx.serving = None;
     }
+    left
 }
 
 fn too_slow(session: &mut Session, ctx: &mut Context) -> pingora::Result<()> {
@@ -246,7 +271,8 @@ fn tries_again(ctx: &Context) -> usize {
 
 /// Notes that the server of this try failed, and leaves it.
 fn blame(ctx: &mut Context) {
-    if let Some(serving) = ctx.serving.take() {
+    if let Some(mut serving) = ctx.serving.take() {
+        serving.settle();
         if let Some(pool) = &ctx.pool {
             pool.failed(serving.member());
         }

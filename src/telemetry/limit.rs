@@ -21,6 +21,8 @@ pub enum Limit {
     Descriptors,
     /// Answers that are compressed at a time.
     Compressed,
+    /// Conversations that may run ahead, at a time.
+    Conversations,
     /// HTTP/2 streams at a time.
     Streams,
     /// HTTP/2 streams that were reset, by the client or for its faults.
@@ -31,7 +33,7 @@ pub enum Limit {
 
 impl Limit {
     /// Every limit.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Head,
         Self::Body,
         Self::Reader,
@@ -41,6 +43,7 @@ impl Limit {
         Self::Connections,
         Self::Descriptors,
         Self::Compressed,
+        Self::Conversations,
         Self::Streams,
         Self::Resets,
         Self::Frames,
@@ -59,6 +62,7 @@ impl Limit {
             Self::Connections => "connections",
             Self::Descriptors => "descriptors",
             Self::Compressed => "compressed",
+            Self::Conversations => "conversations",
             Self::Streams => "streams",
             Self::Resets => "resets",
             Self::Frames => "frames",

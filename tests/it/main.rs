@@ -106,6 +106,7 @@ mod store_postgres;
 mod streams;
 mod systemd;
 mod tls;
+mod tls_exchange;
 mod tls_handshakes;
 mod tls_scan;
 mod tokens;

@@ -1,8 +1,6 @@
 //! Certificates in files: chosen by name, swapped while requests go on, and kept when what is new is no good.
 
 use std::fs;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
 
 use crate::harness::tls::{self, Identity};
 use crate::harness::{Gateway, Raw, Setup, eventually, marker};
@@ -19,12 +17,12 @@ fn counted(gateway: &Gateway, result: &str) -> f64 {
     gateway.metrics().sum(CHANGES, &[("result", result)])
 }
 
-fn renew(gateway: &Gateway, identity: &Identity) {
+pub fn renew(gateway: &Gateway, identity: &Identity) {
     gateway.write("tls.crt", &identity.certificate);
     gateway.write("tls.key", &identity.key);
 }
 
-fn ask(raw: &mut Raw, host: &str) -> u16 {
+pub fn ask(raw: &mut Raw, host: &str) -> u16 {
     let request = format!("GET /public/x HTTP/1.1\r\nHost: {host}\r\n\r\n");
     raw.ask(request).status
 }
@@ -63,47 +61,6 @@ fn g_07_a_renewed_certificate_is_served_without_a_reload() {
         200,
         "an open connection goes on"
     );
-}
-
-#[test]
-fn g_07_no_handshake_fails_while_certificates_are_exchanged() {
-    let gateway = Setup::new().tls(&["localhost"]).start();
-    let all: Vec<Identity> = (0..4).map(|_| Identity::new(&["localhost"])).collect();
-    let known = || std::iter::once(gateway.identity()).chain(&all);
-    let stop = AtomicBool::new(false);
-    thread::scope(|scope| {
-        let clients: Vec<_> = (0..2)
-            .map(|_| {
-                scope.spawn(|| {
-                    let mut asked = 0;
-                    while !stop.load(Ordering::Relaxed) {
-                        // Whichever is in force: one of them is.
-                        let mut all = (0..5).flat_map(|_| known());
-                        let wire = all.find_map(|identity| {
-                            tls::try_connect(gateway.https(), identity, "localhost", &["http/1.1"])
-                                .ok()
-                        });
-                        let mut raw = Raw::over(wire.expect("a certificate of ours"));
-                        assert_eq!(ask(&mut raw, "localhost"), 200);
-                        asked += 1;
-                    }
-                    asked
-                })
-            })
-            .collect();
-        for identity in &all {
-            renew(&gateway, identity);
-            eventually("the renewed certificate", || {
-                shows(&gateway, identity, "localhost").then_some(())
-            });
-        }
-        stop.store(true, Ordering::Relaxed);
-        let asked: usize = clients
-            .into_iter()
-            .map(|client| client.join().unwrap())
-            .sum();
-        assert!(asked > 20, "{asked}");
-    });
 }
 
 #[test]

@@ -4,6 +4,8 @@
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -35,34 +37,37 @@ fn silent() -> (TcpListener, String) {
 }
 
 #[test]
-fn g_18_a_slow_client_puts_no_server_out() {
+fn g_18_who_sends_slowly_puts_no_server_out() {
     let servers = [Recorder::start(), Recorder::start()];
     let [a, b] = [servers[0].url(), servers[1].url()];
     let gateway = Setup::before(servers[0].clone())
         .upstream(
             "web",
-            &format!("{{ to: [\"{a}\", \"{b}\"], timeout: {{ total: 400ms }}, eject: {{ after: 2, for: 1h }} }}"),
+            &format!("{{ to: [\"{a}\", \"{b}\"], timeout: {{ total: 1500ms }}, eject: {{ after: 1, for: 1h }} }}"),
         )
         .start();
     let head = "POST /public/slow HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\n";
-    let whole = gateway.ask(format!("{head}body"));
-    assert_eq!(whole.status, 200);
-    for _ in 0..6 {
-        let mut raw = gateway.connect();
-        // The last of it comes when the time for everything is up.
-        for piece in [&format!("{head}bo"), "d", "y"] {
-            raw.send(piece);
-            thread::sleep(Duration::from_millis(250));
+    thread::scope(|scope| {
+        for _ in 0..6 {
+            scope.spawn(|| {
+                let mut raw = gateway.connect();
+                // The last of it comes when the time for everything is up.
+                for piece in [&format!("{head}bo"), "d", "y"] {
+                    raw.send(piece);
+                    thread::sleep(Duration::from_millis(900));
+                }
+                let answer = raw.read();
+                assert!([408, 504].contains(&answer.status), "{}", answer.text());
+            });
         }
-        let answer = raw.read();
-        assert_eq!(answer.status, 408, "{}", answer.text());
-    }
+    });
     assert!(
         healthy(&gateway).iter().all(|it| *it > 0.5),
         "{}",
         gateway.log()
     );
-    assert_eq!(servers[0].requests().len() + servers[1].requests().len(), 1);
+    let whole = servers.iter().map(Recorder::count).sum::<usize>();
+    assert_eq!(whole, 0, "nothing was passed on whole");
 }
 
 #[test]
@@ -98,31 +103,59 @@ fn g_18_a_handshake_that_gets_no_answer_is_tried_elsewhere_and_counts() {
 #[test]
 fn g_18_one_request_tries_a_server_that_was_left_alone() {
     let (well, ill) = (Recorder::start(), Recorder::start());
-    ill.answer(|_| Reply::default().pause(Duration::from_millis(500)).close());
+    let told = Arc::new(AtomicUsize::new(0));
+    let all = Arc::clone(&told);
+    // It hangs up on all at once, when it is told to.
+    ill.answer(move |_| {
+        let round = all.load(Ordering::Acquire);
+        eventually("a word", || {
+            (all.load(Ordering::Acquire) > round).then_some(())
+        });
+        Reply::default().close()
+    });
     let gateway = Setup::before(well.clone())
         .upstream(
             "web",
             &format!(
-                "{{ to: [\"{}\", \"{}\"], eject: {{ after: 2, for: 2s }} }}",
+                "{{ to: [\"{}\", \"{}\"], eject: {{ after: 2, for: 5s }} }}",
                 ill.url(),
                 well.url()
             ),
         )
         .start();
-    let at_once = || {
+    // Sixteen at once, all of them under way before the first fails; how many do.
+    let at_once = |meant: u64| {
+        let (before, served) = (ill.connections(), well.count());
         thread::scope(|scope| {
             let all: Vec<_> = (0..16)
                 .map(|_| scope.spawn(|| gateway.ask(get("/public/x")).status))
                 .collect();
+            eventually("all of them to be under way", || {
+                let others = usize::try_from(16 - meant).unwrap();
+                let there = ill.connections() == before + meant && well.count() == served + others;
+                there.then_some(())
+            });
+            told.fetch_add(1, Ordering::AcqRel);
             let all = all.into_iter().map(|one| one.join().unwrap());
             all.filter(|status| *status != 200).count()
         })
     };
-    assert_eq!(at_once(), 8, "nothing is known yet");
-    eventually("its time alone to be over", || {
-        healthy(&gateway).iter().all(|it| *it > 0.5).then_some(())
-    });
-    assert_eq!(at_once(), 1);
+    let due = || {
+        eventually("its time alone to be over", || {
+            let told = healthy(&gateway);
+            told.iter().all(|it| *it > 0.5).then_some(())
+        });
+    };
+    assert_eq!(at_once(8), 8, "nothing is known yet");
+    assert!(healthy(&gateway).iter().any(|it| *it < 0.5));
+    due();
+    // What may have to wait for its client finds out nothing.
+    let body = "POST /public/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\nhi";
+    for _ in 0..4 {
+        assert_eq!(gateway.ask(body).status, 200);
+    }
+    assert_eq!(ill.connections(), 8);
+    assert_eq!(at_once(1), 1);
 }
 
 #[test]
@@ -256,7 +289,7 @@ fn f_05_a_service_that_takes_nothing_is_given_up() {
     let gateway = Setup::new()
         .upstream(
             "web",
-            &format!("{{ to: \"{url}\", timeout: {{ write: 300ms, read: 300ms }} }}"),
+            &format!("{{ to: \"{url}\", timeout: {{ write: 300ms, read: 5s }} }}"),
         )
         .rules("  - { path: /**, allow: anyone, body: none }")
         .start();

@@ -15,7 +15,9 @@ const HOUR: Duration = Duration::from_hours(1);
 const TO: u64 = 5;
 /// Accounts and letters that one place may cause an hour.
 const FROM: u64 = 100;
-/// Names that one user may take an hour, and addresses that they may have proved.
+/// Names that one user may take an hour.
+pub(super) const NAMES: (&[u8], u64) = (b"names", 20);
+/// Addresses that one user may have letters sent to an hour.
 pub(super) const BY: (&[u8], u64) = (b"by", 20);
 /// Addresses that one user may take without proof an hour: each change is told to the address before it, whose reader
 /// has their own ration of letters, and to hooks.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::letters::{BY, MOVES};
+use super::letters::{BY, MOVES, NAMES};
 use super::{AccountFault, Accounts, Actor, Claim, Links, later};
 use crate::base::id::UserId;
 use crate::base::name::{Email, Username};
@@ -100,7 +100,10 @@ impl Accounts {
             other => (other, None),
         };
         // Before anything is changed: what is refused has not happened in part.
-        if username.is_some() || unproved.is_some() {
+        if username.is_some() {
+            self.admit_change(before.id, NAMES).await?;
+        }
+        if unproved.is_some() {
             self.admit_change(before.id, BY).await?;
         }
         if at_once.is_some() {

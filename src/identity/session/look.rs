@@ -5,12 +5,29 @@ use std::sync::atomic::Ordering;
 
 use futures_util::{StreamExt, stream};
 
-use super::Sessions;
 use super::ends::Source;
+use super::{Inner, Sessions};
 use crate::base::id::UserId;
 use crate::base::token::TokenHash;
 use crate::identity::IdentityFault;
 use crate::store::volatile::Kind;
+
+/// Forgets everything that is remembered, unless what it stands for was done.
+struct ForgetAll<'a>(Option<&'a Inner>);
+
+impl ForgetAll<'_> {
+    fn done(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for ForgetAll<'_> {
+    fn drop(&mut self) {
+        if let Some(inner) = self.0 {
+            inner.forget_all();
+        }
+    }
+}
 
 impl Sessions {
     /// Drops every cached answer, as when another process wrote to the store, and ends live requests whose
@@ -67,9 +84,11 @@ impl Sessions {
     pub async fn reconsider(&self, user: UserId) -> Result<(), IdentityFault> {
         let inner = &self.0;
         inner.epoch.fetch_add(1, Ordering::AcqRel);
+        // Whoever asks may leave before it is done.
+        let undone = ForgetAll(Some(inner));
         let now = inner.clock.now();
         let owned = inner.store.volatile.owned(Kind::Session, user.0, now).await;
-        let owned = owned.inspect_err(|_| inner.forget_all())?;
+        let owned = owned?;
         let rows = owned
             .iter()
             .map(|entry| Source::Row(TokenHash::from_bytes(*entry.key.as_bytes())));
@@ -82,6 +101,7 @@ impl Sessions {
         for source in sources.iter().filter(|it| inner.ends.is_used(&it.hash())) {
             looked = looked.and(self.look(source).await);
         }
+        undone.done();
         looked
     }
 }

@@ -34,7 +34,8 @@ impl Sessions {
             if all.is_ok() {
                 match self.load(&source, self.0.clock.now()).await {
                     Ok(Some(_)) => continue,
-                    Ok(None) => {}
+                    // One that cannot be read is over, and says nothing of the others.
+                    Ok(None) | Err(IdentityFault::Corrupt(_)) => {}
                     Err(fault) => all = Err(fault),
                 }
             }

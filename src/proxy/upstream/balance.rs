@@ -60,7 +60,7 @@ pub fn key(of: impl Hash) -> u64 {
 /// By the address and the name: two names of one address are two servers.
 fn score(key: u64, member: &Member) -> u64 {
     let mut hasher = DefaultHasher::new();
-    (key, &member.label, &member.host).hash(&mut hasher);
+    (key, &member.label, &member.host, member.server.scheme).hash(&mut hasher);
     hasher.finish()
 }
 
@@ -115,7 +115,7 @@ mod tests {
     fn the_least_busy_one_and_equals_in_turn() {
         let members = members(3);
         let next = |turn| choose(&members, Choice::Least, turn, |_| true).unwrap();
-        let mut busy: Vec<Serving> = (0..9).map(|turn| Serving::by(next(turn))).collect();
+        let mut busy: Vec<Serving> = (0..9).map(|turn| Serving::by(next(turn), None)).collect();
         assert!(members.iter().all(|member| member.under_way() == 3));
         let free = Arc::clone(busy.pop().unwrap().member());
         assert_eq!(free.under_way(), 2);

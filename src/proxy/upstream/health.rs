@@ -14,6 +14,28 @@ const UNKNOWN: u8 = 0;
 const UP: u8 = 1;
 const DOWN: u8 = 2;
 
+/// Whether a server is left alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It is not.
+    In,
+    /// It is.
+    Out,
+    /// It was for long enough, and is to be tried.
+    Due,
+}
+
+/// A request that finds out for others how a server is.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Trial {
+    due: u64,
+    until: u64,
+}
+
+/// Another request finds it out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Elsewhere;
+
 /// The health of one server.
 #[derive(Debug)]
 pub struct Health {
@@ -83,31 +105,52 @@ impl Health {
 
     /// Whether it is left alone for what became of requests. The clock is read only if it was put out.
     #[must_use]
-    pub fn is_out(&self, now: impl FnOnce() -> Instant) -> bool {
-        let until = self.out_until.load(Relaxed);
-        until != 0 && self.since_birth(now()) < until
+    pub fn standing(&self, now: impl FnOnce() -> Instant) -> Standing {
+        match self.out_until.load(Relaxed) {
+            0 => Standing::In,
+            until if self.since_birth(now()) < until => Standing::Out,
+            _ => Standing::Due,
+        }
     }
 
-    /// Whether a request may go there that was to. One whose time alone is over is tried by one request, and left alone for
-    /// another `span` until that is answered: a server that is as it was would else keep all that come until the first
-    /// has failed.
-    pub fn may_try(&self, span: Duration, now: impl FnOnce() -> Instant) -> bool {
-        let until = self.out_until.load(Relaxed);
-        if until == 0 {
-            return true;
+    /// A request is about to go there. One whose time alone is over is tried by one request, and left alone for another
+    /// `span` unless that is answered: a server that is as it was would else keep all that come until the first has
+    /// failed.
+    ///
+    /// # Errors
+    /// When another request is quicker.
+    pub fn begin(
+        &self,
+        span: Duration,
+        now: impl FnOnce() -> Instant,
+    ) -> Result<Option<Trial>, Elsewhere> {
+        let due = self.out_until.load(Relaxed);
+        if due == 0 {
+            return Ok(None);
         }
         let now = self.since_birth(now());
-        let span = in_millis(span);
-        let next = if span == 0 {
-            0
-        } else {
-            now.saturating_add(span)
+        if now < due {
+            return Err(Elsewhere);
+        }
+        // Where nobody is left alone any more, it is simply back.
+        let until = match in_millis(span) {
+            0 => 0,
+            span => now.saturating_add(span).max(1),
         };
-        now < until
-            || self
-                .out_until
-                .compare_exchange(until, next, Relaxed, Relaxed)
-                .is_ok()
+        let begun = self
+            .out_until
+            .compare_exchange(due, until, Relaxed, Relaxed);
+        begun
+            .map(|_| (until != 0).then_some(Trial { due, until }))
+            .map_err(|_| Elsewhere)
+    }
+
+    /// A trial found out nothing: its client left, or was waited for. The next request may try.
+    pub fn give_back(&self, Trial { due, until }: Trial) {
+        // It has been put in or out since: that counts.
+        let _ = self
+            .out_until
+            .compare_exchange(until, due, Relaxed, Relaxed);
     }
 
     /// Notes a request that failed; whether it is put out by that.
@@ -193,25 +236,41 @@ mod tests {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         let health = Health::new(start);
-        assert!(!health.is_out(|| panic!("no clock is needed")));
+        let standing = |seconds| health.standing(|| at(seconds));
+        let begin = |seconds| health.begin(eject.span, || at(seconds));
+        assert_eq!(
+            health.standing(|| panic!("no clock is needed")),
+            Standing::In
+        );
         assert!(!health.failed(&eject, at(1)) && !health.failed(&eject, at(1)));
         assert!(!health.served(&eject), "it was never out");
         assert!(!health.failed(&eject, at(2)) && !health.failed(&eject, at(2)));
         assert!(health.failed(&eject, at(2)), "three in a row");
         assert!(!health.failed(&eject, at(3)), "no news");
-        assert!(health.is_out(|| at(11)));
-        assert!(!health.is_out(|| at(12)));
-        let tries = |seconds| health.may_try(eject.span, || at(seconds));
+        assert_eq!((standing(11), begin(11)), (Standing::Out, Err(Elsewhere)));
+        assert_eq!(standing(12), Standing::Due);
+        // One request tries it, and finds out nothing; the next one finds that it fails.
+        let trial = begin(12).unwrap().unwrap();
+        assert_eq!((standing(12), begin(12)), (Standing::Out, Err(Elsewhere)));
+        health.give_back(trial);
+        assert_eq!(standing(12), Standing::Due);
+        let trial = begin(13).unwrap();
         assert!(
-            tries(12) && health.is_out(|| at(12)),
-            "one request tries it"
+            trial.is_some() && !health.failed(&eject, at(14)),
+            "it is out as it was"
         );
-        assert!(!health.failed(&eject, at(13)), "it is out as it was");
-        assert!(health.is_out(|| at(21)) && !health.is_out(|| at(22)));
-        assert!(tries(22));
+        assert_eq!((standing(22), standing(23)), (Standing::Out, Standing::Due));
+        let late = begin(23).unwrap().unwrap();
         assert!(health.served(&eject), "it is back");
-        assert!(!health.is_out(|| panic!("no clock is needed")));
-        assert!(health.may_try(eject.span, || panic!("no clock is needed")));
-        assert!(!health.failed(&eject, at(23)) && !health.is_out(|| at(23)));
+        health.give_back(late);
+        assert_eq!(
+            health.standing(|| panic!("no clock is needed")),
+            Standing::In
+        );
+        assert_eq!(
+            health.begin(eject.span, || panic!("no clock is needed")),
+            Ok(None)
+        );
+        assert!(!health.failed(&eject, at(24)));
     }
 }

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::proxy::settings::Server;
 
-use super::health::Health;
+use super::health::{Health, Trial};
 
 /// One server under one address.
 #[derive(Debug)]
@@ -29,7 +29,11 @@ pub struct Member {
 
 /// A request that a member works on; it counts until this is dropped.
 #[derive(Debug)]
-pub struct Serving(Arc<Member>);
+pub struct Serving {
+    member: Arc<Member>,
+    /// Where it is to find out how the member is, and has not yet.
+    trial: Option<Trial>,
+}
 
 impl Member {
     /// A server under one of its addresses.
@@ -81,20 +85,31 @@ impl Member {
 impl Serving {
     /// Counts a request for a member.
     #[must_use]
-    pub fn by(member: &Arc<Member>) -> Self {
+    pub fn by(member: &Arc<Member>, trial: Option<Trial>) -> Self {
         member.under_way.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(member))
+        Self {
+            member: Arc::clone(member),
+            trial,
+        }
+    }
+
+    /// It is known what became of it, for better or worse.
+    pub fn settle(&mut self) {
+        self.trial = None;
     }
 
     /// Who works on it.
     #[must_use]
     pub const fn member(&self) -> &Arc<Member> {
-        &self.0
+        &self.member
     }
 }
 
 impl Drop for Serving {
     fn drop(&mut self) {
-        self.0.under_way.fetch_sub(1, Ordering::Relaxed);
+        if let Some(trial) = self.trial.take() {
+            self.member.health.give_back(trial);
+        }
+        self.member.under_way.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -32,14 +32,15 @@ const STREAM_WINDOW: u32 = 256 * 1024;
 /// where nobody has said otherwise.
 const TALK_WINDOW: u32 = 4 * 1024 * 1024 + STREAM_WINDOW;
 
-/// How many conversations at a time have that much room: clients that take nothing hold it.
-pub const TALKS: usize = 64;
+/// How many conversations at a time have that much room: clients that take nothing hold it, and as much again for frames
+/// that hold next to nothing (h2 allows half a connection's window for these).
+pub const TALKS: usize = 32;
 
-/// What a whole connection has for each of its streams: whatever clients do not take of some answers leaves room for the
-/// others.
-const fn of_connection(stream_window: u32) -> u32 {
-    101 * stream_window
-}
+/// How many of them share a connection. One alone would not be kept for the next.
+const TALKS_TOGETHER: u32 = 2;
+
+/// The window of a whole connection: whatever clients do not take of some answers leaves room for the others.
+const CONNECTION_WINDOW: u32 = 101 * STREAM_WINDOW;
 
 /// How much of a body a service takes unread at least (RFC 9113 section 6.9.2), in bytes.
 const AT_ONCE: u64 = 65_535;
@@ -99,7 +100,7 @@ impl Manner {
         options.idle_timeout = self.keep_alive;
         options.max_h2_streams = STREAMS;
         options.h2_stream_window_size = Some(STREAM_WINDOW);
-        options.h2_connection_window_size = Some(of_connection(STREAM_WINDOW));
+        options.h2_connection_window_size = Some(CONNECTION_WINDOW);
         options.ca.clone_from(&self.material.authorities);
         options.verify_cert = !self.accept_any;
         // Tunnels are judged by rules of their own; until a request may ask for one, none is opened.
@@ -160,7 +161,8 @@ pub fn is_talk(peer: &HttpPeer, request: &RequestHeader, trailers: bool, has_bod
 /// Gives a conversation its room.
 pub fn widen(peer: &mut HttpPeer) {
     peer.options.h2_stream_window_size = Some(TALK_WINDOW);
-    peer.options.h2_connection_window_size = Some(of_connection(TALK_WINDOW));
+    peer.options.h2_connection_window_size = Some(TALKS_TOGETHER * TALK_WINDOW);
+    peer.options.max_h2_streams = TALKS_TOGETHER as usize;
     peer.group_key = of_talks(peer.group_key);
 }
 

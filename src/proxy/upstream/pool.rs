@@ -23,6 +23,7 @@ use crate::proxy::settings::{
 use crate::telemetry::metrics::Metrics;
 
 use super::balance::{Choice, choose, key};
+use super::health::{Standing, Trial};
 use super::member::Member;
 use super::names;
 use super::peer::Manner;
@@ -62,6 +63,8 @@ pub struct Ask<'a> {
     pub address: Option<IpAddr>,
     /// Who was tried before.
     pub tried: &'a [Arc<Member>],
+    /// Whether it may find out for others how a server is: what waits for its client finds out nothing.
+    pub tries_out: bool,
     /// What is left of the time for everything, if that is limited.
     pub left: Option<Duration>,
 }
@@ -233,9 +236,9 @@ impl Pool {
                 Ok((self.manner.peer(only, ask.plain, ask.left), None))
             }
             members => {
-                let member = self.among(members, ask).ok_or(Nobody::Healthy)?;
+                let (member, trial) = self.among(members, ask).ok_or(Nobody::Healthy)?;
                 let peer = self.manner.peer(member, ask.plain, ask.left);
-                Ok((peer, Some(Serving::by(member))))
+                Ok((peer, Some(Serving::by(member, trial))))
             }
         }
     }
@@ -246,11 +249,19 @@ impl Pool {
     }
 
     /// One that is up, if possible one that is not left alone, if possible one that was not tried yet.
-    fn among<'a>(&self, members: &'a [Arc<Member>], ask: Ask<'_>) -> Option<&'a Arc<Member>> {
+    fn among<'a>(
+        &self,
+        members: &'a [Arc<Member>],
+        ask: Ask<'_>,
+    ) -> Option<(&'a Arc<Member>, Option<Trial>)> {
         let (choice, turn) = (self.choice(ask), self.turn(ask));
         let among = |fit: &dyn Fn(&Member) -> bool| choose(members, choice, turn, fit);
         let up = |member: &Member| self.is_up(member);
-        let in_use = |member: &Member| !member.health.is_out(Instant::now);
+        let in_use = |member: &Member| match member.health.standing(Instant::now) {
+            Standing::In => true,
+            Standing::Due => ask.tries_out,
+            Standing::Out => false,
+        };
         let fresh = |member: &Member| {
             ask.tried
                 .iter()
@@ -260,13 +271,17 @@ impl Pool {
             .settings
             .eject
             .map_or(Duration::ZERO, |eject| eject.span);
+        let usual = || among(&|member| up(member) && in_use(member) && fresh(member));
         // One request tries a server whose time alone is over, and the others go elsewhere until it is answered.
-        let tries = |member: &&Arc<Member>| member.health.may_try(span, Instant::now);
-        among(&|member| up(member) && in_use(member) && fresh(member))
-            .filter(tries)
-            .or_else(|| among(&|member| up(member) && in_use(member) && fresh(member)))
-            .or_else(|| among(&|member| up(member) && fresh(member)))
+        for _ in 0..=members.len() {
+            let Some(member) = usual() else { break };
+            if let Ok(trial) = member.health.begin(span, Instant::now) {
+                return Some((member, trial));
+            }
+        }
+        among(&|member| up(member) && fresh(member))
             .or_else(|| among(&up))
+            .map(|member| (member, None))
     }
 
     /// Whether checks, if there are any, say nothing against a member.
@@ -327,7 +342,8 @@ impl Pool {
     /// Every address, and whether requests go there just now.
     #[must_use]
     pub fn shown(&self) -> Vec<(Box<str>, bool)> {
-        let healthy = |member: &Member| self.is_up(member) && !member.health.is_out(Instant::now);
+        let in_use = |member: &Member| member.health.standing(Instant::now) != Standing::Out;
+        let healthy = |member: &Member| self.is_up(member) && in_use(member);
         let members = self.members.load();
         let label = |member: &Arc<Member>| {
             // Two names of one address are two servers.
@@ -335,7 +351,13 @@ impl Pool {
             if same.count() == 1 {
                 return member.label.clone();
             }
-            format!("{} ({})", member.label, member.server.authority()).into()
+            let Server { scheme, .. } = *member.server;
+            format!(
+                "{} ({scheme}://{})",
+                member.label,
+                member.server.authority()
+            )
+            .into()
         };
         let shown = |member: &Arc<Member>| (label(member), healthy(member));
         members.iter().map(shown).collect()

@@ -14,6 +14,7 @@ use tokio::time::timeout;
 use crate::proxy::cause::why;
 use crate::proxy::settings::Scheme;
 
+use super::balance::key;
 use super::member::Member;
 use super::peer::Manner;
 use super::settings::HealthCheck;
@@ -63,10 +64,12 @@ async fn settled_status(
     manner: &Manner,
     check: &HealthCheck,
 ) -> pingora::Result<u16> {
-    let peer = manner.peer(member, false, Some(check.timeout));
+    let mut peer = manner.peer(member, false, Some(check.timeout));
     match status(peer.clone(), member, check).await {
-        Err(error) if manner.note_failure(&peer, &error) => {
-            let peer = manner.peer(member, false, Some(check.timeout));
+        Err(error) if *error.etype() == ErrorType::H2Downgrade => {
+            // For this check alone: what others want is found out by their own requests.
+            peer.options.set_http_version(1, 1);
+            peer.group_key = key((peer.group_key, "old"));
             status(peer, member, check).await
         }
         told => told,

@@ -19,7 +19,7 @@ mod url;
 use std::sync::Arc;
 
 use tokio::runtime::Handle;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use self::changes::Changes;
 use self::connect::{Connector, Session};
@@ -67,14 +67,15 @@ impl Postgres {
 
     /// Runs one call where its access belongs.
     pub(super) async fn run(&self, call: Call) -> Result<Answer, DbError> {
+        if call.statement.access == Access::Write {
+            let answers = self.write(vec![call]).await?;
+            return Ok(answers.into_iter().next().unwrap_or_default());
+        }
         let inner = Arc::clone(&self.0);
         let work = async move {
             match call.statement.access {
                 Access::Read => run::alone(&inner.readers, &call).await,
-                Access::Quiet => run::alone(&inner.writers, &call).await,
-                Access::Write => run::together(&inner.writers, &[call], &inner.told)
-                    .await
-                    .map(|answers| answers.into_iter().next().unwrap_or_default()),
+                _ => run::alone(&inner.writers, &call).await,
             }
         };
         self.0.home.spawn(work).await.map_err(|_| gone())?
@@ -83,8 +84,16 @@ impl Postgres {
     /// Runs calls as one transaction.
     pub(super) async fn write(&self, calls: Vec<Call>) -> Result<Vec<Answer>, DbError> {
         let inner = Arc::clone(&self.0);
-        let work = async move { run::together(&inner.writers, &calls, &inner.told).await };
-        self.0.home.spawn(work).await.map_err(|_| gone())?
+        let (reply, answer) = oneshot::channel();
+        self.0.home.spawn(async move {
+            let done = run::together(&inner.writers, &calls, &inner.told).await;
+            let counts = done.is_ok();
+            if reply.send(done).is_err() && counts {
+                // Whoever asked for it has left, and sees to nothing any more.
+                inner.told.bump();
+            }
+        });
+        answer.await.map_err(|_| gone())?
     }
 
     pub(super) async fn begin(&self) -> Result<Tx, DbError> {

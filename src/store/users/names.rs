@@ -2,7 +2,7 @@
 //!
 //! Services are told usernames, and keep what is somebody's under them. Whoever took the name of a user who is gone, or
 //! is called otherwise now, would find that there. So a name is written down, with whose it is, by the transaction that
-//! gives it up, and from then on only who is allowed to ([`NewUser::may_reuse_name`](super::NewUser)) gives it to others.
+//! may give it up, and from then on only who is allowed to ([`NewUser::may_reuse_name`](super::NewUser)) gives it to others.
 
 use super::Users;
 use crate::base::id::UserId;

@@ -45,7 +45,7 @@ impl Users {
     }
 
     /// The user whom somebody means who types `login`: an e-mail address if it holds an `@`, else a username.
-    /// What is neither is nobody.
+    /// What is neither is nobody, unless it is in the store all the same: a name that could not be chosen today.
     ///
     /// # Errors
     /// What the database said.
@@ -53,7 +53,10 @@ impl Users {
         match (login.parse::<Username>(), login.parse::<Email>()) {
             (Ok(name), _) => self.by_username(&name).await,
             (_, Ok(email)) => self.by_email(&email).await,
-            _ => Ok(None),
+            _ => match Username::stored(login.to_owned()) {
+                Ok(name) => self.by_username(&name).await,
+                Err(_) => Ok(None),
+            },
         }
     }
 

@@ -46,15 +46,19 @@ pub async fn submit(
         Err(problem) => return Err(problem),
     };
     let by_token = proved.as_ref().filter(|it| it.method == Method::Jwt);
-    let mut ended = match by_token {
+    let by_cookie = proved.as_ref().and_then(|it| it.cookie.as_ref());
+    let own = match by_token {
         Some(proved) => web.sessions.end_of_tokens(proved.live.sid).await?,
         None => {
             csrf::check(&headers, &visitor.snapshot)?;
-            false
+            match by_cookie {
+                Some(token) => web.sessions.end(token).await?,
+                None => false,
+            }
         }
     };
-    ended |= end_all(&web, &cookies).await?;
-    if ended && let Some(proved) = &proved {
+    let ended = end_all(&web, &cookies).await? || own;
+    if own && let Some(proved) = &proved {
         web.accounts.logged_out(&proved.live).await;
     }
     if wants_page(&headers) {
