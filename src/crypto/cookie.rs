@@ -115,7 +115,7 @@ pub fn token(header: Option<&[u8]>, name: &str) -> Option<Token> {
     value(header, name).and_then(|value| Token::parse(value).ok())
 }
 
-/// Every other token under this name, however many there are: for what ends whatever came along. At most [`MANY`].
+/// Every other token under this name, however many there are: for what ends whatever came along. At most 30.
 #[must_use]
 pub fn tokens(header: Option<&[u8]>, name: &str) -> Vec<Token> {
     let found = pairs(header.unwrap_or_default()).filter(|(key, _)| *key == name.as_bytes());
