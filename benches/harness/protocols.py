@@ -136,14 +136,17 @@ def certificate(workshop):
 
 
 def bare(bench):
-    """The yardstick; a second process stands before the echo, because bare Pingora knows one service."""
+    """The yardstick: one process for each kind of work, as the gateway has them, because one that has done other things before
+    has memory at hand that a fresh one asks the system for. Another one stands before the echo: bare Pingora knows one service.
+    """
     plain, secure, port = free_port(), free_port(), free_port()
-    command = [bench.bare, f"{HOST}:{plain}", f"{HOST}:{bench.upstream}", f"{HOST}:{secure}",
-               bench.files["certificate"], bench.files["key"]]
-    process = bench.workshop.serve("bare-protocols", command, bench.workshop.proxy_core, secure)
-    command = [bench.bare, f"{HOST}:{port}", f"{HOST}:{bench.echo}"]
-    talking = bench.workshop.serve("bare-talk", command, bench.workshop.proxy_core, port)
-    return Proxy("bare", Listener(plain, process), Listener(secure, process), Listener(port, talking))
+    upstream = f"{HOST}:{bench.upstream}"
+    core = bench.workshop.proxy_core
+    clear = bench.workshop.serve("bare-plain", [bench.bare, f"{HOST}:{plain}", upstream], core, plain)
+    command = [bench.bare, f"{HOST}:{free_port()}", upstream, f"{HOST}:{secure}", bench.files["certificate"], bench.files["key"]]
+    safe = bench.workshop.serve("bare-secure", command, core, secure)
+    talking = bench.workshop.serve("bare-talk", [bench.bare, f"{HOST}:{port}", f"{HOST}:{bench.echo}"], core, port)
+    return Proxy("bare", Listener(plain, clear), Listener(secure, safe), Listener(port, talking))
 
 
 def session(bench):
