@@ -1,17 +1,13 @@
-//! From one process to the next, and from one file to the next, while requests come in (G-03, G-13): none fails, and
-//! each is judged by the one file that its answer names.
+//! From one process to the next (G-13); `hand_over_driven` does it while requests come in.
 
 use std::fs::Permissions;
-use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::harness::process::{Guard, Process, binary};
-use crate::harness::setup::Folder;
-use crate::harness::{Gateway, Raw, Recorder, Reply, Setup, dice, eventually, within};
+use crate::harness::{Gateway, Setup, eventually, within};
 
 const HANDED: &str = "the new process serves";
 const KEPT: &str = "not handed over";
@@ -32,7 +28,8 @@ impl<'a> Line<'a> {
         }
     }
 
-    fn signal(&self, name: &str) -> bool {
+    /// Sends this signal to the process that serves.
+    pub fn signal(&self, name: &str) -> bool {
         let pid = self.pids.last().unwrap().to_string();
         let said = Command::new("kill")
             .args([&format!("-{name}"), &pid])
@@ -214,108 +211,4 @@ fn g_13_who_is_told_to_stop_does_not_wait_for_a_new_process() {
         assert!(!is_alive(pid), "{signal}");
         assert!(!process.err().contains(KEPT), "{}", process.err());
     }
-}
-
-/// Which of the two paths this file opens. The other one it closes.
-fn policy(recorder: &Recorder, blue: bool) -> String {
-    let (name, open, shut) = if blue {
-        ("blue", "/sky", "/sea")
-    } else {
-        ("green", "/sea", "/sky")
-    };
-    Setup::before(recorder.clone())
-        .set("diagnostics", &format!("{{ snapshot: {name} }}"))
-        .rules(&format!(
-            "  - {{ path: {open}, allow: anyone }}\n  - {{ path: {shut}, allow: nobody }}\n"
-        ))
-        .yaml()
-}
-
-/// What a client saw until it was told to stop: answers, and how many of them were allowed.
-fn drive(address: SocketAddr, stop: &AtomicBool, fresh: bool) -> (usize, usize) {
-    let (mut answers, mut allowed) = (0, 0);
-    let mut kept: Option<Raw> = None;
-    while !stop.load(Ordering::Relaxed) {
-        let path = if answers % 2 == 0 { "/sky" } else { "/sea" };
-        let mut raw = kept.take().unwrap_or_else(|| Raw::connect(address));
-        let answer = raw.ask(get(path));
-        let open = match answer.header("x-portcullis-snapshot").as_deref() {
-            Some("blue") => "/sky",
-            Some("green") => "/sea",
-            other => panic!("judged by {other:?}: {}", answer.text()),
-        };
-        let wanted = if path == open { 200 } else { 403 };
-        assert_eq!(answer.status, wanted, "{path}: {}", answer.text());
-        answers += 1;
-        allowed += usize::from(answer.status == 200);
-        let closes = answer
-            .header("connection")
-            .is_some_and(|said| said.eq_ignore_ascii_case("close"));
-        kept = (!closes && !fresh).then_some(raw);
-    }
-    (answers, allowed)
-}
-
-fn swap(folder: &Folder, text: &str) {
-    // At once, as editors do it: half a file is a fault, and faults are not what is tried here.
-    folder.write("next.yaml", text);
-    std::fs::rename(folder.path().join("next.yaml"), folder.config()).unwrap();
-}
-
-/// `PORTCULLIS_TEST_RELOADS` and `PORTCULLIS_TEST_HAND_OVERS` ask for other numbers.
-#[test]
-fn g_03_g_13_reloads_and_hand_overs_fail_and_misjudge_nothing() {
-    let count = |name, usual| usize::try_from(dice::setting(name).unwrap_or(usual)).unwrap();
-    let reloads = count("PORTCULLIS_TEST_RELOADS", 200);
-    let hand_overs = count("PORTCULLIS_TEST_HAND_OVERS", 20);
-    let recorder = Recorder::start();
-    recorder.answer(|_| Reply::ok("quick"));
-    let (blue, green) = (policy(&recorder, true), policy(&recorder, false));
-    let folder = Setup::before(recorder.clone()).folder();
-    let address = "127.0.0.1:0";
-    assert!(blue.contains(address) && blue != green);
-    folder.write("gateway.yaml", &blue);
-    let gateway = Gateway::launch(folder, recorder.clone(), None, &[])
-        .unwrap_or_else(|said| panic!("{said}"));
-    let stop = AtomicBool::new(false);
-    let served = recorder.count();
-    let began = Instant::now();
-    let (answers, allowed) = thread::scope(|scope| {
-        let http = gateway.http();
-        let clients: Vec<_> = (0..4)
-            .map(|n| (scope, n, &stop))
-            .map(|(scope, n, stop)| scope.spawn(move || drive(http, stop, n == 0)))
-            .collect();
-        let mut line = Line::of(&gateway);
-        let done = (1..=reloads).map(|n| {
-            swap(&gateway, if n % 2 == 0 { &blue } else { &green });
-            let before = gateway.log().matches("configuration reloaded").count();
-            assert!(line.signal("HUP"));
-            eventually("the reload", || {
-                (gateway.log().matches("configuration reloaded").count() > before).then_some(())
-            });
-            if n % (reloads / hand_overs).max(1) == 0 {
-                line.hand_over();
-            }
-        });
-        assert_eq!(done.count(), reloads);
-        assert!(line.pids.len() > hand_overs, "{:?}", line.pids);
-        stop.store(true, Ordering::Relaxed);
-        let seen = clients.into_iter().map(|client| client.join().unwrap());
-        seen.fold((0, 0), |(a, b), (c, d)| (a + c, b + d))
-    });
-    let rate = answers * 1_000 / usize::try_from(began.elapsed().as_millis()).unwrap();
-    println!(
-        "{answers} answers, {rate} a second, {allowed} allowed, {reloads} reloads, {hand_overs} hand-overs"
-    );
-    // Each file was asked for ten answers at least while it was in force.
-    assert!(
-        answers > 10 * reloads && allowed > 4 * reloads,
-        "{answers} {allowed}"
-    );
-    assert_eq!(
-        recorder.count() - served,
-        allowed,
-        "forwarded and not allowed, or the other way round"
-    );
 }

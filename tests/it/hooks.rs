@@ -172,6 +172,64 @@ fn logging_in_and_out_is_told() {
 }
 
 #[test]
+fn h_19_what_is_told_carries_nothing_of_the_client() {
+    let receiver = Recorder::start();
+    let gateway = start(&with_hook(
+        &receiver.url(),
+        ", private: allow, events: [user.login, user.logout]",
+    ));
+    let cookie = gateway.login("alice");
+    let trial = crate::harness::Trial::new(&gateway, "H-19");
+    let lines = format!(
+        "Host: localhost\r\nCookie: {cookie}; other={0}\r\nX-Secret: {0}\r\nUser-Agent: {0}\r\nReferer: http://localhost/{0}\r\n",
+        trial.marker
+    );
+    // The service is given what the client said; who is told of its logout is not.
+    assert_eq!(
+        gateway
+            .ask(format!("GET /app/x HTTP/1.1\r\n{lines}\r\n"))
+            .status,
+        200
+    );
+    assert_eq!(gateway.recorder().with(&trial.marker).len(), 1);
+    let out = format!("POST /auth/logout HTTP/1.1\r\n{lines}Content-Length: 0\r\n\r\n");
+    assert_eq!(gateway.ask(out).status, 200);
+    let told = eventually("both events", || {
+        let all = receiver.requests();
+        (all.len() >= 2).then_some(all)
+    });
+    let value = cookie.split_once('=').unwrap().1;
+    for request in told {
+        let mut names: Vec<_> = request
+            .fields()
+            .into_iter()
+            .map(|(name, _)| name.to_lowercase())
+            .collect();
+        names.sort();
+        assert_eq!(
+            names,
+            [
+                "accept",
+                "content-length",
+                "content-type",
+                "host",
+                "user-agent",
+                "webhook-id",
+                "webhook-signature",
+                "webhook-timestamp"
+            ],
+            "{}",
+            request.text()
+        );
+        let text = request.text();
+        assert!(
+            !text.contains(&trial.marker) && !text.contains(value),
+            "{text}"
+        );
+    }
+}
+
+#[test]
 fn f_01_private_receivers_are_told_only_when_the_file_says_so() {
     let receiver = Recorder::start();
     let port = receiver.address().port();

@@ -95,6 +95,7 @@ pub struct H2 {
     next: u32,
     streams: HashMap<u32, Stream>,
     over: Option<Outcome>,
+    last_taken: Option<u32>,
 }
 
 impl H2 {
@@ -113,6 +114,7 @@ impl H2 {
             next: 1,
             streams: HashMap::new(),
             over: None,
+            last_taken: None,
         };
         client.bytes(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
         // HEADER_TABLE_SIZE 0 (see hpack), ENABLE_PUSH 0.
@@ -263,6 +265,11 @@ impl H2 {
         self.streams.get(&stream).is_some_and(|state| state.reset)
     }
 
+    /// The last stream that the other side looks at, when it has said that it goes.
+    pub fn last_taken(&self) -> Option<u32> {
+        self.last_taken
+    }
+
     /// Reads until the whole connection ends or `limit` passes.
     pub fn ends_within(&mut self, limit: Duration) -> Option<Outcome> {
         let end = Instant::now() + limit;
@@ -303,9 +310,10 @@ impl H2 {
         match kind {
             SETTINGS if flags & ACK == 0 => self.frame(SETTINGS, ACK, 0, &[]),
             PING if flags & ACK == 0 => self.frame(PING, ACK, 0, payload),
-            AWAY if word(&payload[4..8]) != 0 => {
-                self.over = Some(Outcome::Away(word(&payload[4..8])));
+            AWAY if word(&payload[4..8]) == 0 => {
+                self.last_taken = Some(word(payload) & 0x7fff_ffff);
             }
+            AWAY => self.over = Some(Outcome::Away(word(&payload[4..8]))),
             RESET => self.reset(stream, word(payload)),
             HEADERS | CONTINUATION => self.fields(stream, flags, kind, payload),
             DATA => self.content(stream, flags, payload),
