@@ -95,7 +95,7 @@ enum ReloadFault {
     #[error("a policy test fails: {0}")]
     Test(String),
     #[error("a change of {0} needs a restart")]
-    Restart(&'static str),
+    Restart(String),
     #[error(transparent)]
     Tls(#[from] TlsFault),
     #[error(transparent)]
@@ -214,7 +214,7 @@ impl Reload {
 }
 
 /// What cannot be changed while the gateway runs.
-fn needs_restart(old: &Config, new: &Config) -> Option<&'static str> {
+fn needs_restart(old: &Config, new: &Config) -> Option<String> {
     let same_key = match (&old.key, &new.key) {
         (KeySource::Kept(a), KeySource::Kept(b)) => a == b,
         (KeySource::Given(a), KeySource::Given(b)) => a.to_hex().expose() == b.to_hex().expose(),
@@ -225,9 +225,9 @@ fn needs_restart(old: &Config, new: &Config) -> Option<&'static str> {
         ("prefix", old.prefix != new.prefix),
         (
             "store",
-            old.store.url.to_string() != new.store.url.to_string()
-                || old.store.volatile != new.store.volatile,
+            old.store.url.to_string() != new.store.url.to_string(),
         ),
+        ("volatile", old.store.volatile != new.store.volatile),
         ("key", !same_key),
         ("threads", old.threads != new.threads),
         ("log", old.log != new.log),
@@ -240,10 +240,9 @@ fn needs_restart(old: &Config, new: &Config) -> Option<&'static str> {
             old.identity.algorithm != new.identity.algorithm,
         ),
     ];
-    parts
-        .into_iter()
-        .find(|(_, changed)| *changed)
-        .map(|(name, _)| name)
+    let changed = parts.into_iter().filter(|(_, changed)| *changed);
+    let names: Vec<&str> = changed.map(|(name, _)| name).collect();
+    (!names.is_empty()).then(|| names.join(", "))
 }
 
 /// Editors write a file in several steps; the last one is waited for.

@@ -200,6 +200,7 @@ pub(super) const OTHER: &[(&str, &str)] = &[
              3 roles.x y[1]: not a role or a permission (resource:action): 'q:r:s'
              3 roles.x y: not a role name
              3 roles.d: expected a list, found text
+             3 roles.d: unknown role: 'editor'
              3 roles.e[1]: unknown role: 'vieewer'
              3 roles.viewer[0]: expected text, found a number: '1000'
              3 roles.a: roles include each other in a circle: a -> b -> c -> a",
@@ -369,7 +370,7 @@ pub(super) const OUT: &[(&str, &str)] = &[
   d: { url: \"https://u:hunter2@x\", secret: hunter2, events: [] }",
         "4 hooks.a.url: 127.0.0.1 is a private address
          5 hooks.b.url: ::ffff:169.254.169.254 is not an address to tell anything
-         6 hooks.c.private: expected text, found true or false: 'true'
+         6 hooks.c.private: unknown value: 'true'
          6 hooks.c.url: not a URL
          7 hooks.d.url: has a username, password or fragment
          7 hooks.d.secret: not a reference to a secret

@@ -12,8 +12,7 @@ pub fn compress(rule: &Object<'_>) -> Vec<Coding> {
     let codings = rule.get("compress").and_then(|at| match at.value() {
         Value::Bool(true) => Some(Coding::ALL.to_vec()),
         Value::Bool(false) => None,
-        Value::List(_) => list(&at),
-        Value::Text(_) => at.list().and(None),
+        Value::List(_) | Value::Text(_) => list(&at),
         _ => at.refuse_with("expected true or a list", HINT),
     });
     codings.unwrap_or_default()

@@ -12,6 +12,7 @@ use crate::store::{self, DbUrl, DbUrlError, VolatileKind};
 
 use super::raw::{At, Object};
 use super::report::Fault;
+use super::tree::Value;
 use super::{secrets, values};
 
 const HTTP: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
@@ -60,6 +61,9 @@ pub fn listen(file: &Object<'_>) -> Listen {
 }
 
 fn address(at: &At<'_>) -> Option<SocketAddr> {
+    if let Value::Integer(port) = at.value() {
+        return at.refuse_with("a port alone is a number", format!("write \":{port}\""));
+    }
     let text = at.text()?;
     // Both kinds of addresses; a machine without IPv6 falls back where it binds.
     let everywhere = || text.strip_prefix(':').map(|port| format!("[::]:{port}"));

@@ -8,7 +8,7 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use super::later;
-use super::reading::{Reading, printable, without_userinfo};
+use super::reading::{Reading, plain, printable, without_userinfo};
 use super::report::{Fault, nearest, suggest};
 use super::schema;
 use super::tree::{Key, Node, Value};
@@ -155,7 +155,15 @@ impl<'a> At<'a> {
 
     /// One of a few words, each standing for something.
     pub fn choice<T: Copy>(&self, what: &str, words: &[(&'static str, T)]) -> Option<T> {
-        let text = self.text()?;
+        // What is no text is not one of the words either: quotes around it would not help.
+        let other = match self.value() {
+            Value::Bool(_) | Value::Integer(_) | Value::Float(_) => self.seen(),
+            _ => None,
+        };
+        let text = match &other {
+            Some(other) => other,
+            None => self.text()?,
+        };
         match words.iter().find(|(word, _)| *word == text) {
             Some((_, value)) => Some(*value),
             None => self.unknown(what, text, words.iter().map(|(word, _)| *word)),
@@ -187,7 +195,8 @@ impl<'a> At<'a> {
         }
     }
 
-    /// The items of a list.
+    /// The items of a list. Text alone is a fault, and is still taken for an item, so that what is wrong with it is told
+    /// at the same time.
     #[must_use]
     pub fn list(&self) -> Option<Vec<At<'a>>> {
         match self.value() {
@@ -199,10 +208,11 @@ impl<'a> At<'a> {
                 };
                 Some(items.iter().enumerate().map(item).collect())
             }
-            Value::Text(text) => self.refuse_around(
-                self.expected("a list"),
-                Some(&format!("write [{}]", printable(text))),
-            ),
+            Value::Text(text) => {
+                let hint = format!("write [{}]", plain(text));
+                self.refuse_around::<()>(self.expected("a list"), Some(&hint));
+                Some(vec![self.clone()])
+            }
             _ => self.refuse(self.expected("a list")),
         }
     }
@@ -233,7 +243,7 @@ impl<'a> At<'a> {
     #[must_use]
     pub fn object(&self, shape: &'static str) -> Option<Object<'a>> {
         let Value::Object(entries) = self.value() else {
-            return self.refuse(self.expected("an object"));
+            return self.refuse_with(self.expected("an object"), self.as_object(shape));
         };
         let object = Object {
             at: self.clone(),
@@ -242,6 +252,24 @@ impl<'a> At<'a> {
         };
         object.refuse_unknown_keys();
         Some(object)
+    }
+
+    /// How the value could be written as an object, or which keys that has.
+    fn as_object(&self, shape: &str) -> String {
+        let value = match self.value() {
+            _ if self.is_secret() => None,
+            Value::Text(text) => Some(plain(&without_userinfo(text))),
+            Value::Integer(number) => Some(number.to_string()),
+            _ => None,
+        };
+        value
+            .and_then(|value| schema::around(shape, &value))
+            .unwrap_or_else(|| format!("known here: {}", schema::keys(shape).join(", ")))
+    }
+
+    fn is_secret(&self) -> bool {
+        let last = self.path.rsplit('.').next().unwrap_or_default();
+        SECRET_KEYS.contains(&last)
     }
 
     fn below(&self, key: &str, node: &'a Node) -> Self {
@@ -271,8 +299,7 @@ impl<'a> At<'a> {
     }
 
     fn seen(&self) -> Option<String> {
-        let last = self.path.rsplit('.').next().unwrap_or_default();
-        if SECRET_KEYS.contains(&last) {
+        if self.is_secret() {
             return None;
         }
         match self.value() {

@@ -91,6 +91,22 @@ pub fn printable(text: &str) -> String {
     }
 }
 
+/// As it can be written between brackets in YAML, in quotes where it needs them.
+#[must_use]
+pub fn plain(text: &str) -> String {
+    let word = |c: char| c.is_alphanumeric() || "/._-:~+=*".contains(c);
+    let taken_for_more = text.parse::<f64>().is_ok()
+        || ["true", "false", "null", "~", ""].contains(&text)
+        || text.starts_with(['*', '-', ':'])
+        || text.ends_with(':');
+    let shown = printable(text);
+    if taken_for_more || !text.chars().all(word) {
+        format!("{shown:?}")
+    } else {
+        shown
+    }
+}
+
 /// A URL without the password that people put into URLs.
 #[must_use]
 pub fn without_userinfo(text: &str) -> String {

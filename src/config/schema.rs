@@ -32,6 +32,22 @@ pub fn keys(shape: &str) -> Vec<&'static str> {
         .collect()
 }
 
+/// A value as an object of this shape, where such objects cannot be without one certain key.
+pub fn around(shape: &str, value: &str) -> Option<String> {
+    let schema: Value = serde_json::from_str(TEXT).ok()?;
+    let shape = schema.get("$defs")?.get(shape)?;
+    let [key] = shape.get("required")?.as_array()?.as_slice() else {
+        return None;
+    };
+    let key = key.as_str()?;
+    let kind = shape.get("properties")?.get(key)?.get("type");
+    if kind.is_some_and(|kind| kind == "array") {
+        Some(format!("write {{ {key}: [{value}] }}"))
+    } else {
+        Some(format!("write {{ {key}: {value} }}"))
+    }
+}
+
 fn keys_of(shape: &Value) -> Vec<String> {
     let properties = shape.get("properties").and_then(Value::as_object);
     properties

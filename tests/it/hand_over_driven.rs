@@ -117,12 +117,12 @@ fn drive_http_2(gateway: &Gateway, stop: &AtomicBool) -> Seen {
             seen.take(status, snapshot.first().map(String::as_str));
         } else {
             assert!(
-                h2.last_taken().is_some_and(|last| last < stream),
+                h2.last_taken.is_some_and(|last| last < stream),
                 "{outcome:?}"
             );
             seen.not_taken += 1;
         }
-        kept = h2.last_taken().is_none().then_some(h2);
+        kept = h2.last_taken.is_none().then_some(h2);
     }
     seen
 }

@@ -152,6 +152,7 @@ fn g_01_what_needs_a_restart_is_refused_whole() {
     for (key, yaml) in [
         ("prefix", "/gate"),
         ("store", "sqlite:data/other.db"),
+        ("volatile", "memory"),
         (
             "listen",
             "{ http: \"127.0.0.1:0\", admin: \"127.0.0.1:1\" }",
@@ -164,7 +165,13 @@ fn g_01_what_needs_a_restart_is_refused_whole() {
         gateway.write("gateway.yaml", &open.yaml());
         assert!(!gateway.reload(), "{key} was taken over");
         assert_old_policy(&gateway, key);
+        let said = format!("a change of {key} needs a restart");
+        assert!(gateway.log().contains(&said), "{}", gateway.log());
     }
+    let several = setup.clone().set("prefix", "/gate").set("threads", "3");
+    gateway.write("gateway.yaml", &several.yaml());
+    assert!(!gateway.reload());
+    assert!(gateway.log().contains("a change of prefix, threads needs"));
     assert!(gateway.reload_with(&setup));
 }
 

@@ -95,7 +95,8 @@ pub struct H2 {
     next: u32,
     streams: HashMap<u32, Stream>,
     over: Option<Outcome>,
-    last_taken: Option<u32>,
+    /// The last stream that the other side looks at, once it has said that it goes.
+    pub last_taken: Option<u32>,
 }
 
 impl H2 {
@@ -263,11 +264,6 @@ impl H2 {
     /// Whether this stream was reset, be it behind its answer, as far as was read.
     pub fn was_reset(&self, stream: u32) -> bool {
         self.streams.get(&stream).is_some_and(|state| state.reset)
-    }
-
-    /// The last stream that the other side looks at, when it has said that it goes.
-    pub fn last_taken(&self) -> Option<u32> {
-        self.last_taken
     }
 
     /// Reads until the whole connection ends or `limit` passes.
