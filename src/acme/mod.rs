@@ -10,6 +10,7 @@ mod account;
 mod answers;
 mod client;
 mod desk;
+mod hurry;
 mod order;
 pub mod schedule;
 pub mod worker;

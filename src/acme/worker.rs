@@ -82,7 +82,7 @@ pub(super) struct Inner {
     /// Held while an account is made: one is enough.
     pub(super) account: Mutex<()>,
     /// What was read last.
-    seen: std::sync::Mutex<Seen>,
+    pub(super) seen: std::sync::Mutex<Seen>,
     /// Cancelled when the process is about to end.
     leaving: CancellationToken,
     /// What is under way.
@@ -91,11 +91,14 @@ pub(super) struct Inner {
 
 /// What was read last, so that what has not changed is neither opened again nor complained of again.
 #[derive(Debug, Default)]
-struct Seen {
-    opened: BTreeMap<String, (Vec<u8>, Option<Arc<Identity>>)>,
+pub(super) struct Seen {
+    pub(super) opened: BTreeMap<String, (Vec<u8>, Option<Arc<Identity>>)>,
     answers: Vec<Answer>,
     /// The names for which the last order of this node came to nothing.
     failed: BTreeSet<String>,
+    /// How soon what has no certificate is tried again, when somebody has started the process or changed what is asked
+    /// for, and may well have put right what was wrong.
+    pub(super) hurry: Option<Duration>,
 }
 
 /// What is kept of a certificate, before it is sealed.
@@ -109,12 +112,16 @@ impl Worker {
     /// Gets what `settings` ask for.
     #[must_use]
     pub fn new(parts: Parts, settings: Option<Settings>) -> Self {
+        let hurry = settings.as_ref().map(|settings| settings.pause);
         Self(Arc::new(Inner {
             parts,
             settings: ArcSwapOption::from_pointee(settings),
             changed: Notify::default(),
             account: Mutex::default(),
-            seen: std::sync::Mutex::default(),
+            seen: std::sync::Mutex::new(Seen {
+                hurry,
+                ..Seen::default()
+            }),
             leaving: CancellationToken::new(),
             taken: std::sync::Mutex::default(),
         }))
@@ -125,6 +132,7 @@ impl Worker {
         let settings = settings.map(Arc::new);
         if *self.0.settings.load() != settings {
             self.0.settings.store(settings);
+            lock(&self.0.seen).hurry = Some(Duration::ZERO);
             self.0.changed.notify_one();
         }
     }
@@ -179,11 +187,12 @@ impl Worker {
 
     /// Takes what is due and there is room for. Says how long nothing else will be.
     async fn begin(&self, under_way: &mut JoinSet<()>) -> Result<Duration, OrderFault> {
-        let wanted = self.0.refresh().await?;
+        let mut wanted = self.0.refresh().await?;
         let Some(settings) = self.0.settings.load_full() else {
             return Ok(LOOK_EVERY);
         };
         let now = self.0.clock.now();
+        self.0.bring_forward(&settings, &mut wanted, now).await?;
         let mut pause = LOOK_EVERY;
         for one in &wanted {
             let due = self.0.due(one);

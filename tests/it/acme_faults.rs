@@ -144,3 +144,69 @@ fn f_07_an_order_that_a_stop_breaks_off_is_taken_up_at_once() {
     // A lease would be minutes.
     eventually("the next order", || (asked("/order") > 1).then_some(()));
 }
+
+/// Nobody who has put right what was wrong waits for as long as is waited for an authority that is down.
+#[test]
+fn f_07_a_start_and_other_settings_try_again() {
+    let stub = Authority::start(|_| (500, "", "{}"));
+    let gateway = setup(Doors::new(), &stub.directory(), stub.own(), "")
+        .on_sqlite()
+        .start();
+    let asked = || stub.asked().iter().filter(|path| *path == "/order").count();
+    eventually("a failure", || {
+        (orders(&gateway, "failed") > 0.5).then_some(())
+    });
+    assert!(gateway.stop().success());
+    let hours_later =
+        "UPDATE acme_certificates SET failures = 9, due_at = due_at + 28800000 RETURNING name";
+    assert_eq!(gateway.stored(hours_later), "one.test");
+    let before = asked();
+    let gateway = gateway.restart();
+    eventually("an order after the start", || {
+        (asked() > before).then_some(())
+    });
+    eventually("a failure", || {
+        (orders(&gateway, "failed") > 0.5).then_some(())
+    });
+    assert!(
+        gateway
+            .log()
+            .contains("there is no certificate yet name=\"one.test\""),
+        "{}",
+        gateway.log()
+    );
+    // Ten in a row: minutes, now that it is noted anew.
+    let before = asked();
+    let other = std::fs::read_to_string(gateway.config())
+        .unwrap()
+        .replace("pause: 1s", "pause: 2s");
+    gateway.write("gateway.yaml", &other);
+    assert!(gateway.reload());
+    eventually("an order by other settings", || {
+        (asked() > before).then_some(())
+    });
+}
+
+#[test]
+fn f_07_what_a_wrong_clock_noted_is_not_waited_for() {
+    let stub = Authority::start(|_| (500, "", "{}"));
+    let asked = || stub.asked().iter().filter(|path| *path == "/order").count();
+    let slow = setup(Doors::new(), &stub.directory(), stub.own(), "")
+        .on_sqlite()
+        .start();
+    eventually("a failure", || {
+        (orders(&slow, "failed") > 0.5).then_some(())
+    });
+    assert!(slow.stop().success());
+    slow.write(
+        "gateway.yaml",
+        &std::fs::read_to_string(slow.config())
+            .unwrap()
+            .replace("pause: 1s", "pause: 1h"),
+    );
+    let a_year_later = "UPDATE acme_certificates SET due_at = due_at + 34560000000 RETURNING name";
+    assert_eq!(slow.stored(a_year_later), "one.test");
+    let before = asked();
+    let _gateway = slow.restart();
+    eventually("an order at once", || (asked() > before).then_some(()));
+}

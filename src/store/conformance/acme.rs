@@ -13,6 +13,7 @@ on_every_db! {
     a_certificate_is_taken_by_one
     only_the_last_taker_says_what_came_of_it
     what_is_given_back_is_due_at_once
+    what_is_brought_forward_is_what_was_seen
     directories_are_kept_apart
     answers_are_found_until_they_expire
 }
@@ -91,6 +92,20 @@ async fn what_is_given_back_is_due_at_once(opened: &Opened) {
     // Too late: it is the next one's.
     opened.acme.give_back(&first, at(11)).await.unwrap();
     assert!(take(opened, "a.test", 11).await.is_none());
+}
+
+async fn what_is_brought_forward_is_what_was_seen(opened: &Opened) {
+    want(opened, &["a.test", "b.test"], 1_000_000).await;
+    let acme = &opened.acme;
+    let seen = acme.all(DIRECTORY).await.unwrap();
+    let bring = async |due| acme.bring_forward(DIRECTORY, &seen[0], due).await;
+    assert_eq!(bring(at(5)).await, Ok(true));
+    // Another node has seen the same, and one order has begun meanwhile.
+    assert_eq!(bring(at(3)).await, Ok(false));
+    assert!(take(opened, "a.test", 4).await.is_none());
+    assert!(take(opened, "a.test", 5).await.is_some());
+    assert_eq!(bring(at(5)).await, Ok(false));
+    assert!(take(opened, "b.test", 5).await.is_none());
 }
 
 async fn directories_are_kept_apart(opened: &Opened) {
