@@ -223,7 +223,7 @@ impl Inner {
     async fn refresh(&self) -> Result<Vec<Wanted>, OrderFault> {
         let Some(settings) = self.settings.load_full() else {
             *lock(&self.seen) = Seen::default();
-            self.keyring.set_issued(Vec::new());
+            self.keyring.set_issued(Vec::new(), BTreeSet::new());
             self.keyring.set_pending(Pending::default());
             return Ok(Vec::new());
         };
@@ -268,7 +268,10 @@ impl Inner {
             }
         }
         let shown = opened.values().filter_map(|(_, identity)| identity.clone());
-        self.keyring.set_issued(shown.collect());
+        let is_shown = |name: &&String| opened.get(*name).is_some_and(|(_, it)| it.is_some());
+        let awaited = settings.names.iter().filter(|name| !is_shown(name));
+        self.keyring
+            .set_issued(shown.collect(), awaited.cloned().collect());
     }
 
     /// When a certificate is for this node to order.

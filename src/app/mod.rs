@@ -5,6 +5,7 @@ pub mod banner;
 pub mod certificates;
 mod descriptors;
 pub mod early;
+mod expiry;
 pub mod first;
 pub mod hand_over;
 pub mod keys;

@@ -14,6 +14,7 @@ use crate::telemetry::log::Lost;
 use crate::telemetry::metrics::Metrics;
 
 use super::certificates::Certificates;
+use super::expiry::Expiries;
 
 const SWEEP_EVERY: Duration = Duration::from_mins(1);
 /// Tunnels end within a second of their session.
@@ -123,14 +124,19 @@ pub async fn end_expired(sessions: Sessions) {
 /// Takes over certificates whose files have changed. By looking, which costs two system calls a file and works
 /// where a watch does not: across links that are swapped, and on file systems of other machines.
 ///
-/// Who vouches for clients' certificates is looked at likewise; what rests on those who did is judged again.
+/// Who vouches for clients' certificates is looked at likewise, and what comes to its end is told; what rests on those who did is judged again.
 pub async fn watch_certificates(
     certificates: Certificates,
     sessions: Sessions,
     clock: Clock,
     metrics: Metrics,
 ) {
+    let mut expiries = Expiries::default();
     loop {
+        let Certificates {
+            keyring, clients, ..
+        } = &certificates;
+        expiries.note(keyring, clients.in_force(), clock.now(), &metrics);
         tokio::time::sleep(LOOK_AT_FILES_EVERY).await;
         let (Certificates { files, clients, .. }, now) = (certificates.clone(), clock.now());
         // A file system may take its time.

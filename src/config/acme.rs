@@ -120,6 +120,13 @@ fn names(acme: &At<'_>, given: Option<&At<'_>>, around: &Around<'_>) -> Option<V
         let sites = around.sites?.iter().filter(|site| site.https);
         let hosts = sites.map(|site| &site.host).filter(|host| !covered(host));
         let hosts: Vec<&Host> = hosts.collect();
+        if hosts.is_empty() && !around.files.is_empty() {
+            acme.warn_around(
+                "there is nothing to get: certificates in files are for every site",
+                "leave acme: out, or name what to get with names: [app.example.com]",
+            );
+            return None;
+        }
         if hosts.is_empty() {
             let hint = "site: https://app.example.com, or names: [app.example.com]";
             return acme.refuse_around("there is no site to get a certificate for", Some(hint));

@@ -97,7 +97,7 @@ fn hosts(at: &At<'_>, sites: Option<&Sites>) -> Option<Vec<Host>> {
 /// What has expired vouches for nobody, which is right, and probably not meant.
 fn warn_of_old(roots: &ClientRoots, ca: &At<'_>, crl: Option<&At<'_>>) {
     let now = Clock::System.now();
-    if let Some(until) = roots.until().filter(|until| *until <= now) {
+    if let Some((_, until)) = roots.life().filter(|(_, until)| *until <= now) {
         ca.warn(format!("expired on {until}"), "no certificate counts");
     }
     if let (Some(until), Some(crl)) = (roots.lists_until().filter(|until| *until <= now), crl) {

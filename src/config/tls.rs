@@ -48,10 +48,12 @@ pub fn tls(file: &Object<'_>, sites: Option<&Sites>, listen: &Listen) -> (Tls, C
                     .refuse_with::<()>("is either in files or got from an authority", hint);
             }
             Some(at) => asked.push(at),
-            None => read.extend(certificate(item)),
+            None => read.extend(certificate(item).map(|read| (read, item))),
         }
     }
-    let (certificates, files): (Vec<_>, Vec<_>) = read.into_iter().unzip();
+    warn_of_hidden(&read);
+    let read = read.into_iter().map(|(read, _)| read);
+    let (certificates, files): (Vec<_>, Vec<_>) = read.unzip();
     let around = Around {
         sites,
         listen,
@@ -100,6 +102,28 @@ pub fn warn_of_uncovered(file: &Object<'_>, covered: &Covered, sites: &Sites, ru
     }
 }
 
+/// Warns of certificates that are never shown, since one of the same kind stands above for each of their names.
+fn warn_of_hidden(all: &[((Certificate, Arc<Identity>), &Object<'_>)]) {
+    let kind = |identity: &Identity| identity.key().key.algorithm();
+    for (number, ((_, identity), item)) in all.iter().enumerate() {
+        let above = all.iter().take(number).map(|((_, above), _)| above);
+        let above: Vec<_> = above
+            .filter(|above| kind(above) == kind(identity))
+            .collect();
+        let is_above = |name: &str| {
+            above
+                .iter()
+                .any(|above| above.names().any(|own| own == name))
+        };
+        if identity.names().next().is_some() && identity.names().all(is_above) {
+            item.at().warn_around(
+                "is never shown: certificates above have its names",
+                "of one name there may be two where one is RSA and one ECDSA",
+            );
+        }
+    }
+}
+
 impl Covered {
     fn holds(&self, host: &Host) -> bool {
         let covers = |name: &str| {
@@ -132,15 +156,10 @@ fn certificate(tls: &Object<'_>) -> Option<(Certificate, Arc<Identity>)> {
     let (((chain, chain_pem), chain_at), ((key, key_pem), key_at)) = chain.zip(key)?;
     let identity = match Identity::from_pem(chain_pem.expose(), key_pem.expose()) {
         Ok(identity) => identity,
-        Err(fault @ (CertificateFault::NoCertificate | CertificateFault::Unreadable(_))) => {
-            return chain_at.refuse(fault.to_string());
-        }
-        Err(fault @ CertificateFault::NoKey) => return key_at.refuse(fault.to_string()),
-        Err(CertificateFault::Unusable(error)) => {
-            return tls
-                .at()
-                .refuse_with("certificate and key do not go together", error.to_string());
-        }
+        // Neither file alone is at fault.
+        Err(fault @ CertificateFault::Mismatch) => return tls.at().refuse(fault.to_string()),
+        Err(fault) if fault.is_of_key() => return key_at.refuse(fault.to_string()),
+        Err(fault) => return chain_at.refuse(fault.to_string()),
     };
     secrets::warn_if_public(&key_at, &key);
     if identity.is_expired(Clock::System.now()) {

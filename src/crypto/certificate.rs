@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use rustls::InconsistentKeys;
 use rustls::client::verify_server_name;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -29,15 +30,42 @@ pub enum CertificateFault {
     /// No certificate in the chain.
     #[error("holds no PEM certificate")]
     NoCertificate,
+    /// What begins as a PEM block does not end as one, or holds something else.
+    #[error("holds a PEM block that is damaged or cut off")]
+    Damaged,
     /// No private key.
     #[error("holds no PEM private key")]
     NoKey,
-    /// The certificate is not one.
+    /// A private key that a passphrase would open, which nobody types here.
+    #[error("the private key is encrypted; openssl pkey -in FILE -out FILE2 takes that off")]
+    EncryptedKey,
+    /// A key of a kind that is not supported.
+    #[error(
+        "a private key of a kind that is not supported (RSA from 2048 bits on, ECDSA, Ed25519): {0}"
+    )]
+    UnsupportedKey(rustls::Error),
+    /// The certificate is not one, or of a kind that is not supported.
     #[error("the certificate cannot be read: {0}")]
     Unreadable(String),
-    /// Key and certificate do not belong together, or are of a kind that is not supported.
-    #[error("certificate and key do not go together: {0}")]
-    Unusable(rustls::Error),
+    /// The key is that of another certificate in the file.
+    #[error(
+        "begins with another certificate than the key's; its own comes first, then who issued it"
+    )]
+    LeafNotFirst,
+    /// Key and certificate do not belong together.
+    #[error("certificate and key do not go together")]
+    Mismatch,
+}
+
+impl CertificateFault {
+    /// Whether the file with the key is at fault, and not the one with the certificate.
+    #[must_use]
+    pub const fn is_of_key(&self) -> bool {
+        matches!(
+            self,
+            Self::NoKey | Self::EncryptedKey | Self::UnsupportedKey(_) | Self::Mismatch
+        )
+    }
 }
 
 impl Identity {
@@ -46,8 +74,13 @@ impl Identity {
     /// # Errors
     /// When they cannot be read or do not belong together.
     pub fn from_pem(chain: &[u8], key: &[u8]) -> Result<Arc<Self>, CertificateFault> {
-        let key = rustls_pemfile::private_key(&mut &*key).ok().flatten();
-        Self::from_der(chain_of(chain)?, key.ok_or(CertificateFault::NoKey)?)
+        let chain = chain_of(chain)?;
+        let found = rustls_pemfile::private_key(&mut &*key).map_err(|_| CertificateFault::Damaged);
+        match found? {
+            _ if is_encrypted(key) => Err(CertificateFault::EncryptedKey),
+            Some(found) => Self::from_der(chain, found),
+            None => Err(CertificateFault::NoKey),
+        }
     }
 
     /// The same from DER.
@@ -60,8 +93,27 @@ impl Identity {
     ) -> Result<Arc<Self>, CertificateFault> {
         let leaf = chain.first().ok_or(CertificateFault::NoCertificate)?;
         let (names, from, until) = read(leaf)?;
-        let key = CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider())
-            .map_err(CertificateFault::Unusable)?;
+        let key = aws_lc_rs::default_provider()
+            .key_provider
+            .load_private_key(key)
+            .map_err(CertificateFault::UnsupportedKey)?;
+        let rest = chain.get(1..).unwrap_or_default().to_vec();
+        let key = CertifiedKey::new(chain, key);
+        match key.keys_match() {
+            // Of some kinds of keys nobody can tell.
+            Ok(()) | Err(rustls::Error::InconsistentKeys(InconsistentKeys::Unknown)) => {}
+            Err(rustls::Error::InconsistentKeys(_)) => {
+                let fits =
+                    |other| CertifiedKey::new(vec![other], Arc::clone(&key.key)).keys_match();
+                let is_there = rest.into_iter().any(|other| fits(other).is_ok());
+                return Err(if is_there {
+                    CertificateFault::LeafNotFirst
+                } else {
+                    CertificateFault::Mismatch
+                });
+            }
+            Err(other) => return Err(CertificateFault::Unreadable(other.to_string())),
+        }
         Ok(Arc::new(Self {
             key: Arc::new(key),
             names,
@@ -136,8 +188,18 @@ pub fn chain_of(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, CertificateF
     let found: Result<Vec<_>, _> = rustls_pemfile::certs(&mut &*pem).collect();
     match found {
         Ok(found) if !found.is_empty() => Ok(found),
-        _ => Err(CertificateFault::NoCertificate),
+        Ok(_) if !has(pem, b"-----BEGIN CERTIFICATE-----") => Err(CertificateFault::NoCertificate),
+        _ => Err(CertificateFault::Damaged),
     }
+}
+
+/// As PKCS #8 says it, and as OpenSSL did before.
+fn is_encrypted(pem: &[u8]) -> bool {
+    has(pem, b"BEGIN ENCRYPTED PRIVATE KEY") || has(pem, b"Proc-Type: 4,ENCRYPTED")
+}
+
+fn has(text: &[u8], words: &[u8]) -> bool {
+    memchr::memmem::find(text, words).is_some()
 }
 
 type Facts = (Vec<Box<str>>, Timestamp, Timestamp);
@@ -196,14 +258,30 @@ pub(crate) mod tests {
             |chain: &str, key: &str| Identity::from_pem(chain.as_bytes(), key.as_bytes()).map(drop);
         assert!(load(&chain, &key).is_ok());
         let fault = |result: Result<(), _>| result.unwrap_err();
-        assert!(matches!(
-            fault(load(&chain, &other)),
-            CertificateFault::Unusable(_)
-        ));
+        assert_eq!(fault(load(&chain, &other)), CertificateFault::Mismatch);
+        let (issuer, _) = made(&["issuer.test"]);
+        assert!(load(&(chain.clone() + &issuer), &key).is_ok());
+        let turned = issuer + &chain;
+        assert_eq!(fault(load(&turned, &key)), CertificateFault::LeafNotFirst);
+        assert_eq!(fault(load(&turned, &other)), CertificateFault::Mismatch);
+        let cut = chain.get(..chain.len() / 2).unwrap();
+        assert_eq!(fault(load(cut, &key)), CertificateFault::Damaged);
         assert_eq!(fault(load("", &key)), CertificateFault::NoCertificate);
         assert_eq!(fault(load(&key, &key)), CertificateFault::NoCertificate);
         assert_eq!(fault(load(&chain, "")), CertificateFault::NoKey);
         assert_eq!(fault(load(&chain, &chain)), CertificateFault::NoKey);
+        for encrypted in [
+            "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n",
+            "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\nAAAA\n-----END RSA PRIVATE KEY-----\n",
+        ] {
+            let said = fault(load(&chain, encrypted));
+            assert_eq!(said, CertificateFault::EncryptedKey, "{encrypted}");
+        }
+        let unknown = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
+        assert!(matches!(
+            fault(load(&chain, unknown)),
+            CertificateFault::UnsupportedKey(_)
+        ));
         let junk = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
         assert!(matches!(
             fault(load(junk, &key)),

@@ -163,10 +163,11 @@ impl ClientRoots {
         self.named_by
     }
 
-    /// When the last authority's time is over.
+    /// From when and until when the last authority is good.
     #[must_use]
-    pub fn until(&self) -> Option<Timestamp> {
-        self.roots.iter().map(|root| root.until).max()
+    pub fn life(&self) -> Option<(Timestamp, Timestamp)> {
+        let last = self.roots.iter().max_by_key(|root| root.until);
+        last.map(|root| (root.from, root.until))
     }
 
     /// When the first list of revocations is too old, from when on it vouches for nobody.

@@ -2,7 +2,7 @@
 //! authority that checks whether a name is ours (RFC 8555, RFC 8737). Whoever reads files or asks authorities
 //! puts them here; handshakes only look.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -15,6 +15,8 @@ use super::certificate::Identity;
 pub struct Keyring {
     files: ArcSwap<Shelf>,
     issued: ArcSwap<Shelf>,
+    /// Names that an authority has not issued a certificate for yet, and is asked to.
+    awaited: ArcSwap<BTreeSet<String>>,
     pending: ArcSwap<Pending>,
 }
 
@@ -22,7 +24,7 @@ pub struct Keyring {
 #[derive(Debug, Default)]
 struct Shelf {
     all: Vec<Arc<Identity>>,
-    by_name: HashMap<Box<str>, Arc<Identity>>,
+    by_name: HashMap<Box<str>, Vec<Arc<Identity>>>,
 }
 
 /// What authorities are to find here while they look.
@@ -40,9 +42,17 @@ impl Keyring {
         self.files.store(Arc::new(Shelf::new(all)));
     }
 
-    /// Replaces the certificates that an authority has issued.
-    pub fn set_issued(&self, all: Vec<Arc<Identity>>) {
+    /// Replaces the certificates that an authority has issued, and the names for which it has not yet.
+    pub fn set_issued(&self, all: Vec<Arc<Identity>>, awaited: BTreeSet<String>) {
+        self.awaited.store(Arc::new(awaited));
         self.issued.store(Arc::new(Shelf::new(all)));
+    }
+
+    /// Everything that may be shown.
+    #[must_use]
+    pub fn all(&self) -> Vec<Arc<Identity>> {
+        let (files, issued) = (self.files.load(), self.issued.load());
+        files.all.iter().chain(&issued.all).cloned().collect()
     }
 
     /// Replaces what authorities are to find.
@@ -50,24 +60,35 @@ impl Keyring {
         self.pending.store(Arc::new(pending));
     }
 
-    /// The certificate for this name: one that names it, else one whose wildcard covers it, else the first.
+    /// The certificate for this name: one that names it, else one whose wildcard covers it, else the first; none while
+    /// an authority is asked for one that names it, since another site's would only be a riddle to who sees it. Of
+    /// several alike the first that `fits`, as where one is for clients that know no other algorithm.
     #[must_use]
-    pub fn choose(&self, name: Option<&str>) -> Option<Arc<Identity>> {
+    pub fn choose(
+        &self,
+        name: Option<&str>,
+        fits: impl Fn(&Identity) -> bool,
+    ) -> Option<Arc<Identity>> {
         let (files, issued) = (self.files.load(), self.issued.load());
-        let named = name.and_then(|name| {
+        let pick = |all: &[Arc<Identity>]| {
+            let fitting = all.iter().find(|identity| fits(identity));
+            fitting.or_else(|| all.first()).cloned()
+        };
+        if let Some(name) = name {
             // A fully qualified name may be written with its dot.
             let name = name.trim_end_matches('.').to_ascii_lowercase();
-            let any = name
-                .split_once('.')
-                .map(|(_, parent)| format!("*.{parent}"));
             let by = |name: &str| {
                 let found = files.by_name.get(name);
-                found.or_else(|| issued.by_name.get(name))
+                let found = found.or_else(|| issued.by_name.get(name))?;
+                pick(found)
             };
-            by(&name).or_else(|| by(&any?))
-        });
-        let first = || files.all.first().or_else(|| issued.all.first());
-        named.or_else(first).cloned()
+            let parent = name.split_once('.').map(|(_, parent)| parent);
+            let found = by(&name).or_else(|| by(&format!("*.{}", parent?)));
+            if found.is_some() || self.awaited.load().contains(&name) {
+                return found;
+            }
+        }
+        pick(&files.all).or_else(|| pick(&issued.all))
     }
 
     /// What is answered to an authority that asks for this token.
@@ -86,12 +107,11 @@ impl Keyring {
 
 impl Shelf {
     fn new(all: Vec<Arc<Identity>>) -> Self {
-        let mut by_name = HashMap::new();
+        let mut by_name: HashMap<Box<str>, Vec<_>> = HashMap::new();
         for identity in &all {
             for name in identity.names() {
-                by_name
-                    .entry(name.into())
-                    .or_insert_with(|| Arc::clone(identity));
+                let named = by_name.entry(name.into()).or_default();
+                named.push(Arc::clone(identity));
             }
         }
         Self { all, by_name }
@@ -111,7 +131,8 @@ mod tests {
     #[test]
     fn the_name_chooses() {
         let keyring = Keyring::default();
-        assert!(keyring.choose(Some("one.test")).is_none());
+        let any = |_: &Identity| true;
+        assert!(keyring.choose(Some("one.test"), any).is_none());
         let [first, wide, exact, issued] = [
             &["one.test", "both.test"][..],
             &["*.wide.test"],
@@ -119,8 +140,8 @@ mod tests {
             &["b.wide.test", "one.test"],
         ]
         .map(identity);
-        keyring.set_issued(vec![Arc::clone(&issued)]);
-        assert!(keyring.choose(None).unwrap().is_same(&issued));
+        keyring.set_issued(vec![Arc::clone(&issued)], ["soon.test".to_owned()].into());
+        assert!(keyring.choose(None, any).unwrap().is_same(&issued));
         keyring.set_files([&first, &wide, &exact].map(Arc::clone).to_vec());
         let cases = [
             (None, &first),
@@ -136,7 +157,8 @@ mod tests {
             (Some(""), &first),
         ];
         for (name, expected) in cases {
-            assert!(keyring.choose(name).unwrap().is_same(expected), "{name:?}");
+            let chosen = keyring.choose(name, any).unwrap();
+            assert!(chosen.is_same(expected), "{name:?}");
         }
     }
 }

@@ -247,7 +247,7 @@ fn told_host(request: &RequestHeader, site: &Site) -> Option<HeaderValue> {
 }
 
 /// On one TLS connection only hosts are served that it was opened for, or that the certificate it was opened
-/// with is for. Proxies in front that name nobody in their handshakes speak for many.
+/// with is for. Proxies in front speak for many, whatever they name in their handshakes.
 fn certificate_fits(connection: &ConnState, host: &Host, running: &Running) -> bool {
     if !connection.tls {
         return true;
@@ -264,7 +264,7 @@ fn certificate_fits(connection: &ConnState, host: &Host, running: &Running) -> b
     }
     // Whom we trust may change while the connection lasts.
     let trusted = &running.snapshot.trusted_proxies;
-    name.is_none() && trusted.contains(connection.peer.ip())
+    trusted.contains(connection.peer.ip())
 }
 
 /// Only what is safe to repeat is sent elsewhere; anything else has already told its secrets in the clear.

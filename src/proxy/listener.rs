@@ -17,19 +17,18 @@ use pingora::server::{ListenFds, ShutdownWatch};
 use pingora::services::Service;
 use socket2::{Domain, Type};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::timeout;
 
 use crate::base::net::Origin;
 use crate::telemetry::limit::Limit;
 use crate::telemetry::metrics::Metrics;
 
-use super::connection::{ConnState, Guard, Socket, Wire};
+use super::connection::{ConnState, Guard, Socket};
 use super::drain::Drain;
 use super::places::Places;
 use super::request::Connections;
 use super::running::Running;
 use super::settings::Limits;
-use super::tls::{Handshakes, Shown, with_shown};
+use super::tls::{Handshakes, Shown, shake};
 
 /// How many connections may wait at a port to be accepted; fewer where the kernel says so (`net.core.somaxconn`).
 const BACKLOG: i32 = 4096;
@@ -275,37 +274,16 @@ impl<C: Connections> Shared<C> {
         };
         let made = handshakes.current();
         // Boxed, or every connection would carry the room of a handshake for as long as it lives.
-        let (handshake, shown) = with_shown(Box::pin(timeout(
+        let shaken = Box::pin(shake(
+            &made,
+            socket,
+            peer,
             limits.head_timeout,
-            // Within: rustls asks who wants to know as soon as there is a handshake.
-            async { made.acceptor.accept(Wire(socket)).await },
-        )))
-        .await;
-        match handshake {
-            // The authority has seen the answer in the handshake; nothing is said on this connection.
-            Ok(Ok(_)) if shown.challenge => None,
-            Ok(Ok(tls)) => {
-                let state = ConnState::among(peer, true, shown, crowd);
-                Some(self.guard(Socket::tls(tls, digest), state, limits))
-            }
-            Ok(Err(error)) => {
-                tracing::debug!(%error, %peer, "TLS handshake failed");
-                let why = if shown.refused {
-                    "certificate"
-                } else {
-                    "handshake"
-                };
-                self.metrics
-                    .connections_refused
-                    .with_label_values(&[why])
-                    .inc();
-                None
-            }
-            Err(_) => {
-                self.metrics.refused(Limit::Handshake);
-                None
-            }
-        }
+            &self.metrics,
+        ));
+        let (tls, shown) = shaken.await?;
+        let state = ConnState::among(peer, true, shown, crowd);
+        Some(self.guard(Socket::tls(tls, digest), state, limits))
     }
 
     /// Out of file descriptors, or a connection that was gone before it was accepted: waits a little, so

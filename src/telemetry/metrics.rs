@@ -46,6 +46,8 @@ pub struct Meters {
     pub config_reloads: IntCounterVec,
     /// Certificates that changed in their files, by result.
     pub certificates: IntCounterVec,
+    /// When what is in force of certificates comes to its end, by kind and name.
+    pub certificate_expiry: IntGaugeVec,
     /// Orders for certificates, by result.
     pub acme_orders: IntCounterVec,
     /// Lines of the log that nobody read in time.
@@ -144,6 +146,13 @@ impl Metrics {
                 "certificate_changes_total",
                 "Certificates that changed in their files, by whether they were taken over.",
                 &["result"],
+            )?,
+            certificate_expiry: IntGaugeVec::new(
+                Opts::new(
+                    "portcullis_certificate_expiry_timestamp_seconds",
+                    "When a certificate in force ends, since the epoch: shown ones by their first name, client_ca, crl.",
+                ),
+                &["kind", "name"],
             )?,
             acme_orders: counters(
                 "acme_orders_total",
@@ -284,7 +293,7 @@ impl Meters {
         let build = counters("build_info", "The version that runs.", &["version"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).inc();
         let process = prometheus::process_collector::ProcessCollector::for_self();
-        let all: [Box<dyn prometheus::core::Collector>; 27] = [
+        let all: [Box<dyn prometheus::core::Collector>; 28] = [
             Box::new(self.requests.clone()),
             Box::new(self.request_duration.clone()),
             Box::new(self.gate_duration.clone()),
@@ -298,6 +307,7 @@ impl Meters {
             Box::new(self.password_queue.clone()),
             Box::new(self.config_reloads.clone()),
             Box::new(self.certificates.clone()),
+            Box::new(self.certificate_expiry.clone()),
             Box::new(self.acme_orders.clone()),
             Box::new(self.log_lines_lost.clone()),
             Box::new(self.config_last_success.clone()),

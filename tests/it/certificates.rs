@@ -1,5 +1,6 @@
 //! Certificates of clients as proof of who they are: what one opens, and which ones end a handshake.
 
+use std::io::{Read, Write};
 use std::sync::Arc;
 
 use rcgen::{ExtendedKeyUsagePurpose, IsCa};
@@ -263,6 +264,33 @@ fn what_nobody_vouches_for_ends_the_handshake() {
     assert!((refused - 7.0).abs() < 0.1, "{refused}");
     let (what, stolen) = &hostile[7];
     bench.no_handshake(stolen, what);
+}
+
+/// Over TLS 1.3 a client has sent its request before it hears of the refusal: closed with that unread, the connection would
+/// be reset, and the reason be lost on the way.
+#[test]
+fn who_is_refused_in_the_handshake_hears_why() {
+    let bench = Bench::new(Setup::new(), ", user: subject.cn");
+    let stranger = Issuer::new("the authority").issue("alice");
+    for _ in 0..20 {
+        let wire = bench.wire(Some(&stranger), "http/1.1");
+        let Wire::Tls(mut stream) = wire.expect("half a handshake") else {
+            panic!("no TLS");
+        };
+        let asked = bench.request("GET", "/public/x", "") + &"x".repeat(4096);
+        let heard = stream
+            .write_all(asked.as_bytes())
+            .and_then(|()| stream.read_exact(&mut [0]));
+        let error = heard.unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::InvalidData, "{error}");
+        assert!(error.to_string().contains("alert"), "{error}");
+    }
+    eventually("twenty lines of the log", || {
+        let log = bench.gateway.log();
+        let told = log.matches("a client's certificate was refused").count();
+        (told == 20).then_some(())
+    });
+    bench.nothing_came("a stranger's request");
 }
 
 #[test]

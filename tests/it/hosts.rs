@@ -283,6 +283,26 @@ fn p_22_hosts_take_turns_on_one_h2_connection() {
     }
 }
 
+/// Whoever stands in front and is believed speaks for many, by whichever name it shook hands.
+#[test]
+fn p_22_a_trusted_proxy_names_whom_it_likes() {
+    let sites = "[\"https://one.test\", \"https://three.test\"]";
+    let setup = || Setup::new().tls(&["one.test"]).set("site", sites);
+    for (setup, status, seen) in [
+        (setup(), 421, 0),
+        (setup().set("trusted_proxies", "[127.0.0.0/8]"), 200, 1),
+    ] {
+        let gateway = setup.start();
+        let mark = marker("P-22-trusted");
+        let mut raw = Raw::over(gateway.tls("one.test", &["http/1.1"]));
+        let answer = raw.ask(format!(
+            "GET /public/x HTTP/1.1\r\nHost: three.test\r\nX-Marker: {mark}\r\n\r\n"
+        ));
+        assert_eq!(answer.status, status);
+        assert_eq!(gateway.recorder().with(&mark).len(), seen);
+    }
+}
+
 #[test]
 fn p_22_the_name_of_the_handshake() {
     let gateway = Setup::new()

@@ -110,6 +110,7 @@ mod systemd;
 mod tls;
 mod tls_exchange;
 mod tls_handshakes;
+mod tls_kinds;
 mod tls_scan;
 mod tokens;
 mod tokens_ends;

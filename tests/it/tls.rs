@@ -90,7 +90,7 @@ fn g_07_what_is_no_good_leaves_the_old_certificate_in_force() {
             &early.key,
             "not valid before 2035",
         ),
-        ("half a file", cut, &other.key, "holds no PEM certificate"),
+        ("half a file", cut, &other.key, "is damaged or cut off"),
         ("an empty file", "", &other.key, "holds no PEM certificate"),
         (
             "a key that is none",

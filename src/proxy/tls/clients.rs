@@ -57,6 +57,12 @@ impl Clients {
         }
     }
 
+    /// Who vouches now.
+    #[must_use]
+    pub fn in_force(&self) -> &InForce {
+        &self.roots
+    }
+
     /// Reads the files of a configuration; nothing is in force yet.
     ///
     /// # Errors

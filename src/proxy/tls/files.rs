@@ -186,9 +186,10 @@ fn load(files: &Certificate) -> Result<Arc<Identity>, TlsFault> {
     let read = |path: &PathBuf| fs::read(path).map_err(|error| TlsFault::File(path.clone(), error));
     let (chain, key) = (read(&files.chain)?, read(&files.key)?);
     Identity::from_pem(&chain, &key).map_err(|fault| {
-        let path = match fault {
-            CertificateFault::NoCertificate | CertificateFault::Unreadable(_) => &files.chain,
-            CertificateFault::NoKey | CertificateFault::Unusable(_) => &files.key,
+        let path = if fault.is_of_key() {
+            &files.key
+        } else {
+            &files.chain
         };
         TlsFault::Unusable(path.clone(), fault)
     })

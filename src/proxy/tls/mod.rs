@@ -6,14 +6,16 @@
 
 pub mod clients;
 pub mod files;
+mod shake;
 
 use std::cell::RefCell;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use rustls::ServerConfig;
+use rustls::crypto::aws_lc_rs::ALL_CIPHER_SUITES;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+use rustls::{ServerConfig, SupportedCipherSuite};
 use tokio_rustls::TlsAcceptor;
 
 use crate::crypto::certificate::Identity;
@@ -25,6 +27,7 @@ use clients::{Resumable, Verifier};
 
 pub use clients::Clients;
 pub use files::{Files, TlsFault};
+pub use shake::shake;
 
 /// What is spoken, the best first. Who knows only HTTP/1.0 says so, too, and would else be sent away.
 const PROTOCOLS: [&[u8]; 4] = [b"h2", b"http/1.1", b"http/1.0", CHALLENGE];
@@ -122,7 +125,7 @@ impl Made {
 
 /// Runs a handshake and tells what it was about. That is caught in the resolver, which rustls asks in every handshake,
 /// resumed ones included.
-pub async fn with_shown<T>(handshake: impl Future<Output = T>) -> (T, Shown) {
+async fn with_shown<T>(handshake: impl Future<Output = T>) -> (T, Shown) {
     let run = async {
         let done = handshake.await;
         (done, SHOWN.with(RefCell::take))
@@ -140,7 +143,8 @@ impl ResolvesServerCert for Resolver {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let name = hello.server_name();
         let challenge = offers(&hello, CHALLENGE);
-        let identity = self.keyring.choose(name).filter(|_| !challenge);
+        let identity = self.keyring.choose(name, |identity| fits(&hello, identity));
+        let identity = identity.filter(|_| !challenge);
         let key = match &identity {
             Some(identity) => Some(Arc::clone(identity.key())),
             // Offered beside others, another protocol would be chosen, on a certificate that is for none.
@@ -162,6 +166,16 @@ impl ResolvesServerCert for Resolver {
         let _ = SHOWN.try_with(|seen| seen.replace(shown));
         key
     }
+}
+
+/// Whether a client knows what this certificate's key signs with, in a suite that it offers.
+fn fits(hello: &ClientHello<'_>, identity: &Identity) -> bool {
+    let key = &identity.key().key;
+    let suited = |suite: &SupportedCipherSuite| {
+        hello.cipher_suites().contains(&suite.suite())
+            && suite.usable_for_signature_algorithm(key.algorithm())
+    };
+    key.choose_scheme(hello.signature_schemes()).is_some() && ALL_CIPHER_SUITES.iter().any(suited)
 }
 
 fn offers(hello: &ClientHello<'_>, protocol: &[u8]) -> bool {

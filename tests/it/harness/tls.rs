@@ -3,6 +3,7 @@
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
@@ -40,6 +41,18 @@ impl Identity {
         params.not_before = rcgen::date_time_ymd(from, 1, 1);
         params.not_after = rcgen::date_time_ymd(until, 1, 1);
         let key = rcgen::KeyPair::generate().unwrap();
+        Self {
+            certificate: params.self_signed(&key).unwrap().pem(),
+            key: key.serialize_pem(),
+        }
+    }
+
+    /// For these host names, with a key for clients that know nothing newer.
+    pub fn rsa(names: &[&str]) -> Self {
+        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+        let (kind, size) = (&rcgen::PKCS_RSA_SHA256, rcgen::RsaKeySize::_2048);
+        let key = rcgen::KeyPair::generate_rsa_for(kind, size).unwrap();
+        let params = rcgen::CertificateParams::new(names).unwrap();
         Self {
             certificate: params.self_signed(&key).unwrap().pem(),
             key: key.serialize_pem(),
@@ -114,6 +127,13 @@ pub fn old(identity: &Identity, own: Option<&Identity>) -> ClientConfig {
     let builder = ClientConfig::builder_with_provider(Arc::new(provider));
     let builder = builder.with_protocol_versions(&[&rustls::version::TLS12]);
     config_of(builder.unwrap(), identity, &["http/1.1"], own)
+}
+
+/// A client that can do what this provider can.
+pub fn config_by(provider: CryptoProvider, identity: &Identity) -> ClientConfig {
+    let builder = ClientConfig::builder_with_provider(Arc::new(provider));
+    let builder = builder.with_safe_default_protocol_versions();
+    config_of(builder.unwrap(), identity, &["http/1.1"], None)
 }
 
 /// A client that trusts this certificate alone, and shows its own, if it has one, where it is asked.

@@ -1,0 +1,72 @@
+//! One handshake: within its time, counted and told when it comes to nothing, and parted from in a way that lets the
+//! client hear why.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::server::TlsStream;
+
+use crate::proxy::connection::Wire;
+use crate::telemetry::limit::Limit;
+use crate::telemetry::metrics::Metrics;
+
+use super::{Made, Shown, with_shown};
+
+/// How long a client is listened to that was told why it is refused.
+const PARTING: Duration = Duration::from_secs(1);
+
+/// How much of it, in bytes: more than a first request has.
+const UNREAD: u64 = 64 * 1024;
+
+/// Shakes hands; nothing when that is refused or too slow, or was an authority's look at what we answer.
+pub async fn shake(
+    made: &Made,
+    socket: TcpStream,
+    peer: SocketAddr,
+    limit: Duration,
+    metrics: &Metrics,
+) -> Option<(TlsStream<Wire>, Shown)> {
+    let (handshake, shown) = with_shown(timeout(
+        limit,
+        // Within: rustls asks who wants to know as soon as there is a handshake.
+        async { made.acceptor.accept(Wire(socket)).into_fallible().await },
+    ))
+    .await;
+    match handshake {
+        // The authority has seen the answer in the handshake; nothing is said on this connection.
+        Ok(Ok(_)) if shown.challenge => None,
+        Ok(Ok(tls)) => Some((tls, shown)),
+        Ok(Err((error, wire))) => {
+            let why = if shown.refused {
+                // No request comes of it, so no line of the access log either.
+                tracing::info!(%error, %peer, "a client's certificate was refused");
+                "certificate"
+            } else {
+                tracing::debug!(%error, %peer, "TLS handshake failed");
+                "handshake"
+            };
+            metrics.connections_refused.with_label_values(&[why]).inc();
+            part(wire).await;
+            None
+        }
+        Err(_) => {
+            metrics.refused(Limit::Handshake);
+            None
+        }
+    }
+}
+
+/// Says that nothing follows the alert, and takes what the client sends meanwhile: a socket that is closed with
+/// something unread is reset, and the alert is lost with it (TLS 1.3 clients send before they hear of a refusal).
+async fn part(mut wire: Wire) {
+    let parting = async {
+        // It may be gone, which is just as well.
+        if wire.shutdown().await.is_ok() {
+            let _ = tokio::io::copy(&mut wire.take(UNREAD), &mut tokio::io::sink()).await;
+        }
+    };
+    let _ = timeout(PARTING, parting).await;
+}
