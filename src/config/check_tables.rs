@@ -233,8 +233,8 @@ pub(super) const OTHER: &[(&str, &str)] = &[
     (
         "limits: { head: 32, fields: 0, target: 2MiB, body: lots, head_timeout: 0s, connections_per_address: -1, requests_per_address: 0 }",
         "3 limits.head: not a size: '32'
-             3 limits.fields: must be from 1 to 10000: '0'
-             3 limits.target: must be from 64B to 1024KiB: '2MiB'
+             3 limits.fields: must be from 1 to 256: '0'
+             3 limits.target: must be from 64B to 63KiB: '2MiB'
              3 limits.body: not a size: 'lots'
              3 limits.head_timeout: must be from 10ms to 10m: '0s'
              3 limits.connections_per_address: must be from 1 to 1000000: '-1'

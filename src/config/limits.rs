@@ -20,6 +20,12 @@ const STALL: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::fr
 /// None at all, to an hour: what takes longer is no request.
 const DRAIN: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_hours(1);
 
+/// As many fields as Pingora reads of a head.
+const FIELDS: u32 = 256;
+
+/// Almost what a URI may have in the `http` crate, in bytes: a little is left for what stands around it.
+const TARGET: u64 = 63 << 10;
+
 /// What one client may ask for.
 pub fn limits(file: &Object<'_>) -> Limits {
     let default = Limits::DEFAULT;
@@ -35,16 +41,16 @@ pub fn limits(file: &Object<'_>) -> Limits {
         let written = written.and_then(|at| values::duration(&at, bounds));
         written.unwrap_or(default)
     };
-    let bytes = |key, default| {
+    let bytes = |key, most, default| {
         object
             .get(key)
-            .and_then(|at| bounded_size(&at, 64..=1 << 20))
+            .and_then(|at| bounded_size(&at, 64..=most))
             .unwrap_or(default)
     };
     let limits = Limits {
-        head: bytes("head", default.head),
-        fields: count(&object, "fields", 10_000).unwrap_or(default.fields),
-        target: bytes("target", default.target),
+        head: bytes("head", 1 << 20, default.head),
+        fields: count(&object, "fields", FIELDS).unwrap_or(default.fields),
+        target: bytes("target", TARGET, default.target),
         body: none_or(&object, "body", default.body),
         head_timeout: time("head_timeout", HEAD_TIMEOUT, default.head_timeout),
         connections_per_address: count(&object, "connections_per_address", 1_000_000)

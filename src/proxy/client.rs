@@ -22,18 +22,24 @@ pub struct Client {
 }
 
 impl Client {
+    /// The other end of the socket, whoever it may speak for.
+    #[must_use]
+    pub fn of_socket(connection: &ConnState) -> Self {
+        Self {
+            ip: connection.peer.ip().to_canonical(),
+            https: connection.tls,
+            through_trusted: false,
+            forwarded_for: connection.peer_header.clone(),
+        }
+    }
+
     /// Reads the socket, and where that is a trusted proxy, its headers: the right-most address that is not
     /// itself a trusted proxy is the client's (as RFC 7239 section 8.1 warns, all to the left is hearsay). An entry
     /// that is no address is not the proxy's own address either: whoever stands behind it is nobody in particular.
     #[must_use]
     pub fn of(connection: &ConnState, headers: &HeaderMap, trusted: &Networks) -> Self {
-        let peer = connection.peer.ip().to_canonical();
-        let direct = Self {
-            ip: peer,
-            https: connection.tls,
-            through_trusted: false,
-            forwarded_for: connection.peer_header.clone(),
-        };
+        let direct = Self::of_socket(connection);
+        let peer = direct.ip;
         if trusted.is_empty() || !trusted.contains(peer) {
             return direct;
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderValue;
+use http::{HeaderValue, Method};
 use pingora::{Error, ErrorType};
 use tokio::time::Instant;
 
@@ -22,6 +22,7 @@ use super::client::Client;
 use super::coding::Coder;
 use super::drain::Busy;
 use super::headers::Asks;
+use super::origins::Guest;
 use super::pace::Pace;
 use super::places::Place;
 use super::request::{is_late, note_answered};
@@ -35,14 +36,18 @@ pub struct Context {
     /// None before the request was read: an idle connection reads no clock.
     started: Option<Instant>,
     logged: bool,
+    /// The method as it came, known or not.
+    method: Method,
     /// The status of the service's answer, once its head is there.
     pub status: u16,
+    /// Bytes of its body that were passed on to the client.
+    pub passed_on: usize,
     /// The same, once all of that answer has come from the service.
     complete: Option<u16>,
     /// Holds the gateway up while it drains.
     pub busy: Option<Busy>,
     /// Its place among the requests of its origin.
-    pub place: Option<Place>,
+    pub place: Option<Guest>,
     /// Its place among the conversations that have more room.
     pub talk: Option<Place>,
     /// Names the request.
@@ -142,7 +147,9 @@ impl Context {
             metrics,
             started: None,
             logged: true,
+            method: Method::GET,
             status: 0,
+            passed_on: 0,
             complete: None,
             busy: None,
             place: None,
@@ -187,7 +194,8 @@ impl Context {
     }
 
     /// A request has been read: from here on it is logged, whatever becomes of it.
-    pub fn begin(&mut self, id: PublicId, busy: Busy) {
+    pub fn begin(&mut self, id: PublicId, method: Method, busy: Busy) {
+        self.method = method;
         self.started = Some(Instant::now());
         self.logged = false;
         self.id = Some(id);
@@ -268,8 +276,8 @@ impl Context {
         Some(())
     }
 
-    /// Counts and logs the request, once. `method` is the one that came, known or not.
-    pub fn log(&mut self, method: &str, status: u16, bytes: usize) {
+    /// Counts and logs the request, once.
+    pub fn log(&mut self, status: u16, bytes: usize) {
         if std::mem::replace(&mut self.logged, true) {
             return;
         }
@@ -294,7 +302,7 @@ impl Context {
             let access = Access {
                 id: &id,
                 ip: self.client.as_ref().map(|client| client.ip),
-                method,
+                method: self.method.as_str(),
                 host: self
                     .target
                     .as_ref()
@@ -332,9 +340,9 @@ impl Drop for Context {
         let answered = self.complete.filter(|_| is_late());
         let status = answered.unwrap_or_else(|| {
             self.outcome.reason = "cut";
-            self.end_tunnel(End::Cut).map_or(0, |()| 101)
+            self.end_tunnel(End::Cut).map_or(self.status, |()| 101)
         });
-        self.log("-", status, 0);
+        self.log(status, self.passed_on);
     }
 }
 

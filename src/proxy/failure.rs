@@ -9,6 +9,7 @@ use crate::telemetry::limit::Limit;
 
 use super::answer::{Answer, is_navigation};
 use super::cause::why;
+use super::client::Client;
 use super::context::{Context, Passed};
 use super::forward::{is_answered, status_of};
 use super::gateway::Gateway;
@@ -73,8 +74,11 @@ impl Gateway {
         ctx: &mut Context,
     ) -> pingora::Result<bool> {
         self.0.metrics.refused(Limit::Requests);
-        let tls = state_of(&session.downstream_session).is_some_and(|state| state.tls);
+        let state = state_of(&session.downstream_session);
+        let tls = state.is_some_and(|state| state.tls);
         let running = self.0.running.load();
+        // Whoever is counted is no proxy that is trusted, and who they are stands on their socket.
+        ctx.client = state.map(|state| Client::of_socket(state));
         note_hsts(ctx, &running, tls && running.snapshot.sites.all_https());
         self.turn_down(session, ctx, &TOO_MANY_REQUESTS).await
     }
@@ -111,11 +115,11 @@ impl Gateway {
     }
 }
 
-/// Logs a failure. Only what kind it was: the rest may quote what a service sent, secrets included. That a client has left
-/// stands in the line of its request, and is nobody else's trouble.
+/// Logs a failure. Only what kind it was: the rest may quote what a service sent, secrets included. That a client has left,
+/// or was too slow, stands in the line of its request, and is nobody else's trouble.
 fn note(error: &Error, status: Option<u16>, ctx: &Context) {
     let (id, kind) = (ctx.id_text(), error.etype().as_str());
-    if *error.esource() == ErrorSource::Downstream {
+    if is_the_clients(error, status) {
         tracing::debug!(id, error = kind, status, "the client failed");
         return;
     }
@@ -132,6 +136,20 @@ fn note(error: &Error, status: Option<u16>, ctx: &Context) {
         server,
         "a request failed"
     );
+}
+
+/// Whether a failure is the client's: it sent too much or too slowly, or did not take what was written. Pingora does not
+/// say whose it is where we write an answer of our own.
+fn is_the_clients(error: &Error, status: Option<u16>) -> bool {
+    let writing = matches!(
+        error.etype(),
+        ErrorType::WriteError | ErrorType::WriteTimedout | ErrorType::ConnectionClosed
+    );
+    match error.esource() {
+        ErrorSource::Downstream => true,
+        ErrorSource::Upstream => false,
+        _ => writing || matches!(status, Some(408 | 413)),
+    }
 }
 
 /// Whether there was no connection to any server.

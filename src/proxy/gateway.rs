@@ -82,7 +82,8 @@ impl ProxyHttp for Gateway {
         ctx: &mut Box<Context>,
     ) -> pingora::Result<bool> {
         let id = PublicId::generate(&self.0.random);
-        ctx.begin(id, self.0.drain.admitted());
+        let method = session.req_header().method.clone();
+        ctx.begin(id, method, self.0.drain.admitted());
         let old = session.req_header().version == http::Version::HTTP_10;
         if old {
             // It does not know that there may be two answers (RFC 9110 sections 10.1.1 and 15.2).
@@ -240,6 +241,10 @@ impl ProxyHttp for Gateway {
             let place = || self.place_to_code();
             ctx.coder = coding::begin(&rule.compress, session.req_header(), response, place)?;
         }
+        if !session.is_http2() && response.headers.contains_key(http::header::TRAILER) {
+            // Over HTTP/1 Pingora sends none.
+            response.remove_header(&http::header::TRAILER);
+        }
         if response.status == http::StatusCode::SWITCHING_PROTOCOLS {
             self.open_tunnel(session, ctx);
             // The time for everything is that of an answer; a tunnel has none.
@@ -274,7 +279,9 @@ impl ProxyHttp for Gateway {
             }
         }
         time_left(ctx)?;
-        coding::code(&mut ctx.coder, body, end).map(|()| None)
+        coding::code(&mut ctx.coder, body, end)?;
+        ctx.passed_on += body.as_ref().map_or(0, Bytes::len);
+        Ok(None)
     }
 
     /// Another server may be tried: nothing of the request has been sent yet.
@@ -322,7 +329,7 @@ impl ProxyHttp for Gateway {
             .map_or(0, |head| head.status.as_u16());
         let bytes = session.body_bytes_sent();
         note_broken(session, ctx);
-        ctx.log(session.req_header().method.as_str(), status, bytes);
+        ctx.log(status, bytes);
     }
 
     /// Failures are logged in `fail_to_proxy`, once.

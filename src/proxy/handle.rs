@@ -15,10 +15,11 @@ use crate::gate::judge::Presented;
 use crate::gate::snapshot::Owner;
 use crate::gate::visitor::Visitor;
 use crate::policy::target::Verb;
+use crate::telemetry::limit::Limit;
 
 use super::admit::{Admitted, Refused, TurnedAway, admit};
 use super::answer::{Answer, is_navigation};
-use super::bridge;
+use super::bridge::{self, BridgeFault};
 use super::client::Client;
 use super::connection::ConnState;
 use super::context::Context;
@@ -230,6 +231,10 @@ impl Gateway {
         let answer = match bridge::ask(session, &asked, visitor, &self.0.pages).await {
             Ok(answer) => answer,
             Err(fault) => {
+                if matches!(fault, BridgeFault::TooSlow) {
+                    ctx.outcome.reason = "slow";
+                    self.0.metrics.refused(Limit::Body);
+                }
                 session.set_keepalive(None);
                 Answer::refusal(fault.status(), "REQUEST_REFUSED", &fault.to_string(), false)
             }

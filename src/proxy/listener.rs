@@ -1,12 +1,11 @@
 //! Listeners: our own accept loop, so that handshakes have a deadline, addresses a limit, and ports are
 //! known before the first request.
 
-use std::collections::HashMap;
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::AsRawFd;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -24,7 +23,7 @@ use crate::telemetry::metrics::Metrics;
 
 use super::connection::{ConnState, Guard, Socket};
 use super::drain::Drain;
-use super::places::Places;
+use super::origins::{Crowd, Origins};
 use super::request::Connections;
 use super::running::Running;
 use super::settings::Limits;
@@ -52,30 +51,6 @@ struct Shared<C> {
     /// Whether it was said that descriptors have run out.
     exhausted: AtomicBool,
     metrics: Metrics,
-}
-
-/// How many connections each origin has open, and what is under way on them.
-#[derive(Debug, Default)]
-pub struct Origins(Mutex<Taken>);
-
-#[derive(Debug, Default)]
-struct Taken {
-    all: usize,
-    by_origin: HashMap<Origin, Guests>,
-}
-
-#[derive(Debug, Default)]
-struct Guests {
-    connections: usize,
-    requests: Arc<Places>,
-}
-
-/// One open connection of an origin, until it is dropped.
-struct Seat {
-    origins: Arc<Origins>,
-    origin: Origin,
-    /// For requests of its origin.
-    requests: Arc<Places>,
 }
 
 /// What every public listener shares.
@@ -231,11 +206,11 @@ impl<C: Connections> Shared<C> {
             running.limits.connections_per_address
         };
         let room = running.limits.connections.unwrap_or(self.room);
-        let seat = match Origins::seat(&self.origins, Origin::of(peer.ip()), most, room) {
+        let seat = match self.origins.seat(Origin::of(peer.ip()), most, room) {
             Ok(seat) => seat,
             Err(limit) => return self.metrics.refused(limit),
         };
-        let crowd = (!trusted).then(|| Arc::clone(&seat.requests));
+        let crowd = (!trusted).then(|| Arc::clone(seat.crowd()));
         let shared = Arc::clone(self);
         let open = self.lingers.then(|| self.drain.connected());
         tokio::spawn(async move {
@@ -259,7 +234,7 @@ impl<C: Connections> Shared<C> {
         &self,
         socket: TcpStream,
         peer: SocketAddr,
-        crowd: Option<Arc<Places>>,
+        crowd: Option<Arc<Crowd>>,
     ) -> Option<Stream> {
         let limits = self.running.load().limits;
         let digest = SocketDigest::from_raw_fd(socket.as_raw_fd());
@@ -295,45 +270,6 @@ impl<C: Connections> Shared<C> {
             tracing::warn!(%error, "connections cannot be accepted; trying on");
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-}
-
-impl Origins {
-    /// A place for a connection, where its origin has fewer than `most` and all have fewer than `room`.
-    fn seat(origins: &Arc<Self>, origin: Origin, most: usize, room: usize) -> Result<Seat, Limit> {
-        let mut taken = origins.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if taken.all >= room {
-            return Err(Limit::Connections);
-        }
-        let guests = taken.by_origin.entry(origin).or_default();
-        if guests.connections >= most {
-            return Err(Limit::Address);
-        }
-        guests.connections += 1;
-        let requests = Arc::clone(&guests.requests);
-        taken.all += 1;
-        Ok(Seat {
-            origins: Arc::clone(origins),
-            origin,
-            requests,
-        })
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        let mut taken = self
-            .origins
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        taken.all -= 1;
-        if let Some(guests) = taken.by_origin.get_mut(&self.origin) {
-            guests.connections -= 1;
-            if guests.connections == 0 {
-                taken.by_origin.remove(&self.origin);
-            }
-        }
     }
 }
 

@@ -22,6 +22,7 @@ mod handle;
 pub mod headers;
 pub mod listener;
 mod next;
+pub mod origins;
 pub mod pace;
 pub mod places;
 mod refusal;

@@ -200,3 +200,78 @@ fn b_14_only_so_many_requests_of_one_address_are_under_way() {
     });
     assert_eq!(gateway.ask(GET).status, 200);
 }
+
+/// A server that is there and takes no connection: its queue of those that wait is full.
+struct Deaf {
+    address: std::net::SocketAddr,
+    _held: (socket2::Socket, Vec<std::net::TcpStream>),
+}
+
+impl Deaf {
+    fn start() -> Self {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
+        let socket = socket.unwrap();
+        let any: std::net::SocketAddr = "127.0.0.1:0".parse().unwrap();
+        socket.bind(&any.into()).unwrap();
+        socket.listen(0).unwrap();
+        let address = socket.local_addr().unwrap().as_socket().unwrap();
+        let mut waiting = Vec::new();
+        let patience = Duration::from_millis(300);
+        while let Ok(one) = std::net::TcpStream::connect_timeout(&address, patience) {
+            waiting.push(one);
+            assert!(waiting.len() < 100, "the queue has no end");
+        }
+        Self {
+            address,
+            _held: (socket, waiting),
+        }
+    }
+}
+
+/// A connection that is closed takes nothing back that it has asked for over HTTP/2: what waits for a service goes on
+/// waiting, and counts until it is over.
+#[test]
+fn b_14_a_request_counts_when_its_connection_is_gone() {
+    let deaf = Deaf::start();
+    let rules =
+        "  - { path: /deaf/**, to: deaf, allow: anyone }\n  - { path: /public/**, allow: anyone }";
+    let upstream = format!(
+        "{{ to: \"http://{}\", timeout: {{ connect: 4s }} }}",
+        deaf.address
+    );
+    let gateway = Setup::new()
+        .set("limits", "{ requests_per_address: 3 }")
+        .upstream("deaf", &upstream)
+        .rules(rules)
+        .start();
+    let asked = Instant::now();
+    let mut client = gateway.h2();
+    for _ in 0..4 {
+        client.open(&h2::request("GET", "/deaf/x"), true);
+    }
+    // Three of the four have a place, whichever they are.
+    eventually("no place to be left", || {
+        (refusals(&gateway, "requests") > 0.5).then_some(())
+    });
+    drop(client);
+    let connections = "portcullis_connections";
+    eventually("the connection to be gone", || {
+        // One is the scrape's own.
+        (gateway.metrics().sum(connections, &[]) < 1.5).then_some(())
+    });
+    assert_eq!(gateway.h2().get("/public/x", &[]).status(), Some(429));
+    assert!(
+        asked.elapsed() < Duration::from_secs(4),
+        "too slow a machine"
+    );
+    let mut other = Raw::from("127.0.0.2", gateway.http());
+    assert_eq!(other.ask(GET).status, 200);
+    let log = gateway.log();
+    let told = log.lines().filter(|line| line.contains("status=429"));
+    assert!(told.clone().count() > 0, "{log}");
+    assert!(
+        told.clone().all(|line| line.contains("ip=127.0.0.1")),
+        "{log}"
+    );
+    eventually("the places to become free", || is_served(&gateway));
+}

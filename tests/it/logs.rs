@@ -1,6 +1,10 @@
 //! What `PORTCULLIS_LOG` lets through.
 
-use crate::harness::{Gateway, Setup, eventually};
+use std::time::Duration;
+
+use crate::harness::h2::request;
+use crate::harness::{Gateway, Recorder, Reply, Setup, eventually};
+use crate::sessions_ends::logout;
 
 /// Pingora says it of the first connection to a service.
 const OF_PINGORA: &str = "No reusable connection found";
@@ -59,4 +63,53 @@ fn whoever_is_turned_away_is_told_of_with_the_host_that_was_asked() {
         let line = log.lines().find(|line| line.contains("status=421"))?;
         line.contains("host=\"elsewhere.test\"").then_some(())
     });
+}
+
+/// The line of a request that was broken off tells what it was, and what its client has of the answer.
+#[test]
+fn what_is_cut_is_told_with_what_came_of_it() {
+    let recorder = Recorder::start();
+    recorder.answer(|request| match request.path().as_str() {
+        "/app/large" => Reply::raw("HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n")
+            .then("x".repeat(5_000))
+            .pause(Duration::from_mins(1)),
+        _ => Reply::raw("HTTP/1.1 202 Accepted\r\nContent-Length: 4\r\n\r\ndone").early(),
+    });
+    let gateway = Setup::before(recorder)
+        .set("limits", "{ stall: 300ms }")
+        .start();
+    let line = |what: &str| {
+        eventually("the access line", || {
+            let log = gateway.log();
+            let mut lines = log.lines().filter(|line| line.contains("status="));
+            lines.find(|line| line.contains(what)).map(str::to_owned)
+        })
+    };
+    // Its session ends in the middle of the answer.
+    let cookie = gateway.login("alice");
+    let mut raw = gateway.connect();
+    raw.send(format!(
+        "PUT /app/large HTTP/1.1\r\nHost: localhost\r\nCookie: {cookie}\r\nContent-Length: 0\r\n\r\n"
+    ));
+    assert!(raw.wait_for(&"x".repeat(5_000)));
+    assert_eq!(logout(&gateway, &cookie), 200);
+    let said = line("/app/large");
+    for part in [
+        "method=\"PUT\"",
+        "status=200",
+        "reason=\"cut\"",
+        "bytes=5000",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    // It never ends its body, though it has its answer.
+    let mut client = gateway.h2();
+    let mut fields = request("DELETE", "/public/quiet");
+    fields.push(("content-length", "9"));
+    let stream = client.open(&fields, false);
+    assert_eq!(client.read(stream).status(), Some(202));
+    let said = line("/public/quiet");
+    for part in ["method=\"DELETE\"", "status=202", "bytes=4"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
 }

@@ -142,8 +142,12 @@ impl Guard {
 
     /// Counts once why the connection ends.
     fn cut(&mut self, limit: Limit) {
-        if !std::mem::replace(&mut self.is_cut, true) {
-            self.metrics.refused(limit);
+        if std::mem::replace(&mut self.is_cut, true) {
+            return;
+        }
+        self.metrics.refused(limit);
+        if let (Limit::Reader, Some(inner)) = (limit, &self.inner) {
+            inner.get_ref().forget_unsent();
         }
     }
 

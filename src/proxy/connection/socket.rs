@@ -8,6 +8,7 @@ use std::os::fd::AsRawFd;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use pingora::protocols::tls::SslDigest;
 use pingora::protocols::{ALPN, SocketDigest, UniqueIDType};
@@ -45,11 +46,24 @@ impl Socket {
 
     /// Has the kernel keep little of what the client does not take.
     pub(super) fn keep_little_unsent(&self) {
+        keep_little_unsent(self.wire());
+    }
+
+    /// Has the kernel drop what the client did not take, once this is closed; megabytes would else stay with it for as
+    /// long as the client acknowledges nothing, which no limit of ours counts.
+    pub(super) fn forget_unsent(&self) {
+        let set = socket2::SockRef::from(self.wire()).set_linger(Some(Duration::ZERO));
+        if let Err(error) = set {
+            tracing::debug!(%error, "SO_LINGER");
+        }
+    }
+
+    fn wire(&self) -> &TcpStream {
         let Wire(stream) = match &self.layer {
             Layer::Plain(wire) => wire,
             Layer::Tls(stream, _) => stream.get_ref().0,
         };
-        keep_little_unsent(stream);
+        stream
     }
 
     /// A socket whose handshake is done.

@@ -14,7 +14,7 @@ use http::HeaderValue;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::base::net::Host;
-use crate::proxy::places::Places;
+use crate::proxy::origins::Crowd;
 use crate::proxy::tls::Shown;
 use crate::proxy::wire::head::{HeadFault, LastHost};
 
@@ -33,7 +33,7 @@ pub struct ConnState {
     /// What the TLS handshake was about.
     pub shown: Shown,
     /// What its origin has under way on all its connections; none for a proxy that is trusted.
-    pub crowd: Option<Arc<Places>>,
+    pub crowd: Option<Arc<Crowd>>,
     /// What the cookies of its last request said.
     pub cookies: LastCookies,
     /// What tells its connections to services from those of others, once a service may take them for it.
@@ -93,7 +93,7 @@ impl ConnState {
         peer: SocketAddr,
         tls: bool,
         shown: Shown,
-        crowd: Option<Arc<Places>>,
+        crowd: Option<Arc<Crowd>>,
     ) -> Arc<Self> {
         let text = peer.ip().to_canonical().to_string();
         Arc::new(Self {
