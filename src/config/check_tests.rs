@@ -203,7 +203,7 @@ fn g_06_secret_files_and_certificates() {
         ),
         (
             tls("garbage", "key.pem"),
-            "holds no PEM certificate: 'garbage'",
+            "holds a PEM block that is damaged or cut off: 'garbage'",
         ),
         (tls("empty", "key.pem"), "DIR/empty is empty"),
         (tls("cert.pem", "cert.pem"), "holds no PEM private key"),

@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue};
+use http::header::{self, HeaderName, HeaderValue};
 use url::Url;
 
 use crate::policy::cors::{Cors, Origins};
@@ -16,12 +16,12 @@ use super::values;
 const MAX_AGE: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_hours(24);
 
 /// What a browser may send beside what it may always send.
-const HEADERS: [&str; 1] = ["content-type"];
+const HEADERS: [HeaderName; 1] = [header::CONTENT_TYPE];
 
 const NOTATION: &str = "write it like https://app.example.com, without a path";
 
-/// The rule's word on pages of other origins.
-pub fn cors(object: &Object<'_>) -> Option<Cors> {
+/// The rule's word on pages of other origins; `tokens` says that it takes tokens, which pages send in a header.
+pub fn cors(object: &Object<'_>, tokens: bool) -> Option<Cors> {
     let credentials = object.get("credentials").and_then(|at| at.boolean());
     let credentials = credentials.unwrap_or(false);
     let allowed = object
@@ -29,7 +29,10 @@ pub fn cors(object: &Object<'_>) -> Option<Cors> {
         .and_then(|at| origins(&at, credentials));
     let headers = match object.get("headers") {
         Some(at) => names(&at),
-        None => Some(HEADERS.map(HeaderName::from_static).into()),
+        None => {
+            let token = tokens.then_some(header::AUTHORIZATION);
+            Some(HEADERS.into_iter().chain(token).collect())
+        }
     };
     let expose = match object.get("expose") {
         Some(at) => names(&at),

@@ -113,11 +113,13 @@ fn rule(at: &At<'_>, scope: &Scope<'_>, defaults: &Defaults) -> Option<Rule> {
         let name = object.get("name").and_then(|at| name(&at));
         let from = object.get("from").and_then(|at| networks(&at));
         let body_limit = object.get("body").and_then(|at| values::size_or_none(&at));
-        let cors = object.section("cors", "cors").map(|cors| cors::cors(&cors));
         let auth = object
             .get("auth")
             .and_then(|at| auth(&at, scope))
             .unwrap_or_else(|| defaults.auth.clone());
+        let tokens = auth.contains(&Method::Jwt);
+        let cors = object.section("cors", "cors");
+        let cors = cors.map(|cors| cors::cors(&cors, tokens));
         let (path, mode) = (path, mode.unwrap_or(Mode::Enforce));
         let closed = allow.as_ref() == Some(&Condition::Nobody);
         let upstream = destination(&object, scope, defaults, closed);

@@ -76,8 +76,10 @@ impl Identity {
     pub fn from_pem(chain: &[u8], key: &[u8]) -> Result<Arc<Self>, CertificateFault> {
         let chain = chain_of(chain)?;
         let found = rustls_pemfile::private_key(&mut &*key).map_err(|_| CertificateFault::Damaged);
+        if is_encrypted(key) {
+            return Err(CertificateFault::EncryptedKey);
+        }
         match found? {
-            _ if is_encrypted(key) => Err(CertificateFault::EncryptedKey),
             Some(found) => Self::from_der(chain, found),
             None => Err(CertificateFault::NoKey),
         }

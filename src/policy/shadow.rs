@@ -44,14 +44,26 @@ fn covers(upper: &Rule, lower: &Rule) -> bool {
         && upper.path.contains(&lower.path)
 }
 
-/// A broader path that asks for less stands above a narrower one, and takes some of its requests.
+/// A rule that asks for less stands above one that asks for more, takes some of its requests, and is no exception to it:
+/// those speak for nothing else. That a host of its own leads to another service is none either.
 fn laxly_overlaps(upper: &Rule, lower: &Rule) -> bool {
     upper.mode == Mode::Enforce
         && lower.mode == Mode::Enforce
-        && upper.allow.laxity() > lower.allow.laxity()
-        && covers_host(upper, lower)
+        && asks_less(upper, lower)
         && upper.methods.overlaps(lower.methods)
-        && upper.path.contains(&lower.path)
+        && meets_host(upper, lower)
+        && upper.path.overlaps(&lower.path)
+        && (upper.path.contains(&lower.path) || !lower.path.contains(&upper.path))
+}
+
+fn asks_less(upper: &Rule, lower: &Rule) -> bool {
+    let (less, more) = (upper.allow.laxity(), lower.allow.laxity());
+    less > more || less == more && upper.from.is_none() && lower.from.is_some()
+}
+
+fn meets_host(upper: &Rule, lower: &Rule) -> bool {
+    let narrower = lower.host.is_none() || covers_host(lower, upper);
+    covers_host(upper, lower) || narrower && upper.upstream == lower.upstream
 }
 
 fn covers_host(upper: &Rule, lower: &Rule) -> bool {
@@ -67,7 +79,9 @@ mod tests {
     use super::*;
     use crate::policy::condition::Condition;
     use crate::policy::decide::tests::rule;
+    use crate::policy::rule::HostPattern;
     use crate::policy::target::Verb;
+    use ipnet::IpNet;
 
     #[test]
     fn g_04_total_and_partial_shadows() {
@@ -104,5 +118,54 @@ mod tests {
             },
         ];
         assert_eq!(shadows(&rules), expected);
+    }
+
+    #[test]
+    fn g_04_whatever_takes_from_a_stricter_rule_is_found_but_for_exceptions_to_it() {
+        let host = |name: &str, rule: Rule| Rule {
+            host: Some(HostPattern::Exact(name.parse().unwrap())),
+            ..rule
+        };
+        let to = |upstream: &str, rule: Rule| Rule {
+            upstream: upstream.into(),
+            ..rule
+        };
+        let from = |rule: Rule| Rule {
+            from: Some("10.0.0.0/8".parse::<IpNet>().into_iter().collect()),
+            ..rule
+        };
+        let (open, strict) = (
+            |path| rule(path, Condition::Anyone),
+            |path| rule(path, Condition::SignedIn),
+        );
+        let cases = [
+            (open("/*"), strict("/admin/**"), true),
+            (open("/*/public"), strict("/private/**"), true),
+            (open("/**/health"), strict("/a/**"), true),
+            (open("/**"), strict("/a/:id"), false),
+            (open("/a/public"), strict("/a/**"), false),
+            (open("/a/public/**"), strict("/a/**"), false),
+            (open("/b/**"), strict("/a/**"), false),
+            (strict("/*"), open("/a/**"), false),
+            (host("a.test", open("/**")), strict("/admin/**"), true),
+            (
+                host("a.test", to("other", open("/**"))),
+                strict("/admin/**"),
+                false,
+            ),
+            (
+                host("a.test", open("/**")),
+                host("b.test", strict("/x")),
+                false,
+            ),
+            (strict("/*"), from(strict("/a/**")), true),
+            (from(strict("/*")), from(strict("/a/**")), false),
+            (from(strict("/*")), strict("/a/**"), false),
+        ];
+        for (upper, lower, found) in cases {
+            let said = format!("{upper:?} above {lower:?}");
+            let partial = shadows(&[upper, lower]);
+            assert_eq!(partial.iter().any(|one| !one.total), found, "{said}");
+        }
     }
 }

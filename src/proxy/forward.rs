@@ -11,6 +11,7 @@ use pingora::{Error, ErrorSource, ErrorType};
 use tokio::time::Instant;
 
 use crate::policy::cors;
+use crate::policy::decide::Permit;
 
 use super::client::Client;
 use super::context::Context;
@@ -18,6 +19,7 @@ use super::headers;
 use super::served;
 use super::settings::HostSent;
 use super::tunnel;
+use super::upstream::member::Member;
 
 /// Makes of a request what an upstream receives. Runs for each try, on a copy.
 ///
@@ -83,10 +85,15 @@ fn tell(
 
 /// The host of the server itself, for an upstream that is told that one.
 fn own_host(ctx: &Context) -> Option<&HeaderValue> {
+    own_member(ctx)?.host.as_ref()
+}
+
+/// The server that is told its own host, if it is.
+fn own_member(ctx: &Context) -> Option<&Member> {
     let pool = ctx.pool.as_ref()?;
     let wanted = pool.settings.host == HostSent::Upstream;
     let serving = ctx.serving.as_ref().filter(|_| wanted)?;
-    serving.member().host.as_ref()
+    Some(serving.member())
 }
 
 /// What is left of the time for everything, if that is limited: no clock is read where it is not.
@@ -148,8 +155,12 @@ pub fn finish_answer(
         }
         served::settle_length(&mut answer.headers);
         served::strip_answer(&mut answer.headers);
-        if let Some((own, pool)) = own_host(ctx).zip(ctx.pool.as_ref()) {
-            served::lead_home(&mut answer.headers, own, &pool.settings.rewrite);
+        if let Some((own, pool)) = own_member(ctx).zip(ctx.pool.as_ref()) {
+            served::lead_home(
+                &mut answer.headers,
+                own.server.named(),
+                &pool.settings.rewrite,
+            );
         }
         if let Some(pool) = &ctx.pool {
             served::dress_answer(&mut answer.headers, &pool.settings.headers.response);
@@ -166,11 +177,10 @@ pub fn finish_answer(
                 answer.headers.append(name, value);
             }
         }
-        let mut said = answer.headers.get_all(header::CACHE_CONTROL).iter();
-        if ctx.session.is_some() && said.all(|line| line.as_bytes().trim_ascii().is_empty()) {
-            // What was made for one user is not another's, whatever stands between us and them.
-            let private = HeaderValue::from_static("private");
-            answer.headers.insert(header::CACHE_CONTROL, private);
+        if ctx.session.is_some() {
+            let rule = ctx.permit().map(Permit::rule);
+            let open = rule.is_some_and(|rule| rule.allow.holds(None));
+            served::keep_to_one_user(&mut answer.headers, open);
         }
         if let Some(hsts) = &ctx.hsts {
             let name = header::STRICT_TRANSPORT_SECURITY;

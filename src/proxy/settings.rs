@@ -247,6 +247,15 @@ impl Server {
         }
     }
 
+    /// Host and port as its own URLs have them; what is behind a socket is called `localhost`.
+    #[must_use]
+    pub fn named(&self) -> (&str, u16) {
+        match &self.place {
+            Place::Network { host, port } => (host, *port),
+            Place::Socket(_) => ("localhost", 80),
+        }
+    }
+
     /// The host without the brackets of an IPv6 address; none for a unix socket.
     #[must_use]
     pub fn host(&self) -> Option<&str> {

@@ -8,6 +8,8 @@ const APP: &str = "https://app.test";
 const RULES: &str = "
   - { path: /open/**, allow: anyone, cors: { origins: '*' } }
   - { path: /api/**, methods: [GET, PUT], allow: signed_in, auth: [session, jwt], cors: { origins: [https://app.test], credentials: true, headers: [content-type, authorization], expose: [x-total], max_age: 10m } }
+  - { path: /token/**, allow: signed_in, auth: [session, jwt], cors: { origins: [https://app.test] } }
+  - { path: /page/**, allow: signed_in, cors: { origins: [https://app.test] } }
   - { path: /**, allow: signed_in }
 ";
 
@@ -18,6 +20,9 @@ fn gateway() -> Gateway {
             "HTTP/1.1 200 OK\r\nAccess-Control-Allow-Origin: *\r\nAccess-Control-Allow-Credentials: true\r\n\
              Cache-Control: public, max-age=60\r\nVary: Accept\r\nContent-Length: 2\r\n\r\nok",
         ),
+        path if path.ends_with("/timed") => {
+            Reply::raw("HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nContent-Length: 2\r\n\r\nok")
+        }
         _ => Reply::ok("quick"),
     });
     Setup::before(recorder).rules(RULES).start()
@@ -129,6 +134,20 @@ fn m_04_answers_say_who_may_see_them() {
     assert_eq!(answer.values("vary"), ["Accept", "origin"]);
 }
 
+/// Where tokens are taken, the header that they are sent in need not be named.
+#[test]
+fn m_04_pages_may_send_what_the_rule_takes() {
+    let gateway = gateway();
+    for (path, headers) in [
+        ("/token/x", "content-type, authorization"),
+        ("/page/x", "content-type"),
+    ] {
+        let answer = preflight(&gateway, path, APP, "GET");
+        let named = answer.header("access-control-allow-headers");
+        assert_eq!(named.as_deref(), Some(headers), "{path}");
+    }
+}
+
 /// A page that is to ask for a new token must see that the old one is no good.
 #[test]
 fn m_04_a_token_that_is_no_good_is_told_to_the_page() {
@@ -155,4 +174,12 @@ fn answers_for_one_user_are_not_kept_for_others() {
         Some("public, max-age=60")
     );
     assert_eq!(cache("/open/x", ""), None);
+    // Of services that know of time alone, and of no users.
+    assert_eq!(
+        ask(&gateway, "GET", "/api/timed", &alice).values("cache-control"),
+        ["max-age=60", "private"]
+    );
+    for lines in ["", &alice] {
+        assert_eq!(cache("/open/timed", lines).as_deref(), Some("max-age=60"));
+    }
 }

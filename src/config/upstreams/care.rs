@@ -119,16 +119,10 @@ fn percent(at: &At<'_>) -> Option<u32> {
     }
 }
 
-/// The page that is shown while no server is healthy.
+/// The page that is shown while no server is healthy, or none takes a connection.
 pub fn maintenance(upstream: &Object<'_>) -> Option<Maintenance> {
     let at = upstream.get("maintenance")?;
     let (_, bytes) = secrets::file(&at)?;
-    if upstream.get("health").is_none() {
-        at.warn(
-            "is never shown: without checks no server is known to be unhealthy",
-            "add health: /healthz",
-        );
-    }
     match std::str::from_utf8(bytes.expose()) {
         Ok(text) => Some(text.to_owned().into()),
         Err(_) => at.refuse("is not text"),

@@ -14,14 +14,16 @@ use crate::gate::settings::IdentityHeaders;
 use crate::policy::header::{Reserved, Said, fold};
 use crate::proxy::settings::Headers;
 
-/// What holds for one connection or frames a message (RFC 9110 section 7.6.1, RFC 9112 section 6), beside the
-/// family `proxy-`.
-const FOR_ONE_HOP: [&str; 9] = [
+/// What holds for one connection or frames a message (RFC 9110 section 7.6.1, RFC 9112 section 6).
+const FOR_ONE_HOP: [&str; 12] = [
     "connection",
     "content-length",
     "expect",
     "http2-settings",
     "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
     "te",
     "trailer",
     "transfer-encoding",
@@ -31,6 +33,9 @@ const FOR_ONE_HOP: [&str; 9] = [
 /// The other direction's names, and those that the gateway answers for.
 const NOT_IN_REQUESTS: [&str; 2] = ["host", "cookie"];
 const NOT_IN_ANSWERS: [&str; 2] = ["set-cookie", "content-encoding"];
+
+/// What the gateway says in answers of its own accord.
+const OF_ANSWERS: [&str; 3] = ["x-auth-", "x-portcullis-", "x-request-id"];
 
 /// What TLS ends with is said by who ends it.
 const OF_TLS: [(&str, &str); 2] = [
@@ -126,18 +131,25 @@ fn header(
         );
     };
     let folded = fold(entry.name);
-    if FOR_ONE_HOP.contains(&&*folded) || folded.starts_with("proxy-") {
+    let answers = refused == NOT_IN_ANSWERS;
+    if FOR_ONE_HOP.contains(&&*folded) {
         return at.refuse_around(format!("{name} holds for one connection only"), None);
     }
-    if reserved.contains(name.as_str()) {
+    // A service may be kept from saying anything but what is ours to say in its place.
+    let kept_back = answers && *at.value() == Value::Bool(false);
+    let ours = if kept_back {
+        OF_ANSWERS.iter().any(|start| folded.starts_with(start))
+    } else {
+        reserved.contains(name.as_str())
+    };
+    if ours {
         let hint = "choose a name of letters, digits and '-' that the gateway does not speak for";
         return at.refuse_around(format!("{name} is the gateway's to set"), Some(hint));
     }
-    let answers = refused == NOT_IN_ANSWERS;
     if let Some((_, hint)) = OF_TLS.iter().find(|(other, _)| answers && *other == folded) {
         return at.refuse_around(format!("{name} is the gateway's to set"), Some(hint));
     }
-    if refused.contains(&&*folded) {
+    if refused.contains(&&*folded) && !(kept_back && folded == "set-cookie") {
         return at.refuse_around(format!("{name} cannot be set here"), None);
     }
     if let Some(other) = taken.insert(folded.into_owned(), entry.name.to_owned()) {

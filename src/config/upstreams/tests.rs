@@ -193,6 +193,26 @@ const WRONG: &[(&str, &str)] = &[
         "web.headers.response.Set-Cookie: set-cookie cannot be set here",
     ),
     (
+        "to: http://web, headers: { response: { X-Auth-User: false } }",
+        "web.headers.response.X-Auth-User: x-auth-user is the gateway's to set",
+    ),
+    (
+        "to: http://web, headers: { response: { Alt-Svc: false } }",
+        "web.headers.response.Alt-Svc: alt-svc is the gateway's to set",
+    ),
+    (
+        "to: http://web, headers: { response: { Content-Length: false } }",
+        "web.headers.response.Content-Length: content-length holds for one connection only",
+    ),
+    (
+        "to: http://web, headers: { response: { Content-Encoding: false } }",
+        "web.headers.response.Content-Encoding: content-encoding cannot be set here",
+    ),
+    (
+        "to: http://web, headers: { response: { X-Envoy-A: b } }",
+        "web.headers.response.X-Envoy-A: x-envoy-a is the gateway's to set",
+    ),
+    (
         "to: http://web, headers: { request: { Connection: close } }",
         "web.headers.request.Connection: connection holds for one connection only",
     ),
@@ -229,6 +249,23 @@ const WRONG: &[(&str, &str)] = &[
         "web.headers.request.X-A: the environment variable NOWHERE is not set, or empty: 'env:NOWHERE'",
     ),
 ];
+
+/// What tells of the inside is what such a line is for.
+#[test]
+fn whatever_a_service_says_of_its_own_may_be_kept_back() {
+    for name in [
+        "Server",
+        "X-Envoy-Upstream-Service-Time",
+        "Proxy-Status",
+        "X_Debug",
+        "Set-Cookie",
+        "X-Forwarded-Host",
+    ] {
+        let web = format!("to: http://web, headers: {{ response: {{ {name}: false }} }}");
+        let upstream = &read(&web).unwrap().upstreams["web"];
+        assert_eq!(upstream.headers.response.len(), 1, "{name}");
+    }
+}
 
 #[test]
 fn what_is_wrong_is_told_with_its_place_and_value() {
@@ -347,10 +384,8 @@ fn what_weakens_something_is_warned_of() {
         warned("to: https://web, tls: { insecure_accept_any_certificate: true }"),
         ["upstreams.web.tls.insecure_accept_any_certificate"]
     );
-    assert_eq!(
-        warned("to: http://web, maintenance: page.html"),
-        ["upstreams.web.maintenance"]
-    );
+    // It stands in where no server takes a connection, too.
+    assert_eq!(warned("to: http://web, maintenance: page.html"), [""; 0]);
     assert_eq!(
         warned("to: http://web, maintenance: page.html, health: /x"),
         [""; 0]
