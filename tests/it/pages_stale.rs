@@ -31,6 +31,34 @@ fn send(browser: &mut Browser<'_>, path: &str, form: &Form, more: &[(&str, &str)
     browser.post(path, OWN_FORM, &fields)
 }
 
+/// Two tabs stand at the login page; the second is sent after the first has let them in.
+#[test]
+fn x_04_a_second_tab_goes_on_once_the_first_has_signed_in() {
+    let gateway = Gateway::shared();
+    let mut browser = Browser::new(gateway);
+    let [first, second] =
+        ["/app/a", "/app/b"].map(|next| browser.form(&format!("/auth/login?next={next}")));
+    // One that is too old lets nobody in by itself, whatever was typed.
+    let stranger = Browser::new(gateway).submit(&second, "alice", &password("alice"));
+    assert_eq!(stranger.status, 403, "{}", stranger.text());
+    let place = |answer: Response| (answer.status, answer.header("location"));
+    let answer = browser.submit(&first, "alice", &password("alice"));
+    assert_eq!(place(answer), (303, Some("/app/a".to_owned())));
+    let session = browser.cookies["portcullis"].clone();
+    let answer = browser.submit(&second, "alice", "not looked at");
+    assert_eq!(place(answer), (303, Some("/app/b".to_owned())));
+    assert_eq!(browser.cookies["portcullis"], session);
+}
+
+/// Whoever lost the letter finds the way to another one.
+#[test]
+fn who_has_an_address_to_confirm_is_shown_where_letters_are_sent_again() {
+    let link = "/verify\">Send it again</a>";
+    let page = |gateway: &Gateway| Browser::new(gateway).get("/auth/login").text();
+    assert!(page(&strict().start()).contains(link));
+    assert!(!page(Gateway::shared()).contains(link));
+}
+
 #[test]
 fn ad_12_a_page_of_the_console_puts_nothing_back() {
     let gateway = managed(open("")).start();

@@ -109,6 +109,9 @@ pub async fn submit(
         return tokens::hand_out(&web, &visitor, &headers, sent).await;
     }
     let visit = Visit::of_guest(&web, visitor, headers, &uri, true)?;
+    if let Some(response) = already(&visit, &sent).await? {
+        return Ok(response);
+    }
     match attempt(&visit, &sent).await {
         Ok(welcome) => Ok(welcomed(&visit, &welcome, sent.next.as_deref())),
         Err(problem) => {
@@ -116,6 +119,21 @@ pub async fn submit(
             Ok(form(&visit, &slips, &sent.username, sent.next.as_deref()))
         }
     }
+}
+
+/// On to where they wanted to go, where somebody signed in has sent a form that is too old: as from a second tab, after they
+/// have signed in by the first. What was typed is not looked at.
+async fn already(visit: &Visit, sent: &LoginForm) -> Result<Option<Response>, Problem> {
+    let fresh = visit.is_genuine(sent.csrf.as_deref().unwrap_or_default());
+    let presented = extract::session_token(&visit.visitor, &visit.headers);
+    let Some(token) = presented.filter(|_| !fresh) else {
+        return Ok(None);
+    };
+    let live = visit.web.sessions.find(&token).await?;
+    Ok(live.filter(|live| !live.must_change_password).map(|_| {
+        let next = next::shared(sent.next.as_deref(), &visit.visitor.snapshot);
+        Redirect::to(&next).into_response()
+    }))
 }
 
 async fn attempt(visit: &Visit, sent: &LoginForm) -> Result<Welcome, Problem> {
@@ -176,6 +194,7 @@ fn form(visit: &Visit, slips: &Slips, username: &str, next: Option<&str>) -> Res
         "values": { "username": username.chars().take(254).collect::<String>() },
         "next": (next != "/").then_some(next.as_str()),
         "can_reset": accounts.has_mail(),
+        "can_confirm": accounts.wants_proof() && accounts.has_mail(),
         "can_register": accounts.register_mode() == Register::Open,
     });
     let mut response = visit.again("login.html", slips, values);

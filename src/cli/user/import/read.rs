@@ -91,7 +91,44 @@ impl Field {
     }
 }
 
+/// Goes on unless a quote is still open at the end, or something stands behind one that closes (RFC 4180 section 2): the
+/// reader takes either without a word, and every row that follows for part of one cell.
+///
+/// # Errors
+/// Where the quote is.
+fn refuse_loose_quotes(bytes: &[u8]) -> anyhow::Result<()> {
+    let (mut line, mut opened) = (1_u64, None);
+    let mut bytes = bytes.iter().peekable();
+    let mut at_start = true;
+    while let Some(&byte) = bytes.next() {
+        let starts = std::mem::replace(&mut at_start, false);
+        match (byte, opened) {
+            (b'"', Some(_)) if bytes.next_if_eq(&&b'"').is_some() => {}
+            (b'"', Some(_)) => {
+                opened = None;
+                if !matches!(bytes.peek(), None | Some(b',' | b'\r' | b'\n')) {
+                    bail!(
+                        "line {line}: something stands behind a quote that closes; one inside a cell is written twice"
+                    );
+                }
+            }
+            (b'"', None) if starts => opened = Some(line),
+            (b',', None) => at_start = true,
+            (b'\n', _) => {
+                line += 1;
+                at_start = opened.is_none();
+            }
+            _ => {}
+        }
+    }
+    match opened {
+        Some(line) => bail!("line {line}: a quote opens here and never closes"),
+        None => Ok(()),
+    }
+}
+
 fn csv_records(bytes: &[u8]) -> anyhow::Result<Records> {
+    refuse_loose_quotes(bytes)?;
     let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(bytes);
     let mut records = Records::default();
     let mut columns = Vec::new();
@@ -233,6 +270,22 @@ mod tests {
         7: has 6 cells where the first line has 4; a cell that holds a comma, as argon2 hashes do, stands in quotes
         ignored id
         ");
+        let quoted = "username,email,note\na1,a1@x.test,\"a \"\"word\"\", and\r\nmore\"\r\nb1,b1@x.test,\"\"";
+        assert_eq!(shown(Layout::Csv, quoted).matches("Username=").count(), 2);
+        // What would swallow the rows behind it.
+        for (loose, line) in [
+            ("username,note\na1,\"unclosed\nb1,x\nc1,y\n", 2),
+            ("username,note\na1,x\nb1,\"y", 3),
+            ("username,note\na1,\"x\" y\n", 2),
+            ("username,note\na1,\"one\ntwo\"three\n", 3),
+            ("username,note\na1,\"open\nb1,\"x\"\n", 3),
+        ] {
+            let said = shown(Layout::Csv, loose);
+            assert!(
+                said.starts_with(&format!("line {line}: ")),
+                "{loose}: {said}"
+            );
+        }
         for bad in [
             "",
             "name,email\nbob,b@x\n",
