@@ -94,7 +94,7 @@ enum ReloadFault {
     Config(String),
     #[error("a policy test fails: {0}")]
     Test(String),
-    #[error("a change of {0} needs a restart")]
+    #[error("a change of {0} needs a restart, or a new process (SIGQUIT)")]
     Restart(String),
     #[error(transparent)]
     Tls(#[from] TlsFault),

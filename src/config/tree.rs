@@ -72,6 +72,9 @@ pub const MAX_BYTES: usize = 1 << 20;
 /// Deeper than any configuration goes, and shallow enough for the stack.
 const MAX_DEPTH: usize = 32;
 
+/// What begins with a star is hardly ever meant as an alias.
+const STARS: &str = "a value that begins with '*' stands in quotes: \"*.example.com\"";
+
 const ANCHORS: &str = "anchors and aliases ('&', '*') are not read here";
 
 impl Value {
@@ -208,7 +211,11 @@ fn fault_of(error: &Error) -> Fault {
             seen: key.clone(),
             ..fault("the same key twice")
         },
-        Error::UnknownAnchor { .. } => fault(ANCHORS),
+        Error::UnknownAnchor { .. } => fault(ANCHORS).hint(STARS),
+        Error::Budget {
+            breach: BudgetBreach::Aliases { .. },
+            ..
+        } => fault(ANCHORS).hint(STARS),
         Error::Budget { breach, .. } => {
             fault(too_much(breach)).hint("a configuration needs none of that; write it out")
         }

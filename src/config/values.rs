@@ -142,6 +142,7 @@ pub fn header(at: &At<'_>, text: &str) -> Option<HeaderName> {
         || TAKEN_FAMILIES
             .iter()
             .any(|family| folded.starts_with(family));
+    let taken = taken && !OF_USERS.contains(&&*folded);
     if taken {
         return at.refuse_around(
             format!("the header {name} has a meaning of its own"),
@@ -150,6 +151,14 @@ pub fn header(at: &At<'_>, text: &str) -> Option<HeaderName> {
     }
     Some(name)
 }
+
+/// What of a taken family tells who the user is: as oauth2-proxy says it, and services expect it that stood behind that.
+const OF_USERS: [&str; 4] = [
+    "x-forwarded-user",
+    "x-forwarded-email",
+    "x-forwarded-groups",
+    "x-forwarded-preferred-username",
+];
 
 /// Families of names that mean something to clients, services or proxies on the way.
 const TAKEN_FAMILIES: [&str; 9] = [

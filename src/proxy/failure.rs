@@ -48,6 +48,12 @@ impl Gateway {
         if is_unreachable(error) && has_maintenance(ctx) && !is_answered(session) {
             return self.tell_maintenance(session, ctx).await;
         }
+        if is_answered(session) && session.req_header().version == http::Version::HTTP_10 {
+            // An answer without a length ends there with its connection.
+            if let Some(state) = state_of(&session.downstream_session) {
+                state.break_off();
+            }
+        }
         if let Some(status) = status.filter(|_| !is_answered(session)) {
             let navigation =
                 is_navigation(&session.req_header().method, &session.req_header().headers);

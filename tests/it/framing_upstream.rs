@@ -1,5 +1,7 @@
 //! Services that answer wrongly: nobody else's answer may suffer from it (S-18, S-19).
 
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -190,6 +192,40 @@ fn s_18_a_body_cut_short() {
         let status = afterwards(kind).unwrap().0;
         assert_eq!(status, 502, "{kind}");
     }
+}
+
+/// Only the end of the connection ends an answer to HTTP/1.0 that has no length: what is cut must not end so.
+#[test]
+fn s_18_what_is_cut_does_not_look_whole_to_http_1_0() {
+    let setup = Setup::new();
+    setup.recorder().answer(|request| {
+        let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n";
+        match request.path().as_str() {
+            "/public/whole" => Reply::raw(format!("{head}0\r\n\r\n")),
+            _ => Reply::raw(head).pause(Duration::from_millis(50)).close(),
+        }
+    });
+    let gateway = setup.start();
+    let read = |path: &str| {
+        let mut socket = TcpStream::connect(gateway.http()).unwrap();
+        socket
+            .set_read_timeout(Some(Duration::from_secs(10)))
+            .unwrap();
+        let request = format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n");
+        socket.write_all(request.as_bytes()).unwrap();
+        let mut text = Vec::new();
+        let how = socket.read_to_end(&mut text);
+        (how.map(drop).map_err(|error| error.kind()), text)
+    };
+    let (how, text) = read("/public/whole");
+    assert!(how.is_ok() && text.ends_with(b"half"), "{how:?}");
+    let (how, text) = read("/public/half");
+    assert_eq!(
+        how,
+        Err(ErrorKind::ConnectionReset),
+        "{}",
+        String::from_utf8_lossy(&text)
+    );
 }
 
 #[test]

@@ -171,7 +171,11 @@ fn g_01_what_needs_a_restart_is_refused_whole() {
     let several = setup.clone().set("prefix", "/gate").set("threads", "3");
     gateway.write("gateway.yaml", &several.yaml());
     assert!(!gateway.reload());
-    assert!(gateway.log().contains("a change of prefix, threads needs"));
+    assert!(
+        gateway
+            .log()
+            .contains("a change of prefix, threads needs a restart")
+    );
     assert!(gateway.reload_with(&setup));
 }
 

@@ -109,7 +109,11 @@ pub fn retry(upstream: &Object<'_>) -> Option<Retry> {
 }
 
 fn percent(at: &At<'_>) -> Option<u32> {
-    let number = at.text()?.strip_suffix('%');
+    let number = match at.value() {
+        // What is missing is the sign, not the quotes.
+        Value::Integer(_) => None,
+        _ => at.text()?.strip_suffix('%'),
+    };
     match number.and_then(|number| number.parse().ok()) {
         Some(percent @ 1..=100) => Some(percent),
         _ => at.refuse_with(

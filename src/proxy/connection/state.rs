@@ -66,6 +66,8 @@ pub struct ConnState {
     tunnel: AtomicBool,
     /// Whether the client broke a tunnel off.
     broke_off: AtomicBool,
+    /// Whether the last answer was broken off where only the end of the connection tells that it is whole.
+    broken_off: AtomicBool,
     /// What waits for the two sides of the current handshake.
     backlogs: Mutex<Arc<Backlogs>>,
 }
@@ -121,6 +123,7 @@ impl ConnState {
             bodiless: AtomicBool::new(false),
             tunnel: AtomicBool::new(false),
             broke_off: AtomicBool::new(false),
+            broken_off: AtomicBool::new(false),
             backlogs: Mutex::default(),
         })
     }
@@ -270,6 +273,15 @@ impl ConnState {
     #[must_use]
     pub fn broke_off(&self) -> bool {
         self.broke_off.load(Ordering::Acquire)
+    }
+
+    /// Has the connection end as one that breaks: an orderly end would make a part of an answer look whole.
+    pub fn break_off(&self) {
+        self.broken_off.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_broken_off(&self) -> bool {
+        self.broken_off.load(Ordering::Acquire)
     }
 
     /// Whether both sides have agreed that HTTP ends here.

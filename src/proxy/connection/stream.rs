@@ -148,6 +148,9 @@ impl Drop for Guard {
     /// A socket that is closed with unread bytes is reset, and the reset may overtake the answer. So a
     /// connection that ends within a request is drained for a moment first.
     fn drop(&mut self) {
+        if let (true, Some(inner)) = (self.state.is_broken_off(), &self.inner) {
+            inner.get_ref().forget_unsent();
+        }
         if let (Phase::H2(traffic), Some(owed)) = (&self.phase, self.owed.take())
             && self.drain.is_draining()
             && !(traffic.is_over() || self.is_cut)
@@ -212,9 +215,15 @@ async fn leave(mut stream: impl AsyncRead + AsyncWrite + Unpin, drain: Drain, ow
 impl Shutdown for Guard {
     async fn shutdown(&mut self) {
         if let Some(stream) = &mut self.inner {
-            // Whoever is gone need not be told.
-            let _ = stream.flush().await;
-            stream.get_mut().close().await;
+            let goodbye = async {
+                // Whoever is gone need not be told.
+                let _ = stream.flush().await;
+                stream.get_mut().close().await;
+            };
+            // And whoever takes nothing is waited for no longer than for an answer.
+            if timeout(self.limits.stall, goodbye).await.is_err() {
+                self.cut(Limit::Reader);
+            }
         }
     }
 }
