@@ -42,6 +42,13 @@ pub fn believed(
     }
 }
 
+/// How long a process that starts leaves alone what has failed so often in a row: a few pauses. One that starts again and
+/// again must not order each time.
+#[must_use]
+pub fn rest(failures: u32, pause: Duration) -> Duration {
+    pause.saturating_mul(1 << failures.min(3))
+}
+
 /// When to try again what somebody has changed or started anew: after `wait` at the latest. An order that may be under
 /// way elsewhere is left alone: it is for no longer than a `lease`.
 #[must_use]
@@ -145,6 +152,12 @@ mod tests {
             believed(NOW.plus(DAY * 5), None, NOW, slow),
             NOW.plus(DAY * 5)
         );
+    }
+
+    #[test]
+    fn f_07_who_starts_again_and_again_orders_no_more_than_an_authority_allows() {
+        let rests = [0, 1, 2, 3, 4, u32::MAX].map(|failures| rest(failures, PAUSE));
+        assert_eq!(rests, [2, 4, 8, 16, 16, 16].map(Duration::from_mins));
     }
 
     #[test]

@@ -28,6 +28,7 @@ use crate::telemetry::metrics::Metrics;
 use super::answers;
 use super::client::Client;
 use super::desk::Desk;
+use super::hurry::Hurry;
 use super::order::{Issued, OrderFault};
 use super::{Settings, schedule};
 
@@ -45,10 +46,6 @@ const LOOK_EVERY: Duration = Duration::from_mins(1);
 
 /// The shortest.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
-
-/// How long a node that has failed leaves the next order to others: it may be the only one that cannot reach the
-/// authority, and must not be the first every time.
-const YIELD: Duration = Duration::from_secs(5);
 
 /// Gets certificates. Clones share everything.
 #[derive(Clone)]
@@ -95,10 +92,9 @@ pub(super) struct Seen {
     pub(super) opened: BTreeMap<String, (Vec<u8>, Option<Arc<Identity>>)>,
     answers: Vec<Answer>,
     /// The names for which the last order of this node came to nothing.
-    failed: BTreeSet<String>,
-    /// How soon what has no certificate is tried again, when somebody has started the process or changed what is asked
-    /// for, and may well have put right what was wrong.
-    pub(super) hurry: Option<Duration>,
+    pub(super) failed: BTreeSet<String>,
+    /// Why what is noted is to be looked at again, until that is done.
+    pub(super) hurry: Option<Hurry>,
 }
 
 /// What is kept of a certificate, before it is sealed.
@@ -112,14 +108,13 @@ impl Worker {
     /// Gets what `settings` ask for.
     #[must_use]
     pub fn new(parts: Parts, settings: Option<Settings>) -> Self {
-        let hurry = settings.as_ref().map(|settings| settings.pause);
         Self(Arc::new(Inner {
             parts,
             settings: ArcSwapOption::from_pointee(settings),
             changed: Notify::default(),
             account: Mutex::default(),
             seen: std::sync::Mutex::new(Seen {
-                hurry,
+                hurry: Some(Hurry::Started),
                 ..Seen::default()
             }),
             leaving: CancellationToken::new(),
@@ -132,7 +127,7 @@ impl Worker {
         let settings = settings.map(Arc::new);
         if *self.0.settings.load() != settings {
             self.0.settings.store(settings);
-            lock(&self.0.seen).hurry = Some(Duration::ZERO);
+            lock(&self.0.seen).hurry = Some(Hurry::Changed);
             self.0.changed.notify_one();
         }
     }
@@ -156,10 +151,14 @@ impl Worker {
         let mut under_way = JoinSet::new();
         let mut changes = self.0.store.db.changes();
         loop {
-            let pause = match self.begin(&mut under_way).await {
+            // Before the settings are read: what changes from now on is a reason of its own.
+            let hurry = lock(&self.0.seen).hurry.take();
+            let pause = match self.begin(hurry, &mut under_way).await {
                 Ok(pause) => pause,
                 Err(fault) => {
                     tracing::warn!(%fault, "could not look for certificates that are due");
+                    let mut seen = lock(&self.0.seen);
+                    seen.hurry = seen.hurry.or(hurry);
                     LOOK_EVERY
                 }
             };
@@ -186,13 +185,21 @@ impl Worker {
     }
 
     /// Takes what is due and there is room for. Says how long nothing else will be.
-    async fn begin(&self, under_way: &mut JoinSet<()>) -> Result<Duration, OrderFault> {
+    async fn begin(
+        &self,
+        hurry: Option<Hurry>,
+        under_way: &mut JoinSet<()>,
+    ) -> Result<Duration, OrderFault> {
         let mut wanted = self.0.refresh().await?;
         let Some(settings) = self.0.settings.load_full() else {
             return Ok(LOOK_EVERY);
         };
         let now = self.0.clock.now();
-        self.0.bring_forward(&settings, &mut wanted, now).await?;
+        if let Some(hurry) = hurry {
+            self.0
+                .bring_forward(&settings, &mut wanted, hurry, now)
+                .await?;
+        }
         let mut pause = LOOK_EVERY;
         for one in &wanted {
             let due = self.0.due(one);
@@ -272,15 +279,6 @@ impl Inner {
         let awaited = settings.names.iter().filter(|name| !is_shown(name));
         self.keyring
             .set_issued(shown.collect(), awaited.cloned().collect());
-    }
-
-    /// When a certificate is for this node to order.
-    fn due(&self, one: &Wanted) -> Timestamp {
-        if self.shared && lock(&self.seen).failed.contains(&one.name) {
-            one.due_at.plus(YIELD)
-        } else {
-            one.due_at
-        }
     }
 
     pub(super) async fn answer(&self, now: Timestamp) -> Result<(), OrderFault> {

@@ -12,6 +12,7 @@ use crate::acme::{DIRECTORY, Kind, PAUSE, Settings};
 use crate::base::name::Email;
 use crate::base::net::Host;
 use crate::base::site::Sites;
+use crate::base::time::Clock;
 use crate::crypto::certificate::{Identity, chain_of};
 use crate::outbound::Reach;
 use crate::proxy::settings::Listen;
@@ -34,6 +35,19 @@ pub struct Around<'a> {
     pub listen: &'a Listen,
     /// The certificates in files: what they cover needs no other.
     pub files: &'a [Arc<Identity>],
+}
+
+impl Around<'_> {
+    /// Whether certificates in files, none of them over, are for all https sites that there are.
+    pub fn has_all(&self) -> bool {
+        let now = Clock::System.now();
+        let secure = self.sites.into_iter().flat_map(Sites::iter);
+        let mut secure = secure.filter(|site| site.https).peekable();
+        let covers = |name: &str| self.files.iter().any(|one| one.covers(name));
+        secure.peek().is_some()
+            && secure.all(|site| site.host.spellings().any(covers))
+            && !self.files.iter().any(|one| one.is_expired(now))
+    }
 }
 
 /// Whom to ask for what.
@@ -120,7 +134,7 @@ fn names(acme: &At<'_>, given: Option<&At<'_>>, around: &Around<'_>) -> Option<V
         let sites = around.sites?.iter().filter(|site| site.https);
         let hosts = sites.map(|site| &site.host).filter(|host| !covered(host));
         let hosts: Vec<&Host> = hosts.collect();
-        if hosts.is_empty() && !around.files.is_empty() {
+        if around.has_all() {
             acme.warn_around(
                 "there is nothing to get: certificates in files are for every site",
                 "leave acme: out, or name what to get with names: [app.example.com]",

@@ -8,6 +8,8 @@ use proptest::prelude::*;
 use super::super::schema;
 use super::*;
 
+#[path = "check_tests_hints.rs"]
+mod hints;
 #[path = "check_tables_tls.rs"]
 mod listener_tables;
 #[path = "check_tables.rs"]
@@ -70,61 +72,6 @@ fn the_base_is_fine() {
 #[test]
 fn where_the_gateway_is() {
     check_table(tables::WHERE);
-}
-
-/// Whoever does as the hint says is done: there is no second fault behind the first.
-#[test]
-fn what_is_to_be_written_is_the_whole_correction() {
-    for (file, wrong) in [
-        (
-            BASE.replace("{ to: http://web }", "http://web"),
-            "http://web",
-        ),
-        (
-            BASE.replace("{ to: http://web }", "\"http://[::1]:9\""),
-            "\"http://[::1]:9\"",
-        ),
-        (format!("{BASE}listen: {{ http: 8090 }}\n"), "8090"),
-        (
-            BASE.replace("signed_in", "signed_in, cors: \"https://a.test\""),
-            "\"https://a.test\"",
-        ),
-        (
-            BASE.replace("signed_in", "signed_in, compress: gzip"),
-            "gzip",
-        ),
-        (BASE.replace("signed_in", "signed_in, methods: GET"), "GET"),
-    ] {
-        let faults = read(&file).unwrap_err().faults;
-        let hints: Vec<_> = faults
-            .iter()
-            .filter_map(|fault| fault.hint.as_deref())
-            .collect();
-        let [hint] = hints.as_slice() else {
-            panic!("{file}: {hints:?}");
-        };
-        let right = file.replace(wrong, hint.strip_prefix("write ").expect(hint));
-        assert_eq!(said(&right), Vec::<String>::new(), "{right}");
-    }
-}
-
-/// What would have to be corrected twice is told at once.
-#[test]
-fn a_wrong_word_outside_its_list_is_told_with_the_list() {
-    for (key, expected) in [
-        ("auth: api_key", "not supported yet: 'api_key'"),
-        ("compress: br", "unknown coding: 'br'"),
-        ("methods: GTE", "'GTE'"),
-    ] {
-        let all = said(&BASE.replace("signed_in", &format!("signed_in, {key}")));
-        assert!(
-            all.iter().any(|line| line.contains("expected a list")),
-            "{all:?}"
-        );
-        assert!(all.iter().any(|line| line.contains(expected)), "{all:?}");
-    }
-    let eject = said(&BASE.replace("http://web }", "http://web, eject: false }"));
-    assert_eq!(eject, ["1 upstreams.web.eject: unknown value: 'false'"]);
 }
 
 #[test]

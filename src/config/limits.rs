@@ -23,7 +23,7 @@ const DRAIN: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_hours(1)
 /// As many fields as Pingora reads of a head.
 const FIELDS: u32 = 256;
 
-/// Almost what a URI may have in the `http` crate, in bytes: a little is left for what stands around it.
+/// As much as is forwarded, in bytes.
 const TARGET: u64 = 63 << 10;
 
 /// What one client may ask for.

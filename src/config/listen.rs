@@ -61,8 +61,11 @@ pub fn listen(file: &Object<'_>) -> Listen {
 }
 
 fn address(at: &At<'_>) -> Option<SocketAddr> {
-    if let Value::Integer(port) = at.value() {
-        return at.refuse_with("a port alone is a number", format!("write \":{port}\""));
+    if let Value::Integer(1..=65535) = at.value() {
+        let port = at.integer(1..=65535)?;
+        let hint =
+            format!("write \"127.0.0.1:{port}\", or \":{port}\" for who comes from elsewhere, too");
+        return at.refuse_with("a port alone is no address", hint);
     }
     let text = at.text()?;
     // Both kinds of addresses; a machine without IPv6 falls back where it binds.

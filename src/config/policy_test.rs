@@ -319,7 +319,7 @@ fn read_who(object: &Object<'_>, given: &Given) -> Who {
 pub(super) fn read_all(file: &Object<'_>, scope: &Scope<'_>, sound: &[Rule]) -> Vec<PolicyTest> {
     let items = file
         .get("tests")
-        .and_then(|at| at.list())
+        .and_then(|at| at.objects())
         .unwrap_or_default();
     let labels: Vec<&str> = sound.iter().map(|rule| &*rule.label).collect();
     let all = file

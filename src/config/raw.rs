@@ -8,7 +8,7 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use super::later;
-use super::reading::{Reading, plain, printable, without_userinfo};
+use super::reading::{Reading, as_list, plain, printable, without_userinfo};
 use super::report::{Fault, nearest, suggest};
 use super::schema;
 use super::tree::{Key, Node, Value};
@@ -209,10 +209,19 @@ impl<'a> At<'a> {
                 Some(items.iter().enumerate().map(item).collect())
             }
             Value::Text(text) => {
-                let hint = format!("write [{}]", plain(text));
-                self.refuse_around::<()>(self.expected("a list"), Some(&hint));
-                Some(vec![self.clone()])
+                self.refuse_around::<()>(self.expected("a list"), Some(&as_list(text)));
+                // Each word of several is an item, which one value cannot stand for.
+                (!text.contains(',')).then(|| vec![self.clone()])
             }
+            _ => self.refuse(self.expected("a list")),
+        }
+    }
+
+    /// The items of a list of objects, of which text is none.
+    #[must_use]
+    pub fn objects(&self) -> Option<Vec<At<'a>>> {
+        match self.value() {
+            Value::List(_) => self.list(),
             _ => self.refuse(self.expected("a list")),
         }
     }
@@ -258,12 +267,14 @@ impl<'a> At<'a> {
     fn as_object(&self, shape: &str) -> String {
         let value = match self.value() {
             _ if self.is_secret() => None,
-            Value::Text(text) => Some(plain(&without_userinfo(text))),
-            Value::Integer(number) => Some(number.to_string()),
+            // What is not shown whole is not to be written.
+            Value::Text(text) if without_userinfo(text) != *text => None,
+            Value::Text(text) => Some((plain(text), "string")),
+            Value::Integer(number) => Some((number.to_string(), "integer")),
             _ => None,
         };
         value
-            .and_then(|value| schema::around(shape, &value))
+            .and_then(|(value, kind)| schema::around(shape, &value, kind))
             .unwrap_or_else(|| format!("known here: {}", schema::keys(shape).join(", ")))
     }
 

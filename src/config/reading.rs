@@ -82,7 +82,15 @@ impl<'a> Reading<'a> {
 /// Fit for a terminal: no control characters, not too long.
 #[must_use]
 pub fn printable(text: &str) -> String {
-    let plain = |c: char| if c.is_control() { '\u{fffd}' } else { c };
+    // Marks of direction turn around what a terminal shows behind them.
+    let turns = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let plain = |c: char| {
+        if c.is_control() || turns(c) {
+            '\u{fffd}'
+        } else {
+            c
+        }
+    };
     let cut: String = text.chars().take(SHOWN).map(plain).collect();
     if text.chars().nth(SHOWN).is_some() {
         cut + "…"
@@ -95,16 +103,28 @@ pub fn printable(text: &str) -> String {
 #[must_use]
 pub fn plain(text: &str) -> String {
     let word = |c: char| c.is_alphanumeric() || "/._-:~+=*".contains(c);
+    let word_of_yaml = ["true", "false", "null", "~", ""];
     let taken_for_more = text.parse::<f64>().is_ok()
-        || ["true", "false", "null", "~", ""].contains(&text)
+        || word_of_yaml.contains(&&*text.to_lowercase())
+        || text.starts_with("0x")
+        || text.starts_with("0o")
         || text.starts_with(['*', '-', ':'])
         || text.ends_with(':');
     let shown = printable(text);
     if taken_for_more || !text.chars().all(word) {
-        format!("{shown:?}")
+        // YAML reads what JSON writes.
+        serde_json::Value::from(shown).to_string()
     } else {
         shown
     }
+}
+
+/// How text could be written as the list that it was perhaps meant to be.
+#[must_use]
+pub fn as_list(text: &str) -> String {
+    let text = without_userinfo(text);
+    let items: Vec<_> = text.split(',').map(|item| plain(item.trim())).collect();
+    format!("write [{}]", items.join(", "))
 }
 
 /// A URL without the password that people put into URLs.

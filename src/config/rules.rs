@@ -59,7 +59,7 @@ struct Defaults {
 pub fn rules(file: &Object<'_>, scope: &Scope<'_>) -> Vec<Rule> {
     let defaults = defaults(file, scope);
     let written = file.require("rules");
-    let items = written.as_ref().and_then(At::list).unwrap_or_default();
+    let items = written.as_ref().and_then(At::objects).unwrap_or_default();
     if let Some(at) = written.filter(|at| *at.value() == Value::List(Vec::new())) {
         at.warn(
             "there are no rules, so every request is denied",

@@ -32,19 +32,21 @@ pub fn keys(shape: &str) -> Vec<&'static str> {
         .collect()
 }
 
-/// A value as an object of this shape, where such objects cannot be without one certain key.
-pub fn around(shape: &str, value: &str) -> Option<String> {
+/// A value of this kind (`string`, `integer`) as an object of this shape, where such objects cannot be without one certain
+/// key, and that takes it.
+pub fn around(shape: &str, value: &str, kind: &str) -> Option<String> {
     let schema: Value = serde_json::from_str(TEXT).ok()?;
     let shape = schema.get("$defs")?.get(shape)?;
     let [key] = shape.get("required")?.as_array()?.as_slice() else {
         return None;
     };
     let key = key.as_str()?;
-    let kind = shape.get("properties")?.get(key)?.get("type");
-    if kind.is_some_and(|kind| kind == "array") {
-        Some(format!("write {{ {key}: [{value}] }}"))
-    } else {
-        Some(format!("write {{ {key}: {value} }}"))
+    let wanted = shape.get("properties")?.get(key)?.get("type");
+    match wanted.and_then(Value::as_str) {
+        Some("array") if kind == "string" => Some(format!("write {{ {key}: [{value}] }}")),
+        // What is said by a definition of its own is text.
+        wanted if wanted.unwrap_or("string") == kind => Some(format!("write {{ {key}: {value} }}")),
+        _ => None,
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
+use rustls::SignatureScheme;
 
 use crate::base::net::Host;
 use crate::base::site::Sites;
@@ -63,9 +64,10 @@ pub fn tls(file: &Object<'_>, sites: Option<&Sites>, listen: &Listen) -> (Tls, C
     for second in asked.iter().skip(1) {
         second.refuse::<()>("there is one authority at most");
     }
+    // One that has nothing to get is known as well.
+    let got = acme.is_some() || !asked.is_empty() && around.has_all();
     let covered = Covered {
-        is_known: listen.https.is_some()
-            && files.len() + usize::from(acme.is_some()) == items.len(),
+        is_known: listen.https.is_some() && files.len() + usize::from(got) == items.len(),
         names: acme.iter().flat_map(|acme| acme.names.clone()).collect(),
         files,
     };
@@ -102,9 +104,22 @@ pub fn warn_of_uncovered(file: &Object<'_>, covered: &Covered, sites: &Sites, ru
     }
 }
 
+/// What keys sign with; those of two kinds have none in common.
+const SCHEMES: [SignatureScheme; 5] = [
+    SignatureScheme::RSA_PSS_SHA256,
+    SignatureScheme::ECDSA_NISTP256_SHA256,
+    SignatureScheme::ECDSA_NISTP384_SHA384,
+    SignatureScheme::ECDSA_NISTP521_SHA512,
+    SignatureScheme::ED25519,
+];
+
 /// Warns of certificates that are never shown, since one of the same kind stands above for each of their names.
 fn warn_of_hidden(all: &[((Certificate, Arc<Identity>), &Object<'_>)]) {
-    let kind = |identity: &Identity| identity.key().key.algorithm();
+    let kind = |identity: &Identity| {
+        let key = &identity.key().key;
+        let signs = |scheme: &SignatureScheme| key.choose_scheme(&[*scheme]).is_some();
+        SCHEMES.map(|scheme| signs(&scheme))
+    };
     for (number, ((_, identity), item)) in all.iter().enumerate() {
         let above = all.iter().take(number).map(|((_, above), _)| above);
         let above: Vec<_> = above
@@ -118,7 +133,7 @@ fn warn_of_hidden(all: &[((Certificate, Arc<Identity>), &Object<'_>)]) {
         if identity.names().next().is_some() && identity.names().all(is_above) {
             item.at().warn_around(
                 "is never shown: certificates above have its names",
-                "of one name there may be two where one is RSA and one ECDSA",
+                "of one name there may be several whose keys are of different kinds, such as RSA and ECDSA",
             );
         }
     }

@@ -45,7 +45,7 @@ fn covers(upper: &Rule, lower: &Rule) -> bool {
 }
 
 /// A rule that asks for less stands above one that asks for more, takes some of its requests, and is no exception to it:
-/// those speak for nothing else. That a host of its own leads to another service is none either.
+/// those speak for nothing else, and could not stand below. A host of its own that leads to another service takes nothing.
 fn laxly_overlaps(upper: &Rule, lower: &Rule) -> bool {
     upper.mode == Mode::Enforce
         && lower.mode == Mode::Enforce
@@ -53,7 +53,7 @@ fn laxly_overlaps(upper: &Rule, lower: &Rule) -> bool {
         && upper.methods.overlaps(lower.methods)
         && meets_host(upper, lower)
         && upper.path.overlaps(&lower.path)
-        && (upper.path.contains(&lower.path) || !lower.path.contains(&upper.path))
+        && !covers(lower, upper)
 }
 
 fn asks_less(upper: &Rule, lower: &Rule) -> bool {
@@ -130,6 +130,10 @@ mod tests {
             upstream: upstream.into(),
             ..rule
         };
+        let get = |rule: Rule| Rule {
+            methods: [Verb::Get].into_iter().collect(),
+            ..rule
+        };
         let from = |rule: Rule| Rule {
             from: Some("10.0.0.0/8".parse::<IpNet>().into_iter().collect()),
             ..rule
@@ -147,6 +151,9 @@ mod tests {
             (open("/a/public/**"), strict("/a/**"), false),
             (open("/b/**"), strict("/a/**"), false),
             (strict("/*"), open("/a/**"), false),
+            (host("a.test", open("/**")), strict("/**"), false),
+            (get(open("/a/**")), strict("/a/**"), false),
+            (get(open("/*")), strict("/a/**"), true),
             (host("a.test", open("/**")), strict("/admin/**"), true),
             (
                 host("a.test", to("other", open("/**"))),
@@ -164,8 +171,13 @@ mod tests {
         ];
         for (upper, lower, found) in cases {
             let said = format!("{upper:?} above {lower:?}");
-            let partial = shadows(&[upper, lower]);
+            let rules = [upper, lower];
+            let partial = shadows(&rules);
             assert_eq!(partial.iter().any(|one| !one.total), found, "{said}");
+            // Whoever does as they are told is not told to undo it.
+            let [upper, lower] = rules;
+            let turned = shadows(&[lower, upper]);
+            assert!(!found || turned.is_empty(), "{said}: {turned:?}");
         }
     }
 }

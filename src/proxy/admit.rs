@@ -122,6 +122,9 @@ impl Refused {
     }
 }
 
+/// As much as a URI may have in the `http` crate, less than 65,535 bytes, with room for what an upstream adds in front.
+const LONGEST_TARGET: usize = 63 << 10;
+
 /// Admits a request. HTTP/1 was checked as bytes already; what is checked again here is what HTTP/2 brings.
 ///
 /// # Errors
@@ -169,6 +172,10 @@ pub fn admit(
         return Err(Refused::ServerOptions.asked_of(&host));
     }
     let target = Target::parse(request.method.as_str(), host, request.raw_path())?;
+    // Normalised, each byte may have become three.
+    if target.path().as_str().len() + target.query().map_or(0, str::len) > LONGEST_TARGET {
+        return Err(HeadFault::TargetTooLong.into());
+    }
     if site.https && !client.https {
         let insecure = Refused::Insecure(secure_address(&site, &target));
         return Err(insecure.asked_of(target.host()));

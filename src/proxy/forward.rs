@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::StatusCode;
-use http::header::{self, HeaderValue, InvalidHeaderValue};
+use http::header::{self, HeaderMap, HeaderValue, InvalidHeaderValue};
 use http::request::Parts as ReqParts;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::Session;
@@ -12,10 +12,13 @@ use tokio::time::Instant;
 
 use crate::policy::cors;
 use crate::policy::decide::Permit;
+use crate::policy::target::Target;
 
+use super::caches;
 use super::client::Client;
 use super::context::Context;
 use super::headers;
+use super::home;
 use super::served;
 use super::settings::HostSent;
 use super::tunnel;
@@ -155,13 +158,7 @@ pub fn finish_answer(
         }
         served::settle_length(&mut answer.headers);
         served::strip_answer(&mut answer.headers);
-        if let Some((own, pool)) = own_member(ctx).zip(ctx.pool.as_ref()) {
-            served::lead_home(
-                &mut answer.headers,
-                own.server.named(),
-                &pool.settings.rewrite,
-            );
-        }
+        lead_home(&mut answer.headers, ctx);
         if let Some(pool) = &ctx.pool {
             served::dress_answer(&mut answer.headers, &pool.settings.headers.response);
         }
@@ -177,11 +174,7 @@ pub fn finish_answer(
                 answer.headers.append(name, value);
             }
         }
-        if ctx.session.is_some() {
-            let rule = ctx.permit().map(Permit::rule);
-            let open = rule.is_some_and(|rule| rule.allow.holds(None));
-            served::keep_to_one_user(&mut answer.headers, open);
-        }
+        keep_to_one_user(&mut answer.headers, ctx);
         if let Some(hsts) = &ctx.hsts {
             let name = header::STRICT_TRANSPORT_SECURITY;
             answer.headers.insert(name, hsts.clone());
@@ -194,6 +187,23 @@ pub fn finish_answer(
         tunnel::finish_consent(response)?;
     }
     Ok(())
+}
+
+/// A service that was told its own host sends redirects there.
+fn lead_home(headers: &mut HeaderMap, ctx: &Context) {
+    if let Some((own, pool)) = own_member(ctx).zip(ctx.pool.as_ref()) {
+        let asked = || ctx.target.as_ref().map(Target::origin_form);
+        home::lead_home(headers, &own.server, &pool.settings.rewrite, asked);
+    }
+}
+
+/// What was made for somebody signed in is not for caches to give to others.
+fn keep_to_one_user(headers: &mut HeaderMap, ctx: &Context) {
+    if ctx.session.is_some() {
+        let rule = ctx.permit().map(Permit::rule);
+        let open = rule.is_some_and(|rule| rule.allow.holds(None));
+        caches::keep_to_one_user(headers, open);
+    }
 }
 
 /// Whether the client has been told something final: leave to send a body is not an answer yet.

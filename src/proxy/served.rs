@@ -1,8 +1,6 @@
 //! Headers of services' answers: what a service may not tell a client, because it is ours to say or nobody's, and what
 //! the file has it say.
 
-use std::fmt::Write;
-
 use http::HeaderName;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::response::Parts;
@@ -11,7 +9,6 @@ use pingora::http::{RequestHeader, ResponseHeader};
 
 use crate::crypto::cookie::CookieNames;
 use crate::policy::header::{Reserved, Said};
-use crate::policy::rewrite::Rewrite;
 
 /// Changes a service's answer as plain parts, its own reason phrase kept. Pingora keeps the spelling of names in
 /// a second map, in answers, too, and grows, copies and searches both: names are told in their usual spelling.
@@ -125,97 +122,6 @@ pub fn strip_connection(headers: &mut HeaderMap) {
 fn is_usual(connection: &[u8]) -> bool {
     let same = |word: &&[u8]| connection.eq_ignore_ascii_case(word);
     [&b"keep-alive"[..], b"close"].iter().any(same)
-}
-
-/// Keeps what was made for one user from the next, whatever stands between us and them. Where the service says nothing of
-/// caches, it is said here; where it does and speaks of time alone, as one that knows of no users, and the rule does not
-/// let everybody in anyway, too: for such a request HTTP itself keeps shared caches away only from what came with
-/// `Authorization` (RFC 9111 section 3.5).
-pub fn keep_to_one_user(headers: &mut HeaderMap, open: bool) {
-    let lines = headers.get_all(header::CACHE_CONTROL).iter();
-    let words = lines.flat_map(|line| line.as_bytes().split(|&byte| byte == b','));
-    let mut words = words
-        .map(<[u8]>::trim_ascii)
-        .filter(|word| !word.is_empty())
-        .peekable();
-    let name = header::CACHE_CONTROL;
-    if words.peek().is_some() {
-        if !open && !words.any(says_for_whom) {
-            headers.append(name, HeaderValue::from_static("private"));
-        }
-        return;
-    }
-    // Once there is a word of HTTP/1.1, the older one counts no more.
-    let pragma = headers.get(header::PRAGMA);
-    let private = match pragma.map(|said| said.as_bytes().eq_ignore_ascii_case(b"no-cache")) {
-        Some(true) => "private, no-cache",
-        _ => "private",
-    };
-    headers.insert(name, HeaderValue::from_static(private));
-}
-
-/// Whether a word of `Cache-Control` says who may keep an answer, or that it is asked for again each time.
-fn says_for_whom(word: &[u8]) -> bool {
-    let same = |known: &&[u8]| word.eq_ignore_ascii_case(known);
-    [&b"private"[..], b"no-store", b"no-cache", b"public"]
-        .iter()
-        .any(same)
-        || word
-            .get(..9)
-            .is_some_and(|start| start.eq_ignore_ascii_case(b"s-maxage="))
-}
-
-/// Makes of a redirect to the server's own host and port, which the client does not know, one to where it asked.
-pub fn lead_home(headers: &mut HeaderMap, own: (&str, u16), rewrite: &Rewrite) {
-    let led = headers
-        .get(header::LOCATION)
-        .and_then(|location| home(&ascii(location.as_bytes()), own, rewrite))
-        .and_then(|location| HeaderValue::try_from(location).ok());
-    if let Some(location) = led {
-        headers.insert(header::LOCATION, location);
-    }
-}
-
-/// Everything else percent-encoded, as browsers do it where a path is in UTF-8 as it is.
-fn ascii(location: &[u8]) -> String {
-    let mut text = String::with_capacity(location.len());
-    for &byte in location {
-        if byte.is_ascii() {
-            text.push(byte.into());
-        } else {
-            // A string takes everything.
-            let _ = write!(text, "%{byte:02X}");
-        }
-    }
-    text
-}
-
-/// The path on our side for a URL of the server's own; none for every other URL.
-fn home(location: &str, own: (&str, u16), rewrite: &Rewrite) -> Option<String> {
-    // Browsers take tabs out before they look for slashes.
-    if location.bytes().any(|byte| byte.is_ascii_control()) {
-        return None;
-    }
-    let (scheme, rest) = location.split_once("://")?;
-    let (authority, target) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
-    // By whichever scheme: a service that believes `X-Forwarded-Proto` says https. The usual port of the other scheme
-    // is another server's.
-    let known = [("http", 80), ("https", 443)];
-    let (_, usual) = known
-        .iter()
-        .find(|(known, _)| scheme.eq_ignore_ascii_case(known))?;
-    let (host, port) = match authority.rsplit_once(':') {
-        Some((host, port)) if !port.ends_with(']') => (host, port.parse().ok()?),
-        _ => (authority, *usual),
-    };
-    if !host.eq_ignore_ascii_case(own.0) || port != own.1 {
-        return None;
-    }
-    let (path, more) = target.split_at(target.find(['?', '#']).unwrap_or(target.len()));
-    let path = rewrite.undo(if path.is_empty() { "/" } else { path })?;
-    // To browsers, two slashes begin a host, and a backslash is a slash.
-    let is_host = matches!(path.as_bytes().get(1), Some(b'/' | b'\\'));
-    (!is_host).then(|| path + more)
 }
 
 /// Deletes from an upstream's answer what is not its to say: who is signed in, where else this host can be
@@ -390,108 +296,6 @@ mod tests {
             &["close", "a b, x-gone"],
         ] {
             assert_eq!(left(named), ["content-length", "x-kept"], "{named:?}");
-        }
-    }
-
-    #[test]
-    fn only_urls_of_the_servers_own_lead_home() {
-        let cases = [
-            ("http://own:81/x?y#z", Some("/x?y#z")),
-            ("HTTPS://OWN:81/x", Some("/x")),
-            ("http://own:81", Some("/")),
-            ("http://own:81?y=http://own:81/", Some("/?y=http://own:81/")),
-            ("http://own:81/a//b", Some("/a//b")),
-            ("http://own:81//evil.example/", None),
-            ("http://own:81/\\evil.example/", None),
-            ("http://own:81/\t/evil.example/", None),
-            ("http://own:81\t/x", None),
-            ("http://own:82/x", None),
-            ("http://own/x", None),
-            ("http://own:81@evil.example/x", None),
-            ("http://own:81.evil.example/x", None),
-            ("ftp://own:81/x", None),
-            ("//own:81/x", None),
-            ("/x", None),
-            ("x://", None),
-            ("", None),
-        ];
-        for (location, expected) in cases {
-            let led = home(location, ("own", 81), &Rewrite::default());
-            assert_eq!(led.as_deref(), expected, "{location}");
-        }
-        let cases = [
-            ("http://own/x", 80, true),
-            ("http://own:80/x", 80, true),
-            // What stands there is another server, and to lead there is what the service wants.
-            ("https://own/x", 80, false),
-            ("https://own/x", 443, true),
-            ("https://own:443/x", 443, true),
-            ("http://own/x", 443, false),
-            ("http://own:/x", 80, false),
-            ("http://own:99999/x", 80, false),
-        ];
-        for (location, port, led) in cases {
-            let home = home(location, ("own", port), &Rewrite::default());
-            assert_eq!(home.is_some(), led, "{location} {port}");
-        }
-        assert!(home("http://[::1]/x", ("[::1]", 80), &Rewrite::default()).is_some());
-        assert_eq!(
-            ascii("http://own/caf\u{e9}".as_bytes()),
-            "http://own/caf%C3%A9"
-        );
-    }
-
-    #[test]
-    fn what_was_made_for_one_user_is_kept_from_the_next() {
-        let said = |lines: &[&'static str], pragma: bool, open: bool| {
-            let mut headers = HeaderMap::new();
-            for line in lines {
-                headers.append("cache-control", HeaderValue::from_static(line));
-            }
-            if pragma {
-                headers.insert("pragma", HeaderValue::from_static("No-Cache"));
-            }
-            keep_to_one_user(&mut headers, open);
-            let lines = headers.get_all("cache-control").iter();
-            let lines: Vec<_> = lines.map(|line| line.to_str().unwrap()).collect();
-            lines.join("; ")
-        };
-        for silent in [&[][..], &[""], &[" , "]] {
-            for open in [true, false] {
-                assert_eq!(said(silent, false, open), "private", "{silent:?}");
-                assert_eq!(said(silent, true, open), "private, no-cache", "{silent:?}");
-            }
-        }
-        // What says for how long alone, or leaves room for a guess.
-        for (guarded, expected) in [
-            (&["max-age=60"][..], "max-age=60; private"),
-            (&["must-revalidate"], "must-revalidate; private"),
-            (
-                &["max-age=60", "no-transform"],
-                "max-age=60; no-transform; private",
-            ),
-            (
-                &["private=\"set-cookie\", max-age=60"],
-                "private=\"set-cookie\", max-age=60; private",
-            ),
-        ] {
-            assert_eq!(said(guarded, false, false), expected);
-            assert_eq!(
-                said(guarded, false, true),
-                guarded.join("; "),
-                "for everybody"
-            );
-        }
-        // What says for whom, or that it is asked for each time.
-        for settled in [
-            "private",
-            "max-age=60, Private",
-            "no-store",
-            "no-cache, max-age=60",
-            "public, max-age=60",
-            "S-MaxAge=60",
-        ] {
-            assert_eq!(said(&[settled], true, false), settled);
         }
     }
 

@@ -27,6 +27,8 @@ pub struct Wanted {
     pub sealed: Option<Vec<u8>>,
     /// When it may be ordered next.
     pub due_at: Timestamp,
+    /// How many orders in a row have failed.
+    pub failures: u32,
 }
 
 /// A certificate that was taken to be ordered.
@@ -138,7 +140,7 @@ impl Acme {
     pub async fn all(&self, directory: &str) -> Result<Vec<Wanted>, DbError> {
         const ALL: Statement = Statement::read(
             "acme.all",
-            "SELECT name, sealed, due_at FROM acme_certificates WHERE directory = $1 ORDER BY name",
+            "SELECT name, sealed, due_at, failures FROM acme_certificates WHERE directory = $1 ORDER BY name",
         );
         let rows = self.db.all(ALL.with([directory.into()])).await?;
         rows.iter().map(Wanted::read).collect()
@@ -170,12 +172,11 @@ impl Acme {
         let Some(row) = self.db.one(TAKE.with(values)).await? else {
             return Ok(None);
         };
-        let failures = u32::try_from(row.get::<u64>("failures")?);
         Ok(Some(Ticket {
             directory: directory.to_owned(),
             name: name.to_owned(),
             taken: row.get("taken")?,
-            failures: failures.map_err(|error| DbError::corrupt("failures", error))?,
+            failures: failures(&row)?,
         }))
     }
 
@@ -323,8 +324,14 @@ impl Wanted {
             name: row.get("name")?,
             sealed: row.get("sealed")?,
             due_at: row.get("due_at")?,
+            failures: failures(row)?,
         })
     }
+}
+
+fn failures(row: &Row) -> Result<u32, DbError> {
+    let count = u32::try_from(row.get::<u64>("failures")?);
+    count.map_err(|error| DbError::corrupt("failures", error))
 }
 
 impl Answer {

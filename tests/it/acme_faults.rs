@@ -158,7 +158,7 @@ fn f_07_a_start_and_other_settings_try_again() {
     });
     assert!(gateway.stop().success());
     let hours_later =
-        "UPDATE acme_certificates SET failures = 9, due_at = due_at + 28800000 RETURNING name";
+        "UPDATE acme_certificates SET failures = 12, due_at = due_at + 28800000 RETURNING name";
     assert_eq!(gateway.stored(hours_later), "one.test");
     let before = asked();
     let gateway = gateway.restart();

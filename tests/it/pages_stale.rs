@@ -45,6 +45,9 @@ fn x_04_a_second_tab_goes_on_once_the_first_has_signed_in() {
     let answer = browser.submit(&first, "alice", &password("alice"));
     assert_eq!(place(answer), (303, Some("/app/a".to_owned())));
     let session = browser.cookies["portcullis"].clone();
+    // Nobody goes on as somebody else than they say they are.
+    let other = browser.submit(&second, "root", &password("root"));
+    assert_eq!(other.status, 403, "{}", other.text());
     let answer = browser.submit(&second, "alice", "not looked at");
     assert_eq!(place(answer), (303, Some("/app/b".to_owned())));
     assert_eq!(browser.cookies["portcullis"], session);

@@ -132,7 +132,8 @@ fn header(
     };
     let folded = fold(entry.name);
     let answers = refused == NOT_IN_ANSWERS;
-    if FOR_ONE_HOP.contains(&&*folded) {
+    let of_proxies = !answers && folded.starts_with("proxy-");
+    if of_proxies || FOR_ONE_HOP.contains(&&*folded) {
         return at.refuse_around(format!("{name} holds for one connection only"), None);
     }
     // A service may be kept from saying anything but what is ours to say in its place.

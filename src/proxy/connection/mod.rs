@@ -18,6 +18,7 @@ use tokio::io::{AsyncWrite, BufWriter, ReadBuf};
 use tokio_util::io::poll_read_buf;
 
 mod cookies;
+mod cut;
 mod flood;
 mod h2;
 mod outbox;

@@ -4,14 +4,13 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::HeaderValue;
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio_util::sync::CancellationToken;
 
 use crate::base::net::Host;
 use crate::proxy::origins::Crowd;
@@ -19,6 +18,7 @@ use crate::proxy::tls::Shown;
 use crate::proxy::wire::head::{HeadFault, LastHost};
 
 use super::cookies::LastCookies;
+use super::cut::Cut;
 use super::outbox::Backlogs;
 
 /// What the filters may know of the connection that a request came on.
@@ -70,16 +70,6 @@ pub struct ConnState {
     broken_off: AtomicBool,
     /// What waits for the two sides of the current handshake.
     backlogs: Mutex<Arc<Backlogs>>,
-}
-
-/// The session that requests of this connection rest on. It is listened to for as long as the connection
-/// lasts and the session stays the same, because the next request is usually of the same session.
-struct Cut {
-    token: CancellationToken,
-    ended: Pin<Box<WaitForCancellationFutureOwned>>,
-    /// Whom the end wakes: the task that was at work on the last request, which is nearly always at work on
-    /// the next one, too, and need not be told again.
-    listener: Option<Waker>,
 }
 
 impl ConnState {
@@ -187,13 +177,9 @@ impl ConnState {
     /// Ends the current request when `token` is cancelled. For HTTP/1, which has one request at a time.
     pub fn cut_when(&self, token: &CancellationToken) {
         let mut cut = self.cut();
-        let known = matches!(&*cut, Some(same) if same.token == *token);
+        let known = cut.as_ref().is_some_and(|same| same.is_by(token));
         if !known {
-            *cut = Some(Cut {
-                token: token.clone(),
-                ended: Box::pin(token.clone().cancelled_owned()),
-                listener: None,
-            });
+            *cut = Some(Cut::by(token));
         }
         drop(cut);
         self.rests.store(true, Ordering::Release);
@@ -344,25 +330,6 @@ fn from_millis(limit: &AtomicU64) -> Option<Duration> {
     match limit.load(Ordering::Acquire) {
         0 => None,
         millis => Some(Duration::from_millis(millis)),
-    }
-}
-
-impl Cut {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.token.is_cancelled() {
-            return Poll::Ready(());
-        }
-        if matches!(&self.listener, Some(known) if known.will_wake(cx.waker())) {
-            return Poll::Pending;
-        }
-        self.listener = Some(cx.waker().clone());
-        self.ended.as_mut().poll(cx)
-    }
-}
-
-impl std::fmt::Debug for Cut {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Cut").finish_non_exhaustive()
     }
 }
 

@@ -42,7 +42,8 @@ pub async fn shake(
         Ok(Err((error, wire))) => {
             let why = if shown.refused {
                 // No request comes of it, so no line of the access log either.
-                tracing::info!(%error, %peer, "a client's certificate was refused");
+                let ip = peer.ip().to_canonical();
+                tracing::info!(%error, %ip, "a client's certificate was refused");
                 "certificate"
             } else {
                 tracing::debug!(%error, %peer, "TLS handshake failed");

@@ -9,6 +9,8 @@ use serde::Deserialize;
 use serde_json::json;
 use utoipa::ToSchema;
 
+use crate::base::identity::Identity;
+use crate::base::name::Email;
 use crate::base::secret::Secret;
 use crate::gate::visitor::Visitor;
 use crate::identity::login::{Credentials, Refusal, Welcome};
@@ -121,19 +123,31 @@ pub async fn submit(
     }
 }
 
-/// On to where they wanted to go, where somebody signed in has sent a form that is too old: as from a second tab, after they
-/// have signed in by the first. What was typed is not looked at.
+/// On to where they wanted to go, where somebody signed in has sent a form that is too old and named themselves: as from a
+/// second tab, after they have signed in by the first. The password is not looked at.
 async fn already(visit: &Visit, sent: &LoginForm) -> Result<Option<Response>, Problem> {
-    let fresh = visit.is_genuine(sent.csrf.as_deref().unwrap_or_default());
+    let old = sent
+        .csrf
+        .as_deref()
+        .is_some_and(|csrf| !visit.is_genuine(csrf));
     let presented = extract::session_token(&visit.visitor, &visit.headers);
-    let Some(token) = presented.filter(|_| !fresh) else {
+    let Some(token) = presented.filter(|_| old) else {
         return Ok(None);
     };
     let live = visit.web.sessions.find(&token).await?;
-    Ok(live.filter(|live| !live.must_change_password).map(|_| {
+    let live =
+        live.filter(|live| !live.must_change_password && is_named(&live.identity, &sent.username));
+    Ok(live.map(|_| {
         let next = next::shared(sent.next.as_deref(), &visit.visitor.snapshot);
         Redirect::to(&next).into_response()
     }))
+}
+
+/// Whether that is somebody's name or address; else whoever typed it would go on as somebody else.
+fn is_named(identity: &Identity, typed: &str) -> bool {
+    let typed = typed.trim().to_lowercase();
+    let email = identity.email.as_ref().map(Email::as_str);
+    identity.name.as_str() == typed || email.is_some_and(|email| email.to_lowercase() == typed)
 }
 
 async fn attempt(visit: &Visit, sent: &LoginForm) -> Result<Welcome, Problem> {

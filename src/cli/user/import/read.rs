@@ -114,7 +114,8 @@ fn refuse_loose_quotes(bytes: &[u8]) -> anyhow::Result<()> {
             }
             (b'"', None) if starts => opened = Some(line),
             (b',', None) => at_start = true,
-            (b'\n', _) => {
+            (b'\r', _) if bytes.peek() == Some(&&b'\n') => {}
+            (b'\n' | b'\r', _) => {
                 line += 1;
                 at_start = opened.is_none();
             }
@@ -272,6 +273,9 @@ mod tests {
         ");
         let quoted = "username,email,note\na1,a1@x.test,\"a \"\"word\"\", and\r\nmore\"\r\nb1,b1@x.test,\"\"";
         assert_eq!(shown(Layout::Csv, quoted).matches("Username=").count(), 2);
+        // Old Macs end lines so, and the reader takes it.
+        let old = "note,username\rx,a1\r\"q\",b1\r";
+        assert_eq!(shown(Layout::Csv, old).matches("Username=").count(), 2);
         // What would swallow the rows behind it.
         for (loose, line) in [
             ("username,note\na1,\"unclosed\nb1,x\nc1,y\n", 2),

@@ -1,0 +1,91 @@
+//! Hints: what is told to be written is right, and what is wrong is told once.
+
+use super::{BASE, read, said};
+
+/// Whoever does as the hint says is done: there is no second fault behind the first.
+#[test]
+fn what_is_to_be_written_is_the_whole_correction() {
+    for (file, wrong) in [
+        (
+            BASE.replace("{ to: http://web }", "http://web"),
+            "http://web",
+        ),
+        (
+            BASE.replace("{ to: http://web }", "\"http://[::1]:9\""),
+            "\"http://[::1]:9\"",
+        ),
+        (
+            BASE.replace("signed_in", "signed_in, cors: \"https://a.test\""),
+            "\"https://a.test\"",
+        ),
+        (
+            BASE.replace("signed_in", "signed_in, compress: gzip"),
+            "gzip",
+        ),
+        (BASE.replace("signed_in", "signed_in, methods: GET"), "GET"),
+    ] {
+        let faults = read(&file).unwrap_err().faults;
+        let hints: Vec<_> = faults
+            .iter()
+            .filter_map(|fault| fault.hint.as_deref())
+            .collect();
+        let [hint] = hints.as_slice() else {
+            panic!("{file}: {hints:?}");
+        };
+        let right = file.replace(wrong, hint.strip_prefix("write ").expect(hint));
+        assert_eq!(said(&right), Vec::<String>::new(), "{right}");
+    }
+}
+
+/// What a hint could only make worse is not said.
+#[test]
+fn what_fits_nowhere_is_not_to_be_written() {
+    for file in [
+        BASE.replace("{ to: http://web }", "http://u:hunter2@web"),
+        BASE.replace("{ to: http://web }", "3000"),
+        format!("{BASE}tests: foo\n"),
+        format!("{BASE}tls: {{ acme: 5 }}\nlisten: {{ https: \":443\" }}\n"),
+    ] {
+        let report = read(&file).unwrap_err();
+        let hints = report
+            .faults
+            .iter()
+            .filter_map(|fault| fault.hint.as_deref());
+        let bad = hints
+            .filter(|hint| hint.starts_with("write"))
+            .collect::<Vec<_>>();
+        assert_eq!(bad, [""; 0], "{file}");
+        assert!(!report.to_string().contains("hunter2"), "{report}");
+    }
+    let port = read(&format!("{BASE}listen: {{ admin: 9901 }}\n")).unwrap_err();
+    let hint = port.faults[0].hint.clone().unwrap();
+    assert!(hint.starts_with("write \"127.0.0.1:9901\""), "{hint}");
+    for (text, plain) in [
+        ("True", "\"True\""),
+        ("0x1f", "\"0x1f\""),
+        ("a \u{202e}b\"c", "\"a \u{fffd}b\\\"c\""),
+        ("https://a.test:81/x", "https://a.test:81/x"),
+    ] {
+        assert_eq!(crate::config::reading::plain(text), plain);
+    }
+}
+
+/// What would have to be corrected twice is told at once.
+#[test]
+fn a_wrong_word_outside_its_list_is_told_with_the_list() {
+    for (key, expected) in [
+        ("auth: api_key", "not supported yet: 'api_key'"),
+        ("compress: br", "unknown coding: 'br'"),
+        ("methods: GTE", "'GTE'"),
+        ("methods: \"GET, PUT\"", "expected a list"),
+    ] {
+        let all = said(&BASE.replace("signed_in", &format!("signed_in, {key}")));
+        assert!(
+            all.iter().any(|line| line.contains("expected a list")),
+            "{all:?}"
+        );
+        assert!(all.iter().any(|line| line.contains(expected)), "{all:?}");
+    }
+    let eject = said(&BASE.replace("http://web }", "http://web, eject: false }"));
+    assert_eq!(eject, ["1 upstreams.web.eject: unknown value: 'false'"]);
+}
