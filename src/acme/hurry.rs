@@ -7,7 +7,7 @@ use crate::base::time::Timestamp;
 use crate::store::DbError;
 use crate::store::acme::Wanted;
 
-use super::worker::{Inner, LEASE, lock};
+use super::worker::{Inner, LEASE, Seen, lock};
 use super::{Settings, schedule};
 
 /// How long a node that has failed leaves the next order to others: it may be the only one that cannot reach the
@@ -21,6 +21,16 @@ pub(super) enum Hurry {
     Started,
     /// Something else is asked for than before.
     Changed,
+}
+
+impl Seen {
+    /// Forgets everything but why to look again.
+    pub(super) fn forget(&mut self) {
+        *self = Self {
+            hurry: self.hurry,
+            ..Self::default()
+        };
+    }
 }
 
 impl Inner {

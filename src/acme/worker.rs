@@ -90,7 +90,7 @@ pub(super) struct Inner {
 #[derive(Debug, Default)]
 pub(super) struct Seen {
     pub(super) opened: BTreeMap<String, (Vec<u8>, Option<Arc<Identity>>)>,
-    answers: Vec<Answer>,
+    pub(super) answers: Vec<Answer>,
     /// The names for which the last order of this node came to nothing.
     pub(super) failed: BTreeSet<String>,
     /// Why what is noted is to be looked at again, until that is done.
@@ -229,7 +229,7 @@ impl Inner {
     /// Reads everything that concerns this node and puts it in force. Gives what is wanted.
     async fn refresh(&self) -> Result<Vec<Wanted>, OrderFault> {
         let Some(settings) = self.settings.load_full() else {
-            *lock(&self.seen) = Seen::default();
+            lock(&self.seen).forget();
             self.keyring.set_issued(Vec::new(), BTreeSet::new());
             self.keyring.set_pending(Pending::default());
             return Ok(Vec::new());

@@ -145,6 +145,11 @@ fn g_01_files_that_cannot_be_read() {
     assert_old_policy(&gateway, "the good file");
 }
 
+/// Lines of the log come a moment later.
+fn assert_told(gateway: &Gateway, what: &str) {
+    eventually(what, || gateway.log().contains(what).then_some(()));
+}
+
 #[test]
 fn g_01_what_needs_a_restart_is_refused_whole() {
     let setup = Setup::new();
@@ -165,17 +170,12 @@ fn g_01_what_needs_a_restart_is_refused_whole() {
         gateway.write("gateway.yaml", &open.yaml());
         assert!(!gateway.reload(), "{key} was taken over");
         assert_old_policy(&gateway, key);
-        let said = format!("a change of {key} needs a restart");
-        assert!(gateway.log().contains(&said), "{}", gateway.log());
+        assert_told(&gateway, &format!("a change of {key} needs a restart"));
     }
     let several = setup.clone().set("prefix", "/gate").set("threads", "3");
     gateway.write("gateway.yaml", &several.yaml());
     assert!(!gateway.reload());
-    assert!(
-        gateway
-            .log()
-            .contains("a change of prefix, threads needs a restart")
-    );
+    assert_told(&gateway, "a change of prefix, threads needs a restart");
     assert!(gateway.reload_with(&setup));
 }
 
