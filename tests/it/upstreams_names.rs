@@ -6,11 +6,32 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::net::TcpListener;
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use tempfile::TempDir;
 
 use crate::harness::{Gateway, Recorder, Setup, eventually};
+
+/// The wrapper reads its file anew while another thread is reading it, which ends the process it is in now and then. So
+/// names are looked up one after the other.
+const ONE_AT_A_TIME: &str = r#"
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <netdb.h>
+#include <pthread.h>
+
+static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
+
+int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **found) {
+    int (*next)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+    pthread_mutex_lock(&turn);
+    *(void **)&next = dlsym(RTLD_NEXT, "getaddrinfo");
+    int result = next(node, service, hints, found);
+    pthread_mutex_unlock(&turn);
+    return result;
+}
+"#;
 
 /// A name server's answers, for one process.
 struct Names {
@@ -29,7 +50,23 @@ impl Names {
             changes: 0,
         };
         names.say(lines);
+        names.build();
         names
+    }
+
+    fn turns(&self) -> PathBuf {
+        self.path.with_extension("so")
+    }
+
+    fn build(&self) {
+        let source = self.path.with_extension("c");
+        fs::write(&source, ONE_AT_A_TIME).unwrap();
+        let built = Command::new("cc")
+            .args(["-shared", "-fPIC", "-o"])
+            .args([&self.turns(), &source])
+            .arg("-ldl")
+            .status();
+        assert!(built.unwrap().success());
     }
 
     fn say(&mut self, lines: &str) {
@@ -49,7 +86,10 @@ impl Names {
 
     fn of(&self, setup: Setup) -> Setup {
         setup
-            .env("LD_PRELOAD", "libnss_wrapper.so")
+            .env(
+                "LD_PRELOAD",
+                &format!("{}:libnss_wrapper.so", self.turns().display()),
+            )
             .env("NSS_WRAPPER_HOSTS", self.path.to_str().unwrap())
     }
 }
