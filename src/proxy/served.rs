@@ -213,6 +213,28 @@ mod tests {
     }
 
     #[test]
+    fn what_ends_with_its_head_needs_no_other_end() {
+        let ends = |method: &str, status: u16, fields: &[(&'static str, &str)]| {
+            let request = RequestHeader::build(method, b"/", None).unwrap();
+            let mut answer = ResponseHeader::build(status, None).unwrap();
+            for (name, value) in fields {
+                answer.append_header(*name, *value).unwrap();
+            }
+            has_no_body(&request, &answer)
+        };
+        assert!(ends("HEAD", 200, &[("content-length", "9")]));
+        assert!(ends("GET", 204, &[]) && ends("GET", 304, &[]));
+        // It says how long the answer would have been that the client has.
+        assert!(ends("GET", 304, &[("content-length", "9")]));
+        assert!(ends("GET", 200, &[("content-length", "0")]));
+        assert!(ends("POST", 200, &[("grpc-status", "5")]));
+        for (method, status) in [("GET", 200), ("POST", 200), ("GET", 206), ("GET", 404)] {
+            assert!(!ends(method, status, &[]), "{method} {status}");
+            assert!(!ends(method, status, &[("content-length", "9")]));
+        }
+    }
+
+    #[test]
     fn s_19_an_answer_is_framed_in_one_way_or_not_passed_on() {
         let framed = |version, codings: &[&str]| {
             let mut answer = ResponseHeader::build(200, None).unwrap();
