@@ -24,6 +24,7 @@ struct Inner {
     stop_accepting: CancellationToken,
     close_idle: CancellationToken,
     goodbye: watch::Sender<bool>,
+    listeners: Gauge,
     requests: Gauge,
     connections: Gauge,
     debts: Mutex<Vec<Weak<Debt>>>,
@@ -43,6 +44,10 @@ struct Gauge {
     nought: Notify,
 }
 
+/// A listener that may still accept connections, until it is dropped.
+#[derive(Debug)]
+pub struct Accepting(Arc<Inner>);
+
 /// A request in flight, until it is dropped.
 #[derive(Debug)]
 pub struct Busy(Arc<Inner>);
@@ -58,6 +63,7 @@ impl Default for Drain {
             stop_accepting: CancellationToken::new(),
             close_idle: CancellationToken::new(),
             goodbye: watch::Sender::new(false),
+            listeners: Gauge::default(),
             requests: Gauge::default(),
             connections: Gauge::default(),
             debts: Mutex::default(),
@@ -66,6 +72,13 @@ impl Default for Drain {
 }
 
 impl Drain {
+    /// There is a listener; it accepts connections until the result is dropped.
+    #[must_use]
+    pub fn accepts(&self) -> Accepting {
+        self.0.listeners.add();
+        Accepting(Arc::clone(&self.0))
+    }
+
     /// A request has been read; it is in flight until the result is dropped.
     #[must_use]
     pub fn admitted(&self) -> Busy {
@@ -118,10 +131,15 @@ impl Drain {
         &self.0.close_idle
     }
 
-    /// Turns to true when the gateway is going down; HTTP/2 connections then say GOAWAY.
+    /// Turns to true when the gateway is going down; HTTP/2 connections then say GOAWAY. That it has turned is news to
+    /// whoever comes later, too.
     #[must_use]
     pub fn goodbye(&self) -> ShutdownWatch {
-        self.0.goodbye.subscribe()
+        let mut goodbye = self.0.goodbye.subscribe();
+        if *goodbye.borrow() {
+            goodbye.mark_changed();
+        }
+        goodbye
     }
 
     /// Stops accepting, and waits until nothing is in flight or time is up; whether it became idle.
@@ -130,7 +148,12 @@ impl Drain {
         self.0.draining.store(true, Ordering::Release);
         self.0.goodbye.send_replace(true);
         self.0.stop_accepting.cancel();
-        let lingered = timeout_at(began + LINGER.min(longest), self.0.connections.is_nought());
+        let left = async {
+            // Before, nought connections may be one that has come and was not accepted yet.
+            self.0.listeners.is_nought().await;
+            self.0.connections.is_nought().await;
+        };
+        let lingered = timeout_at(began + LINGER.min(longest), left);
         // That some are left is no fault: they are idle, or waited for below.
         let _ = lingered.await;
         self.0.close_idle.cancel();
@@ -180,6 +203,12 @@ impl Gauge {
     }
 }
 
+impl Drop for Accepting {
+    fn drop(&mut self) {
+        self.0.listeners.remove();
+    }
+}
+
 impl Drop for Busy {
     fn drop(&mut self) {
         self.0.requests.remove();
@@ -212,6 +241,28 @@ mod tests {
         assert!(waiting.await.unwrap());
         let _stuck = drain.admitted();
         assert!(!drain.run(Duration::from_secs(30)).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn g_13_who_has_come_and_was_not_accepted_yet_is_waited_for() {
+        let began = Instant::now();
+        let drain = Drain::default();
+        let accepting = drain.accepts();
+        let waiting = tokio::spawn({
+            let drain = drain.clone();
+            async move { drain.run(Duration::from_secs(30)).await }
+        });
+        drain.stop_accepting().cancelled().await;
+        sleep(Duration::from_secs(1)).await;
+        assert!(!drain.close_idle().is_cancelled());
+        let open = drain.connected();
+        drop(accepting);
+        assert!(drain.goodbye().has_changed().unwrap(), "told of what was");
+        sleep(Duration::from_secs(1)).await;
+        assert!(!drain.close_idle().is_cancelled());
+        drop(open);
+        assert!(waiting.await.unwrap());
+        assert_eq!(began.elapsed(), Duration::from_secs(2));
     }
 
     #[tokio::test(start_paused = true)]

@@ -22,7 +22,7 @@ use crate::telemetry::limit::Limit;
 use crate::telemetry::metrics::Metrics;
 
 use super::connection::{ConnState, Guard, Socket};
-use super::drain::Drain;
+use super::drain::{Accepting, Drain};
 use super::origins::{Crowd, Origins};
 use super::request::Connections;
 use super::running::Running;
@@ -37,6 +37,8 @@ pub struct Listener<C> {
     name: String,
     socket: Option<std::net::TcpListener>,
     threads: Option<usize>,
+    /// Going down waits for it, where it waits for connections.
+    accepting: Option<Accepting>,
     shared: Arc<Shared<C>>,
 }
 
@@ -120,6 +122,7 @@ impl<C: Connections> Listener<C> {
             room,
             metrics,
         } = house;
+        let accepting = lingers.then(|| drain.accepts());
         let shared = Arc::new(Shared {
             connections,
             handshakes,
@@ -135,6 +138,7 @@ impl<C: Connections> Listener<C> {
             name: name.to_owned(),
             socket: Some(socket),
             threads: None,
+            accepting,
             shared,
         }
     }
@@ -153,6 +157,7 @@ impl<C: Connections> Service for Listener<C> {
         mut shutdown: ShutdownWatch,
         _listeners_per_fd: usize,
     ) {
+        let accepting = self.accepting.take();
         let Some(Ok(listener)) = self.socket.take().map(TcpListener::from_std) else {
             tracing::error!(listener = self.name, "the socket is gone");
             return;
@@ -178,7 +183,7 @@ impl<C: Connections> Service for Listener<C> {
             };
             self.shared.receive(socket, peer);
         }
-        drop(listener);
+        drop((listener, accepting));
         tokio::select! {
             () = drain.close_idle().cancelled() => {}
             _ = shutdown.changed() => {}
