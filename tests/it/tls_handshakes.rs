@@ -1,8 +1,10 @@
 //! What TLS itself must not do, and handshakes made to be waited for.
 
 use std::fs;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
 
-use crate::harness::{Setup, eventually, marker};
+use crate::harness::{Raw, Setup, eventually, marker};
 use crate::tls::{s_client, shows};
 
 #[test]
@@ -112,7 +114,6 @@ fn b_06_a_hello_in_records_of_one_byte() {
         .collect();
     // As one record it is answered by a handshake record.
     let answered = |bytes: &[u8]| {
-        use std::io::{Read, Write};
         let mut socket = std::net::TcpStream::connect(gateway.https()).unwrap();
         socket
             .set_read_timeout(Some(crate::harness::PATIENCE))
@@ -135,6 +136,34 @@ fn b_06_a_hello_in_records_of_one_byte() {
     eventually("every connection to end", || {
         (gateway.metrics().sum("portcullis_connections", &[]) < 1.5).then_some(())
     });
+}
+
+#[test]
+fn who_asks_in_the_clear_is_told_that_this_is_tls() {
+    let gateway = Setup::new().tls(&["localhost"]).start();
+    let request = |mark: &str| {
+        format!("GET /public/x HTTP/1.1\r\nHost: localhost\r\nX-Marker: {mark}\r\n\r\n")
+    };
+    let twin = marker("tls-twin");
+    let mut tls = Raw::over(gateway.tls("localhost", &["http/1.1"]));
+    assert_eq!(tls.ask(request(&twin)).status, 200);
+    assert_eq!(gateway.recorder().wait_for(&twin, 1).len(), 1);
+    let mark = marker("tls-clear");
+    let mut raw = Raw::connect(gateway.https());
+    let answer = raw.ask(request(&mark));
+    assert_eq!(answer.status, 400);
+    assert!(answer.text().contains("https://"), "{}", answer.text());
+    assert_eq!(answer.header("connection").as_deref(), Some("close"));
+    assert!(gateway.recorder().with(&mark).is_empty());
+    // Whatever else is no handshake is told so in the words of TLS (an alert).
+    for bytes in [&b"\0\0\0"[..], b"get / HTTP/1.1\r\n\r\n", &[0x80, 0x2e, 1]] {
+        let mut socket = TcpStream::connect(gateway.https()).unwrap();
+        socket.write_all(bytes).unwrap();
+        socket.shutdown(Shutdown::Write).unwrap();
+        let mut said = Vec::new();
+        socket.read_to_end(&mut said).unwrap();
+        assert!(said.is_empty() || said[0] == 0x15, "{bytes:?}: {said:?}");
+    }
 }
 
 #[test]

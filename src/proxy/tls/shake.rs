@@ -2,7 +2,7 @@
 //! client hear why.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -14,6 +14,10 @@ use crate::telemetry::limit::Limit;
 use crate::telemetry::metrics::Metrics;
 
 use super::{Made, Shown, with_shown};
+
+/// What a request in the clear is answered.
+const IN_THE_CLEAR: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 49\r\n\
+    Cache-Control: no-store\r\nConnection: close\r\n\r\nThis port speaks TLS: the address is https://...\n";
 
 /// How long a client is listened to that was told why it is refused.
 const PARTING: Duration = Duration::from_secs(1);
@@ -29,8 +33,18 @@ pub async fn shake(
     limit: Duration,
     metrics: &Metrics,
 ) -> Option<(TlsStream<Wire>, Shown)> {
+    let began = Instant::now();
+    if let Ok(true) = timeout(limit, is_in_the_clear(&socket)).await {
+        metrics
+            .connections_refused
+            .with_label_values(&["handshake"])
+            .inc();
+        tracing::debug!(%peer, "a request in the clear where TLS is spoken");
+        explain(Wire(socket)).await;
+        return None;
+    }
     let (handshake, shown) = with_shown(timeout(
-        limit,
+        limit.saturating_sub(began.elapsed()),
         // Within: rustls asks who wants to know as soon as there is a handshake.
         async { made.acceptor.accept(Wire(socket)).into_fallible().await },
     ))
@@ -57,6 +71,20 @@ pub async fn shake(
             metrics.refused(Limit::Handshake);
             None
         }
+    }
+}
+
+/// Whether a client begins with a word, as requests do, and not with a handshake (RFC 8446 section 5.1: its first byte
+/// is 22).
+async fn is_in_the_clear(socket: &TcpStream) -> bool {
+    let mut first = [0];
+    matches!(socket.peek(&mut first).await, Ok(1)) && first[0].is_ascii_uppercase()
+}
+
+/// Whoever types the wrong scheme is told so, in the clear: an alert means nothing to them.
+async fn explain(mut wire: Wire) {
+    if wire.write_all(IN_THE_CLEAR).await.is_ok() {
+        part(wire).await;
     }
 }
 
