@@ -1,7 +1,17 @@
 //! Where to go after a login: a path of this very site, one of a site that shares the session, or home.
 
+use http::Uri;
+
 use crate::gate::snapshot::Snapshot;
 use crate::policy::path::CanonicalPath;
+
+/// What an address asks to go to afterwards; the first, where it is asked twice.
+#[must_use]
+pub fn asked(uri: &Uri) -> Option<String> {
+    let mut pairs = url::form_urlencoded::parse(uri.query()?.as_bytes());
+    let next = pairs.find(|(name, _)| name == "next");
+    next.map(|(_, next)| next.into_owned())
+}
 
 /// The target to go to: the given one where it is a path (with or without a query) that has one reading,
 /// else `/`.

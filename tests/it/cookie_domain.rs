@@ -184,38 +184,107 @@ fn c_05_what_binds_a_browser_to_its_login_is_not_shared() {
     );
 }
 
-/// Where somebody is sent who logs in on site `a` with this `next`, and what its page lets the form lead to.
-fn goes(gateway: &Gateway, next: &str) -> (String, String) {
-    let site = "a.example.test";
-    let html = "Accept: text/html\r\n";
-    let encoded: String = url::form_urlencoded::byte_serialize(next.as_bytes()).collect();
-    let page = ask(
-        gateway,
-        site,
-        &format!("GET /auth/login?next={encoded}"),
-        html,
-        "",
-    );
-    let flow = page.header("set-cookie").unwrap();
-    let flow = flow.split(';').next().unwrap().to_owned();
+/// What a browser says on site `a`, and what it says besides with a form of a page there.
+const HTML: &str = "Accept: text/html\r\n";
+const FORM: &str = "Accept: text/html\r\nContent-Type: application/x-www-form-urlencoded\r\nOrigin: https://a.example.test\r\n";
+
+/// The token of the form on a page.
+fn csrf(page: &Response) -> String {
     let text = page.text();
     let csrf = text.split("name=\"csrf\" value=\"").nth(1).unwrap();
-    let csrf = csrf.split('"').next().unwrap();
+    csrf.split('"').next().unwrap().to_owned()
+}
+
+/// What the page of a form lets it lead to.
+fn policy(page: &Response) -> String {
+    page.header("content-security-policy").unwrap()
+}
+
+fn cookie_of(answer: &Response) -> String {
+    let cookie = answer.header("set-cookie").unwrap();
+    cookie.split(';').next().unwrap().to_owned()
+}
+
+/// The page that somebody logs in on, on site `a` with this `next`, and what its form comes to.
+fn log_in(gateway: &Gateway, next: &str) -> (Response, Response) {
+    let site = "a.example.test";
+    let encoded: String = url::form_urlencoded::byte_serialize(next.as_bytes()).collect();
+    let line = format!("GET /auth/login?next={encoded}");
+    let page = ask(gateway, site, &line, HTML, "");
     let form: String = url::form_urlencoded::Serializer::new(String::new())
         .extend_pairs([
             ("username", "alice"),
             ("password", &password("alice")),
-            ("csrf", csrf),
+            ("csrf", &csrf(&page)),
             ("next", next),
         ])
         .finish();
-    let lines = format!(
-        "{html}Cookie: {flow}\r\nContent-Type: application/x-www-form-urlencoded\r\nOrigin: https://{site}\r\n"
-    );
+    let lines = format!("{FORM}Cookie: {}\r\n", cookie_of(&page));
     let answer = ask(gateway, site, "POST /auth/login", &lines, &form);
     assert_eq!(answer.status, 303, "{}", answer.text());
-    let policy = page.header("content-security-policy").unwrap();
-    (answer.header("location").unwrap(), policy)
+    (page, answer)
+}
+
+/// Where that leads, and what the page lets the form lead to.
+fn goes(gateway: &Gateway, next: &str) -> (String, String) {
+    let (page, answer) = log_in(gateway, next);
+    (answer.header("location").unwrap(), policy(&page))
+}
+
+#[test]
+fn oc_10_a_password_that_must_be_changed_first_stands_in_nobodys_way() {
+    const NEW: &str = "five crows upon a wire";
+    let site = "a.example.test";
+    let gateway = setup().start();
+    let old = password("alice");
+    let set = [
+        "user",
+        "set-password",
+        "alice",
+        "--must-change",
+        "--password-stdin",
+    ];
+    gateway.cli(&set, &format!("{old}\n")).fine();
+    let place = "https://b.example.test/app/x?y=1";
+    let (_, answer) = log_in(&gateway, place);
+    let form = answer.header("location").unwrap();
+    assert!(
+        form.starts_with("/auth/account/password?next=https"),
+        "{form}"
+    );
+    let cookies = answer.values("set-cookie");
+    let session = cookies.iter().find(|it| it.starts_with(SHARED)).unwrap();
+    let cookie = format!("Cookie: {}\r\n", session.split(';').next().unwrap());
+    let page = ask(
+        &gateway,
+        site,
+        &format!("GET {form}"),
+        &format!("{HTML}{cookie}"),
+        "",
+    );
+    let said = policy(&page);
+    assert!(
+        said.contains("form-action 'self' https://b.example.test;"),
+        "{said}"
+    );
+    let send = |csrf: &str, next: &str, new: &str| {
+        let form: String = url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs([("csrf", csrf), ("next", next)])
+            .extend_pairs([("current_password", old.as_str()), ("password", new)])
+            .finish();
+        let lines = format!("{FORM}{cookie}");
+        ask(&gateway, site, "POST /auth/account/password", &lines, &form)
+    };
+    // What is wrong with it loses neither the place nor the way there.
+    let again = send(&csrf(&page), place, "short");
+    assert_eq!(again.status, 422, "{}", again.text());
+    assert_eq!(policy(&again), said);
+    assert!(again.text().contains("b.example.test"), "{}", again.text());
+    let done = send(&csrf(&again), place, NEW);
+    assert_eq!(
+        (done.status, done.header("location").unwrap().as_str()),
+        (303, place)
+    );
 }
 
 #[test]

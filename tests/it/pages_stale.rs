@@ -4,7 +4,7 @@ use crate::accounts::{FRESH, id_of, lets_in, open, register, reset_token, strict
 use crate::accounts_links::managed;
 use crate::harness::setup::password;
 use crate::harness::{Gateway, Response};
-use crate::pages_browser::{Browser, Form, OWN_FORM};
+use crate::pages_browser::{Browser, Form, OWN_FORM, encode};
 
 /// The console's page of a user, as root's browser has it.
 fn page_of<'a>(gateway: &'a Gateway, name: &str) -> (Browser<'a>, String) {
@@ -51,6 +51,42 @@ fn x_04_a_second_tab_goes_on_once_the_first_has_signed_in() {
     let answer = browser.submit(&second, "alice", "not looked at");
     assert_eq!(place(answer), (303, Some("/app/b".to_owned())));
     assert_eq!(browser.cookies["portcullis"], session);
+}
+
+/// Whoever was away so long that the session has ended comes back to the page that they sent a form from.
+#[test]
+fn x_04_a_form_that_comes_too_late_leads_back_to_its_page() {
+    let gateway = Gateway::shared();
+    let page = "/auth/account/password?next=/app/x";
+    let mut browser = Browser::new(gateway);
+    let sent = [("password", FRESH)];
+    for (from, leads) in [
+        (
+            format!("http://localhost{page}"),
+            format!("/auth/login?{}", encode(&[("next", page)])),
+        ),
+        (
+            "http://evil.test/auth/account".to_owned(),
+            "/auth/login".to_owned(),
+        ),
+        (
+            "http://localhost@evil.test/auth/account".to_owned(),
+            "/auth/login".to_owned(),
+        ),
+        ("data:text/html,x".to_owned(), "/auth/login".to_owned()),
+    ] {
+        let lines = format!("{OWN_FORM}Referer: {from}\r\n");
+        let answer = browser.post("/auth/account/password", &lines, &sent);
+        let place = answer.header("location");
+        assert_eq!((answer.status, place), (303, Some(leads)), "{from}");
+    }
+}
+
+/// Whoever asks for two places goes to the first.
+#[test]
+fn oc_10_two_places_to_go_to_are_no_error() {
+    let form = Browser::new(Gateway::shared()).form("/auth/login?next=/app/a&next=/app/b");
+    assert_eq!(form.hidden["next"], "/app/a");
 }
 
 /// Whoever lost the letter finds the way to another one.

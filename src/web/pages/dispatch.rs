@@ -6,9 +6,10 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
-use http::{Method, StatusCode, header};
+use http::{HeaderMap, Method, StatusCode, header};
 use serde_json::json;
 use tower::ServiceExt;
+use url::{Position, Url};
 
 use crate::gate::visitor::Visitor;
 use crate::web::Web;
@@ -47,14 +48,18 @@ pub async fn told(State(web): State<Web>, request: Request, next: Next) -> Respo
         return next.run(request).await;
     };
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
-    let target = request.uri().path_and_query().map(ToString::to_string);
+    let back = if reads {
+        request.uri().path_and_query().map(ToString::to_string)
+    } else {
+        page_of(request.headers())
+    };
     let mut response = next.run(request).await;
     let Some(told) = response.extensions_mut().remove::<Told>() else {
         return response;
     };
     let prefix = &*visitor.snapshot.prefix;
     let mut page = match told.code {
-        "NOT_AUTHENTICATED" => login(prefix, target.filter(|_| reads).as_deref()),
+        "NOT_AUTHENTICATED" => login(prefix, back.as_deref()),
         "PASSWORD_CHANGE_REQUIRED" => {
             Redirect::to(&format!("{prefix}/account/password")).into_response()
         }
@@ -71,6 +76,14 @@ fn login(prefix: &str, back: Option<&str>) -> Response {
         query.append_pair("next", back).finish()
     });
     Redirect::to(&format!("{prefix}/login{}", query.unwrap_or_default())).into_response()
+}
+
+/// The page that a form was sent from: one of the same host, or nothing is known of it.
+fn page_of(headers: &HeaderMap) -> Option<String> {
+    let page = headers.get(header::REFERER)?.to_str().ok()?;
+    let page = Url::parse(page).ok()?;
+    let host = headers.get(header::HOST)?.to_str().ok()?;
+    (page.authority() == host).then(|| page[Position::BeforePath..Position::AfterQuery].to_owned())
 }
 
 fn problem(web: &Web, visitor: &Visitor, told: &Told) -> Response {

@@ -2,9 +2,9 @@
 
 use axum::Extension;
 use axum::extract::rejection::FormRejection;
-use axum::extract::{Form, Query, State};
+use axum::extract::{Form, State};
 use axum::response::{IntoResponse, Redirect, Response};
-use http::{HeaderMap, StatusCode, Uri, header};
+use http::{HeaderMap, StatusCode, Uri};
 use serde::Deserialize;
 use serde_json::json;
 use utoipa::ToSchema;
@@ -19,16 +19,10 @@ use crate::web::api::session::{count, session_cookie, user_agent};
 use crate::web::api::tokens::{self, LoginIn, TokensOut};
 use crate::web::error::Problem;
 use crate::web::extract::{self, wants_page};
-use crate::web::{Web, layers, next};
+use crate::web::{Web, next};
 
 use super::slips::Slips;
 use super::visit::{Guest, Visit, append};
-
-/// What the page may be asked with.
-#[derive(Debug, Deserialize)]
-pub struct Question {
-    next: Option<String>,
-}
 
 /// What the form sends.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -57,11 +51,9 @@ pub struct LoginForm {
 ///
 /// # Errors
 /// When there is no randomness.
-pub async fn show(
-    Guest(visit): Guest,
-    Query(question): Query<Question>,
-) -> Result<Response, Problem> {
-    let next = question.next.as_deref();
+pub async fn show(Guest(visit): Guest, uri: Uri) -> Result<Response, Problem> {
+    let next = next::asked(&uri);
+    let next = next.as_deref();
     let presented = extract::session_token(&visit.visitor, &visit.headers);
     let mut stale = false;
     if let Some(token) = presented {
@@ -194,7 +186,7 @@ pub fn welcomed(visit: &Visit, welcome: &Welcome, next: Option<&str>) -> Respons
 }
 
 fn confined(visit: &Visit, next: Option<&str>) -> Response {
-    let next = next::safe(next);
+    let next = next::shared(next, &visit.visitor.snapshot);
     let query = url::form_urlencoded::Serializer::new(String::new())
         .append_pair("next", &next)
         .finish();
@@ -212,11 +204,6 @@ fn form(visit: &Visit, slips: &Slips, username: &str, next: Option<&str>) -> Res
         "can_register": accounts.register_mode() == Register::Open,
     });
     let mut response = visit.again("login.html", slips, values);
-    if let Some((origin, _)) = next::elsewhere(&next, snapshot)
-        && let Some(policy) = layers::leading_to(origin)
-    {
-        let headers = response.headers_mut();
-        headers.insert(header::CONTENT_SECURITY_POLICY, policy);
-    }
+    visit.lead(&mut response, &next);
     response
 }

@@ -19,7 +19,7 @@ use crate::web::error::Problem;
 use crate::web::extract::{self, Proved};
 use crate::web::form::{Fields, Sent};
 use crate::web::templates::merged;
-use crate::web::{Web, csrf};
+use crate::web::{Web, csrf, layers, next};
 
 use super::notice::Notice;
 use super::slips::Slips;
@@ -202,6 +202,15 @@ impl Visit {
         let mut response = self.page(slips.status(), name, merged(values, slips.shown()));
         slips.decorate(&mut response);
         response
+    }
+
+    /// Lets the form of a page be answered by a redirect to there, where that is another site that shares the session.
+    pub fn lead(&self, page: &mut Response, next: &str) {
+        let elsewhere = next::elsewhere(next, &self.visitor.snapshot);
+        if let Some(policy) = elsewhere.and_then(|(origin, _)| layers::leading_to(origin)) {
+            let headers = page.headers_mut();
+            headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+        }
     }
 
     /// A page that only says something.

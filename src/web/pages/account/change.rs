@@ -1,8 +1,7 @@
 //! Changing what is one's own: name, address, password.
 
-use axum::extract::Query;
 use axum::response::{IntoResponse, Redirect, Response};
-use serde::Deserialize;
+use http::Uri;
 use serde_json::json;
 
 use crate::identity::accounts::{Changed, MeChange};
@@ -13,13 +12,7 @@ use crate::web::next;
 
 use super::super::notice::Notice;
 use super::super::slips::Slips;
-use super::super::visit::{Member, append};
-
-/// Where to go afterwards.
-#[derive(Debug, Deserialize)]
-pub struct Question {
-    next: Option<String>,
-}
+use super::super::visit::{Member, Visit, append};
 
 /// Takes the form of the profile.
 ///
@@ -52,9 +45,13 @@ pub async fn set_email(member: Member, sent: Sent) -> Result<Response, Problem> 
 }
 
 /// Shows the form of the password.
-pub async fn password(member: Member, Query(question): Query<Question>) -> Response {
-    let values = json!({ "place": "account", "wrong": {}, "next": question.next });
-    member.visit.show("account-password.html", values)
+pub async fn password(member: Member, uri: Uri) -> Response {
+    password_form(
+        &member.visit,
+        &Slips::default(),
+        next::asked(&uri).as_deref(),
+        true,
+    )
 }
 
 /// Takes the form of the password.
@@ -66,13 +63,13 @@ pub async fn set_password(member: Member, sent: Sent) -> Result<Response, Proble
     let next = fields.filled("next");
     let changed = match change(&member, &fields, &["password"]).await {
         Ok(changed) => changed,
-        Err(slips) => {
-            let values = json!({ "place": "account", "next": next });
-            return Ok(member.visit.again("account-password.html", &slips, values));
-        }
+        Err(slips) => return Ok(password_form(&member.visit, &slips, next, false)),
     };
     let mut response = match next {
-        Some(_) => Redirect::to(&next::safe(next)).into_response(),
+        Some(_) => {
+            let next = next::shared(next, &member.visit.visitor.snapshot);
+            Redirect::to(&next).into_response()
+        }
         None => member.visit.go("account", Notice::PasswordChanged),
     };
     let (visit, user) = (&member.visit, &changed.account.user);
@@ -103,6 +100,18 @@ async fn change(member: &Member, fields: &Fields, which: &[&str]) -> Result<Chan
     slips.none()?;
     let (accounts, links) = (&member.visit.web.accounts, member.visit.links());
     Ok(accounts.change_me(&member.actor(), &change, &links).await?)
+}
+
+fn password_form(visit: &Visit, slips: &Slips, next: Option<&str>, first: bool) -> Response {
+    const PAGE: &str = "account-password.html";
+    let values = json!({ "place": "account", "wrong": {}, "next": next });
+    let mut response = if first {
+        visit.show(PAGE, values)
+    } else {
+        visit.again(PAGE, slips, values)
+    };
+    visit.lead(&mut response, next.unwrap_or_default());
+    response
 }
 
 fn email_form(member: &Member, slips: &Slips, fields: &Fields, first: bool) -> Response {
