@@ -73,15 +73,22 @@ impl Snapshot {
     #[must_use]
     pub fn is_own_page(&self, origin: &PageOrigin, (host, port): &(Host, Option<u16>)) -> bool {
         let asked = self.site_of(host);
-        let shared = || {
-            // Of the hosts below a wildcard, some may be served by others.
-            let named = |rule: &Arc<crate::policy::rule::Rule>| matches!(&rule.host, Some(HostPattern::Exact(host)) if host == origin.host());
-            let known = self.sites.of_host(origin.host()).is_some()
-                || self.policy.rules().iter().any(named);
-            let site = self.site_of(origin.host()).filter(|_| known);
-            self.cookie_domain.is_some() && site.is_some_and(|site| site.is_of(origin))
-        };
-        asked.is_some_and(|site| site.has_page(origin, *port)) || shared()
+        asked.is_some_and(|site| site.has_page(origin, *port))
+            || self.sharing_sites().any(|site| site.is_of(origin))
+    }
+
+    /// The sites that share their sessions, if any do: those of `site:`, and the hosts that rules name to the letter. Of
+    /// the hosts below a wildcard, some may be served by others.
+    pub fn sharing_sites(&self) -> impl Iterator<Item = Cow<'_, Site>> {
+        let named = self.policy.rules().iter().filter_map(|rule| {
+            let Some(HostPattern::Exact(host)) = &rule.host else {
+                return None;
+            };
+            let is_site = self.sites.of_host(host).is_some();
+            (!is_site).then(|| Cow::Owned(self.sites.main().with_host(host)))
+        });
+        let all = self.sites.iter().map(Cow::Borrowed).chain(named);
+        all.filter(|_| self.cookie_domain.is_some())
     }
 
     /// The rules, to be asked about requests that nobody sent.

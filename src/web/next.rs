@@ -20,7 +20,7 @@ pub fn safe(next: Option<&str>) -> String {
     next.and_then(canonical).unwrap_or_else(|| "/".to_owned())
 }
 
-/// The same, and beside it an address of a site that shares the session: one of `site:`, to the letter.
+/// The same, and beside it an address of a site that shares the session: one of `site:` or of a rule's, to the letter.
 #[must_use]
 pub fn shared(next: Option<&str>, snapshot: &Snapshot) -> String {
     let among = |next: &str| {
@@ -31,12 +31,11 @@ pub fn shared(next: Option<&str>, snapshot: &Snapshot) -> String {
 }
 
 /// The origin of a site that shares the session, and what stands behind it.
-pub fn elsewhere<'a>(next: &'a str, snapshot: &'a Snapshot) -> Option<(&'a str, &'a str)> {
-    snapshot.cookie_domain.as_ref()?;
-    snapshot.sites.iter().find_map(|site| {
+pub fn elsewhere<'a>(next: &'a str, snapshot: &Snapshot) -> Option<(&'a str, &'a str)> {
+    snapshot.sharing_sites().find_map(|site| {
         let path = next.strip_prefix(site.origin.as_str())?;
         path.starts_with('/')
-            .then_some((site.origin.as_str(), path))
+            .then(|| next.split_at(site.origin.len()))
     })
 }
 

@@ -317,6 +317,18 @@ fn oc_10_a_login_leads_to_a_site_of_ours_and_nowhere_else() {
         assert!(home, "{next:?} leads to {place}");
         assert!(policy.contains("form-action 'self';"), "{policy}");
     }
+    // A host that only a rule names is one of ours, and one that it may mean is not.
+    let named = "  - { host: c.example.test, path: /app/**, allow: signed_in }\n\
+        \x20 - { host: \"*.d.example.test\", path: /app/**, allow: signed_in }";
+    let by_rule = setup().rules(named).start();
+    let (place, policy) = goes(&by_rule, "https://c.example.test/app");
+    assert_eq!(place, "https://c.example.test/app");
+    assert!(
+        policy.contains("form-action 'self' https://c.example.test;"),
+        "{policy}"
+    );
+    assert_eq!(goes(&by_rule, "https://x.d.example.test/app").0, "/");
+    assert_eq!(goes(&by_rule, "http://c.example.test/app").0, "/");
     let alone = setup().without("cookie_domain").start();
     assert_eq!(goes(&alone, "https://b.example.test/app/x").0, "/");
 }
