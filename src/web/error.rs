@@ -222,6 +222,9 @@ impl From<AccountFault> for Problem {
         let bad = |code, text: &str| Self::new(StatusCode::BAD_REQUEST, code, text);
         match fault {
             AccountFault::UsernameTaken(_) => bad("USERNAME_TAKEN", "The username is taken."),
+            AccountFault::UsernamePath => {
+                Self::invalid(&["body", "username"], &told, "username_refused")
+            }
             AccountFault::EmailTaken(_) => bad("EMAIL_TAKEN", "The email address is taken."),
             AccountFault::LastSuperuser => {
                 bad("LAST_SUPERUSER", "This is the last active superuser.")

@@ -159,6 +159,18 @@ fn ad_06_names_of_offices_are_given_by_superusers() {
             "USERNAME_TAKEN",
         );
     }
+    // Nor may a name be somebody's folder.
+    for name in ["..", ".", "alice/photos", "..\\root"] {
+        let named = json!({ "username": name });
+        let made = json!({ "username": name, "password": FRESH });
+        for answer in [
+            register(&gateway, name, "new@example.test", FRESH),
+            call(&gateway, "PUT", "/me", &alice, &named),
+            call(&gateway, "POST", "/users", &root, &made),
+        ] {
+            assert_eq!(answer.status, 422, "{name}: {}", answer.text());
+        }
+    }
     let twin = json!({ "username": "administratrix" });
     assert_eq!(call(&gateway, "PUT", "/me", &alice, &twin).status, 200);
     // Who runs the gateway calls people what they like.
@@ -168,6 +180,11 @@ fn ad_06_names_of_offices_are_given_by_superusers() {
             &format!("{FRESH}\n"),
         )
         .fine();
+    // And whoever looks after them may leave it at that.
+    let path = format!("/users/{}", id_of(&gateway, "system"));
+    let kept = json!({ "username": "system", "email": "system@example.test" });
+    let answer = call(&gateway, "PUT", &path, &root, &kept);
+    assert_eq!(answer.status, 200, "{}", answer.text());
 }
 
 #[test]

@@ -150,13 +150,15 @@ impl Accounts {
         edit: &UserEdit,
     ) -> Result<Listed, AccountFault> {
         actor.needs(Right::WriteUsers)?;
-        self.may_be_named(edit.username.as_ref(), actor.who.superuser)?;
         if edit.is_superuser.is_some() {
             actor.needs(Right::Superuser)?;
         }
         actor.not_oneself(id, NOT_SELF)?;
         for _ in 0..TRIES {
             let before = self.managed(actor, id).await?;
+            let name = edit.username.as_ref();
+            let name = name.filter(|name| **name != before.username);
+            self.may_be_named(name, actor.who.superuser)?;
             let change = UserChange {
                 may_reuse_name: actor.who.superuser,
                 ..self.change_of(&before, edit).await?

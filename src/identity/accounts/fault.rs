@@ -15,6 +15,9 @@ pub enum AccountFault {
     /// Somebody has that name.
     #[error("the username '{0}' is taken")]
     UsernameTaken(Username),
+    /// A name that a service could take for a path.
+    #[error("a username holds no '/' or '\\', and is not '.' or '..'")]
+    UsernamePath,
     /// Somebody has that address.
     #[error("the e-mail address '{0}' is taken")]
     EmailTaken(Email),

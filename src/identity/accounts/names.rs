@@ -21,23 +21,29 @@ const OFFICES: [&str; 10] = [
 /// How many names somebody may give up. Each stays theirs, and is lost to others.
 const NAMES: i64 = 5;
 
+fn is_path(name: &str) -> bool {
+    name.contains(['/', '\\']) || [".", ".."].contains(&name)
+}
+
 impl Accounts {
     /// Goes on unless a rule of the file names somebody so, or services do: whoever took that name would be who is meant.
+    /// And unless it is a path: services keep a folder for each user, and `alice/photos` or `..` would be somebody else's.
     pub(super) fn may_be_named(
         &self,
         name: Option<&Username>,
         superuser: bool,
     ) -> Result<(), AccountFault> {
-        match name {
-            Some(name)
-                if !superuser
-                    && (OFFICES.contains(&name.as_str())
-                        || self.0.terms.load().named.users.contains(name)) =>
-            {
-                Err(AccountFault::UsernameTaken(name.clone()))
-            }
-            _ => Ok(()),
+        let Some(name) = name.filter(|_| !superuser) else {
+            return Ok(());
+        };
+        if is_path(name.as_str()) {
+            return Err(AccountFault::UsernamePath);
         }
+        let office = OFFICES.contains(&name.as_str());
+        if office || self.0.terms.load().named.users.contains(name) {
+            return Err(AccountFault::UsernameTaken(name.clone()));
+        }
+        Ok(())
     }
 
     /// Goes on unless a rule of the file names this user, which may be there to keep them out, or they have kept

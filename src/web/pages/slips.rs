@@ -125,6 +125,7 @@ impl From<AccountFault> for Slips {
         let mut slips = Self::default();
         match &fault {
             AccountFault::UsernameTaken(_) => slips.mark("username", "the username is taken"),
+            AccountFault::UsernamePath => slips.mark("username", &fault.to_string()),
             AccountFault::EmailTaken(_) => slips.mark("email", "the e-mail address is taken"),
             AccountFault::Password(_) => slips.mark("password", &fault.to_string()),
             AccountFault::UnknownRole(_) => slips.mark("roles", &fault.to_string()),
