@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::base::name::RoleName;
 use crate::base::net::Host;
 use crate::policy::decide::Verdict;
 use crate::policy::rule::Rule;
@@ -110,7 +111,12 @@ impl fmt::Display for Who {
     /// ` as alice, editor from 10.1.2.3`; nothing for a stranger from nowhere.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let user = self.user.iter().map(ToString::to_string);
-        let roles = self.roles.iter().map(ToString::to_string);
+        // A role of that name is another thing than being one.
+        let role = |name: &RoleName| match name.as_str() {
+            "superuser" => "role superuser".to_owned(),
+            name => name.to_owned(),
+        };
+        let roles = self.roles.iter().map(role);
         let permissions = self.permissions.iter().map(ToString::to_string);
         let marks = [(self.superuser, "superuser"), (self.verified, "verified")];
         let marks = marks

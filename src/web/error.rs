@@ -216,6 +216,12 @@ impl From<Refusal> for Problem {
     }
 }
 
+impl Problem {
+    fn closed(text: &str) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "REGISTRATION_CLOSED", text)
+    }
+}
+
 impl From<AccountFault> for Problem {
     fn from(fault: AccountFault) -> Self {
         let told = fault.to_string();
@@ -244,11 +250,12 @@ impl From<AccountFault> for Problem {
             ),
             AccountFault::Missing => Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", "Not found."),
             AccountFault::Forbidden(why) => Self::new(StatusCode::FORBIDDEN, "FORBIDDEN", why),
-            AccountFault::Closed => Self::new(
-                StatusCode::FORBIDDEN,
-                "REGISTRATION_CLOSED",
-                "Accounts are made by invitation here, or by an administrator.",
-            ),
+            AccountFault::Closed => {
+                Self::closed("Accounts are made by invitation here, or by an administrator.")
+            }
+            AccountFault::NoInvitations => {
+                Self::closed("Accounts are made by administrators only here.")
+            }
             AccountFault::Reauthenticate => Self::new(
                 StatusCode::FORBIDDEN,
                 "REAUTHENTICATION_REQUIRED",

@@ -13,6 +13,16 @@ pub fn asked(uri: &Uri) -> Option<String> {
     next.map(|(_, next)| next.into_owned())
 }
 
+/// What takes a target along in an address; nothing, for home.
+#[must_use]
+pub fn query(next: &str) -> String {
+    if next == "/" {
+        return String::new();
+    }
+    let mut query = url::form_urlencoded::Serializer::for_suffix("?".to_owned(), 1);
+    query.append_pair("next", next).finish()
+}
+
 /// The target to go to: the given one where it is a path (with or without a query) that has one reading,
 /// else `/`.
 #[must_use]

@@ -143,12 +143,20 @@ impl Bench {
 
     /// The token of the link that was sent to an address.
     pub fn mailed(&self, address: &str) -> String {
+        self.mailed_for("", address)
+    }
+
+    /// The same, of a link to this page of ours.
+    pub fn mailed_for(&self, page: &str, address: &str) -> String {
+        let page = format!("{page}?token=");
         let outbox = self.gateway.path().join("data/outbox");
         eventually("a letter", || {
             let files = fs::read_dir(&outbox).ok()?;
             let texts = files.filter_map(|file| fs::read_to_string(file.ok()?.path()).ok());
             texts
                 .filter(|text| text.contains(&format!("To: {address}\r\n")))
+                .map(|text| text.replace("=\r\n", "").replace("=3D", "="))
+                .filter(|text| text.contains(&page))
                 .find_map(|text| link_token(&text))
         })
     }
@@ -179,8 +187,7 @@ pub fn operations(document: &Value) -> Vec<[String; 4]> {
 }
 
 fn link_token(letter: &str) -> Option<String> {
-    let plain = letter.replace("=\r\n", "").replace("=3D", "=");
-    let rest = plain.split("?token=").nth(1)?;
+    let rest = letter.split("?token=").nth(1)?;
     let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '_')?;
     Some(rest[..end].to_owned())
 }

@@ -80,10 +80,12 @@ impl Bench {
             "forgot_password" | "request_verify_token" => json!({ "email": asked("", "").1 }),
             "reset_password" => {
                 let (word, address) = asked("/auth/forgot-password", "chosen");
-                json!({ "token": self.mailed(&address), "password": password(&word) })
+                let token = self.mailed_for("/reset-password", &address);
+                json!({ "token": token, "password": password(&word) })
             }
             "verify" => {
-                let (_, address) = asked("/auth/request-verify-token", "");
+                // Sent to whoever an account was made for.
+                let (_, address) = asked("", "");
                 json!({ "token": self.mailed(&address) })
             }
             "confirm_email" => {
@@ -95,7 +97,7 @@ impl Bench {
                     self.call(&token, "PUT", "/auth/me", Some(&body)).status,
                     200
                 );
-                json!({ "token": self.mailed(&address) })
+                json!({ "token": self.mailed_for("/confirm-email", &address) })
             }
             "create_invitation" => json!({ "email": fresh("guest"), "roles": ["user"] }),
             "accept_invitation" => {

@@ -83,6 +83,7 @@ mod pages_answers;
 mod pages_brand;
 mod pages_browser;
 mod pages_console;
+mod pages_ends;
 mod pages_places;
 mod pages_stale;
 mod paths;

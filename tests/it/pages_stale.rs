@@ -7,7 +7,7 @@ use crate::harness::{Gateway, Response};
 use crate::pages_browser::{Browser, Form, OWN_FORM, encode};
 
 /// The console's page of a user, as root's browser has it.
-fn page_of<'a>(gateway: &'a Gateway, name: &str) -> (Browser<'a>, String) {
+pub fn page_of<'a>(gateway: &'a Gateway, name: &str) -> (Browser<'a>, String) {
     let mut browser = Browser::new(gateway);
     let form = browser.form("/auth/login");
     assert_eq!(browser.submit(&form, "root", &password("root")).status, 303);
@@ -16,7 +16,7 @@ fn page_of<'a>(gateway: &'a Gateway, name: &str) -> (Browser<'a>, String) {
 }
 
 /// The form of a page that is sent there.
-fn form_to(page: &str, path: &str) -> Form {
+pub fn form_to(page: &str, path: &str) -> Form {
     // Its slashes may be written otherwise.
     let at = page.find(&format!("{}\"", path.trim_start_matches("/auth/")));
     let at = at.unwrap_or_else(|| panic!("no form for {path} in {page}"));
@@ -24,7 +24,7 @@ fn form_to(page: &str, path: &str) -> Form {
     Form::read(&form[..form.find("</form>").unwrap() + "</form>".len()])
 }
 
-fn send(browser: &mut Browser<'_>, path: &str, form: &Form, more: &[(&str, &str)]) -> Response {
+pub fn send(browser: &mut Browser<'_>, path: &str, form: &Form, more: &[(&str, &str)]) -> Response {
     let hidden = form.hidden.iter();
     let mut fields: Vec<(&str, &str)> = hidden.map(|(n, v)| (n.as_str(), v.as_str())).collect();
     fields.extend_from_slice(more);

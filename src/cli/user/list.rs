@@ -23,6 +23,7 @@ pub struct Args {
 
 pub async fn run(args: &Args, stored: &Stored) -> anyhow::Result<()> {
     let users = read(args, stored).await?;
+    let demands = stored.config.identity.session.demands;
     let mut listed = Vec::with_capacity(users.len());
     for user in &users {
         listed.push((user, direct_roles(stored, user).await?));
@@ -37,7 +38,7 @@ pub async fn run(args: &Args, stored: &Stored) -> anyhow::Result<()> {
                 user.username.to_string(),
                 email_of(user),
                 roles.join(","),
-                state_of(user),
+                state_of(user, demands),
             ]
         }),
     )

@@ -8,6 +8,7 @@ mod list;
 mod sessions;
 mod set_password;
 mod set_roles;
+mod set_superuser;
 mod show;
 mod unlock;
 
@@ -19,6 +20,7 @@ use clap::Subcommand;
 use serde_json::json;
 
 use crate::base::name::{Email, RoleName};
+use crate::identity::account::Demands;
 use crate::store::VolatileKind;
 use crate::store::users::User;
 
@@ -37,6 +39,8 @@ pub enum Command {
     SetPassword(set_password::Args),
     /// Replace a user's roles.
     SetRoles(set_roles::Args),
+    /// Say whether a user may do everything.
+    SetSuperuser(set_superuser::Args),
     /// Lock a user out; every session of theirs ends.
     Disable(Named),
     /// Let a user in again who was disabled.
@@ -81,6 +85,7 @@ pub fn run(command: &Command, path: &Path) -> anyhow::Result<ExitCode> {
             Command::Show(args) => show::run(args, &stored).await,
             Command::SetPassword(args) => set_password::run(args, &stored).await,
             Command::SetRoles(args) => set_roles::run(args, &stored).await,
+            Command::SetSuperuser(args) => set_superuser::run(args, &stored).await,
             Command::Disable(named) => active::run(named, false, &stored).await,
             Command::Enable(named) => active::run(named, true, &stored).await,
             Command::Unlock(named) => unlock::run(named, &stored).await,
@@ -147,9 +152,14 @@ fn email_of(user: &User) -> String {
         .map_or_else(|| "-".to_owned(), ToString::to_string)
 }
 
-fn state_of(user: &User) -> String {
+/// What there is to know of an account before anybody signs in to it, where these are asked for.
+fn state_of(user: &User, demands: Demands) -> String {
     let words = [
         (!user.is_active, "disabled"),
+        (
+            demands.verified_email && !user.is_verified,
+            "address not confirmed",
+        ),
         (user.is_superuser, "superuser"),
         (user.must_change_password, "must change password"),
         (user.password_hash.is_none(), "no password"),

@@ -4,6 +4,9 @@ use crate::store::roles::LOCAL;
 
 use super::{Stored, direct_roles, parse_roles};
 
+/// A role that is called like what no role is.
+const SUPERUSER: &str = "superuser";
+
 /// Options of `user set-roles`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -22,5 +25,11 @@ pub async fn run(args: &Args, stored: &Stored) -> anyhow::Result<()> {
     all.set_user_roles(user.id, &roles, LOCAL, now).await?;
     let held = direct_roles(stored, &user).await?;
     outln!("{} has the roles: {}", user.username, held.join(", "));
+    if !user.is_superuser && held.iter().any(|role| role == SUPERUSER) {
+        outln!(
+            "note: the role makes nobody a superuser; that is `portcullis user set-superuser {} yes`",
+            user.username
+        );
+    }
     Ok(())
 }

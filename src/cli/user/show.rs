@@ -1,6 +1,7 @@
 //! `user show`: one user, and everything they hold.
 
 use crate::cli::output::Format;
+use crate::identity::account::Demands;
 use crate::store::roles::Closure;
 use crate::store::users::User;
 
@@ -23,13 +24,18 @@ pub async fn run(args: &Args, stored: &Stored) -> anyhow::Result<()> {
         return Ok(());
     }
     let held = stored.store.roles.closure_of(user.id).await?;
-    for (name, value) in lines(&user, &roles, &held) {
+    let demands = stored.config.identity.session.demands;
+    for (name, value) in lines((&user, demands), &roles, &held) {
         outln!("{name:<10}{value}");
     }
     Ok(())
 }
 
-fn lines(user: &User, roles: &[String], held: &Closure) -> [(&'static str, String); 10] {
+fn lines(
+    (user, demands): (&User, Demands),
+    roles: &[String],
+    held: &Closure,
+) -> [(&'static str, String); 10] {
     let inherited = held.roles.iter().map(ToString::to_string);
     let permissions = held.permissions.iter().map(ToString::to_string);
     [
@@ -37,7 +43,7 @@ fn lines(user: &User, roles: &[String], held: &Closure) -> [(&'static str, Strin
         ("subject", user.subject.to_string()),
         ("name", user.username.to_string()),
         ("e-mail", email_of(user)),
-        ("state", state_of(user)),
+        ("state", state_of(user, demands)),
         ("roles", join(roles)),
         ("inherited", join(&inherited.collect::<Vec<_>>())),
         ("may", join(&permissions.collect::<Vec<_>>())),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::rights::{DEFAULT, Reach, Right};
 use super::roles::FullRole;
-use super::{AccountFault, Accounts, Actor};
+use super::{AccountFault, Accounts, Actor, Links};
 use crate::base::id::{PublicId, UserId};
 use crate::base::name::{Email, RoleName, Username};
 use crate::base::secret::Secret;
@@ -36,6 +36,8 @@ pub struct UserDraft {
     pub password: Option<Secret<String>>,
     /// Their roles; without, what every new account is given.
     pub roles: Option<BTreeSet<RoleName>>,
+    /// Whether whoever makes the account knows that the address is theirs.
+    pub is_verified: bool,
 }
 
 /// What an administrator wants changed about somebody; `None` leaves it as it is.
@@ -120,6 +122,7 @@ impl Accounts {
         &self,
         actor: &Actor<'_>,
         draft: &UserDraft,
+        links: &Links,
     ) -> Result<Listed, AccountFault> {
         actor.needs(Right::WriteUsers)?;
         self.may_be_named(Some(&draft.username), actor.who.superuser)?;
@@ -135,6 +138,7 @@ impl Accounts {
             })
             .await?;
         self.tell_by(actor, Topic::UserRegistered, user.id).await;
+        self.prove_later(&user, links);
         self.listed(user.id).await
     }
 
@@ -148,6 +152,7 @@ impl Accounts {
         actor: &Actor<'_>,
         id: UserId,
         edit: &UserEdit,
+        links: &Links,
     ) -> Result<Listed, AccountFault> {
         actor.needs(Right::WriteUsers)?;
         if edit.is_superuser.is_some() {
@@ -169,6 +174,9 @@ impl Accounts {
                 Err(AccountFault::Conflict) => {}
                 Ok(after) => {
                     self.edited(actor, &before, &after, edit).await?;
+                    if before.email != after.email {
+                        self.prove_later(&after, links);
+                    }
                     return self.listed(id).await;
                 }
                 Err(fault) => return Err(fault),
@@ -238,7 +246,7 @@ impl Accounts {
             password_hash: hash,
             is_active: true,
             is_superuser: false,
-            is_verified: false,
+            is_verified: draft.is_verified && draft.email.is_some(),
             roles,
         })
     }

@@ -54,9 +54,12 @@ pub enum AccountFault {
     /// The link has been used, has expired, or never was.
     #[error("the link is not good, or no more")]
     Link,
-    /// Accounts are not made here like this.
+    /// Accounts are made by invitation and by administrators.
     #[error("registration is closed")]
     Closed,
+    /// Accounts are made by administrators only.
+    #[error("registration is closed, to who is invited as well")]
+    NoInvitations,
     /// Too many letters or accounts from one place.
     #[error("too many requests")]
     TooMany,

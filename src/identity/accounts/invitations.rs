@@ -87,7 +87,7 @@ impl Accounts {
     ) -> Result<Invited, AccountFault> {
         actor.needs(Right::WriteUsers)?;
         if self.register_mode() == Register::Closed {
-            return Err(AccountFault::Closed);
+            return Err(AccountFault::NoInvitations);
         }
         self.may_give(actor.who, roles).await?;
         if self.parts().store.users.by_email(email).await?.is_some() {
@@ -160,8 +160,11 @@ impl Accounts {
     /// What an invitation offers; it stays good.
     ///
     /// # Errors
-    /// When it is no good.
+    /// When it is no good, or accounts are not made by invitation any more.
     pub async fn invitation(&self, token: &str) -> Result<Invitee, AccountFault> {
+        if self.register_mode() == Register::Closed {
+            return Err(AccountFault::NoInvitations);
+        }
         let opened = self.look::<Record>(Kind::Invitation, token).await?;
         opened.what.offer().ok_or(AccountFault::Link)
     }
@@ -178,7 +181,7 @@ impl Accounts {
         password: &Secret<String>,
     ) -> Result<Account, AccountFault> {
         if self.register_mode() == Register::Closed {
-            return Err(AccountFault::Closed);
+            return Err(AccountFault::NoInvitations);
         }
         let record = self.look::<Record>(Kind::Invitation, token).await?.what;
         let Invitee { email, roles } = record.offer().ok_or(AccountFault::Link)?;

@@ -34,10 +34,9 @@ impl Accounts {
     ) -> Result<Token, AccountFault> {
         let now = self.now();
         let token = Token::generate(&self.parts().random)?;
-        let value = serde_json::to_vec(what).map_err(|e| IdentityFault::Store(e.to_string()))?;
         let entry = NewEntry {
             key: Key::from(token.hash()),
-            value,
+            value: value_of(what)?,
             owner: owner.map(|id| id.0),
             expires_at: now.plus(life),
         };
@@ -100,7 +99,14 @@ impl Accounts {
     }
 }
 
-fn open<T: DeserializeOwned>(entry: &Entry) -> Result<Opened<T>, AccountFault> {
+/// What is kept of something.
+pub(super) fn value_of<T: Serialize>(what: &T) -> Result<Vec<u8>, AccountFault> {
+    let value = serde_json::to_vec(what);
+    Ok(value.map_err(|error| IdentityFault::Store(error.to_string()))?)
+}
+
+/// What was kept.
+pub(super) fn open<T: DeserializeOwned>(entry: &Entry) -> Result<Opened<T>, AccountFault> {
     let what = serde_json::from_slice(&entry.value)
         .inspect_err(|error| tracing::error!(%error, "unreadable link in the store"))
         .map_err(|_| AccountFault::Link)?;

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::onetime::{open, value_of};
 use super::rights::DEFAULT;
 use super::verify::{Claim, HOURS};
 use super::{AccountFault, Accounts, Links, later};
@@ -22,7 +23,7 @@ use crate::identity::settings::Register;
 use crate::store::Account;
 use crate::store::roles::RoleOrigin;
 use crate::store::users::{NewUser, User};
-use crate::store::volatile::Kind;
+use crate::store::volatile::{Key, Kind, NewEntry};
 
 /// An account that somebody wants.
 #[derive(Clone, Debug)]
@@ -52,6 +53,14 @@ pub enum Registered {
     Sent,
 }
 
+/// How long what somebody wants is kept for another letter: the links in letters end before.
+const KEPT: Duration = Duration::from_hours(72);
+
+/// What is kept under an address. No link leads there: its key is a hash of a token.
+fn wanted_at(email: &Email) -> Key {
+    Key::of(&[b"wanted", email.folded().as_bytes()])
+}
+
 impl Accounts {
     /// Makes an account, if everybody may.
     ///
@@ -63,9 +72,7 @@ impl Accounts {
         ip: IpAddr,
         links: &Links,
     ) -> Result<Registered, AccountFault> {
-        if self.register_mode() != Register::Open {
-            return Err(AccountFault::Closed);
-        }
+        self.is_open()?;
         self.admit_stranger(ip).await?;
         let NewAccount {
             email,
@@ -83,6 +90,18 @@ impl Accounts {
             .insert(username, Some(email), Some(hash), false)
             .await?;
         Ok(Registered::Created(Box::new(account)))
+    }
+
+    /// Goes on where everybody may make an account.
+    ///
+    /// # Errors
+    /// Who makes them, where not.
+    pub fn is_open(&self) -> Result<(), AccountFault> {
+        match self.register_mode() {
+            Register::Open => Ok(()),
+            Register::Invite => Err(AccountFault::Closed),
+            Register::Closed => Err(AccountFault::NoInvitations),
+        }
     }
 
     /// Whether addresses must be proved before an account opens.
@@ -132,6 +151,7 @@ impl Accounts {
         let token = self
             .make_link(Kind::Registration, None, &pending, life)
             .await?;
+        self.keep_wanted(&email, &pending).await?;
         let letter = Letter::VerifyEmail {
             name: username,
             link: links.with_token("verify", &token),
@@ -139,6 +159,43 @@ impl Accounts {
         };
         self.send(&email, &letter).await;
         Ok(())
+    }
+
+    /// Keeps what was asked for under its address, too, so that another letter can be sent: the latest of it.
+    async fn keep_wanted(&self, email: &Email, pending: &Pending) -> Result<(), AccountFault> {
+        let now = self.now();
+        let entry = NewEntry {
+            key: wanted_at(email),
+            value: value_of(pending)?,
+            owner: None,
+            expires_at: now.plus(KEPT),
+        };
+        let volatile = &self.parts().store.volatile;
+        volatile.delete(Kind::Registration, &entry.key).await?;
+        // Of two at once, one is kept.
+        volatile.create(Kind::Registration, entry, now).await?;
+        Ok(())
+    }
+
+    /// Sends another letter to whoever wants an account and has not proved this address yet, if anybody does.
+    pub(super) async fn send_wanted(
+        &self,
+        email: &Email,
+        links: Links,
+    ) -> Result<(), AccountFault> {
+        let (key, volatile) = (wanted_at(email), &self.parts().store.volatile);
+        let found = volatile.get(Kind::Registration, &key, self.now()).await?;
+        let Some(found) = found.filter(|_| self.register_mode() == Register::Open) else {
+            return Ok(());
+        };
+        let pending = open::<Pending>(&found)?.what;
+        let (Ok(username), Ok(email)) = (pending.username.parse(), pending.email.parse()) else {
+            return Ok(());
+        };
+        let hash = Secret::new(pending.password_hash);
+        self.clone()
+            .wait_for_proof(username, email, hash, links)
+            .await
     }
 
     /// The account that a link would make.
@@ -152,14 +209,16 @@ impl Accounts {
 
     /// Makes the account whose address has been proved.
     pub(super) async fn finish_registration(&self, token: &str) -> Result<User, AccountFault> {
-        if self.register_mode() != Register::Open {
-            return Err(AccountFault::Closed);
-        }
+        self.is_open()?;
         let seen = self.look::<Pending>(Kind::Registration, token).await?.what;
         let username: Username = seen.username.parse().map_err(|_| AccountFault::Link)?;
         self.refuse_taken(&username, None).await?;
         let pending = self.spend::<Pending>(Kind::Registration, token).await?.what;
         let email: Email = pending.email.parse().map_err(|_| AccountFault::Link)?;
+        let volatile = &self.parts().store.volatile;
+        volatile
+            .delete(Kind::Registration, &wanted_at(&email))
+            .await?;
         let hash = Secret::new(pending.password_hash);
         let account = self.insert(username, Some(email), Some(hash), true).await?;
         self.tell(Event::of(Topic::UserVerified, &account)).await;

@@ -73,6 +73,15 @@ impl Accounts {
         Ok(())
     }
 
+    /// Whether a link is good, which it stays.
+    ///
+    /// # Errors
+    /// When it is not, or the store does not answer.
+    pub async fn behind_reset(&self, token: &str) -> Result<(), AccountFault> {
+        let seen = self.look::<Wish>(Kind::Reset, token).await?;
+        self.wisher(&seen).await.map(drop)
+    }
+
     /// Sets the password that was chosen behind the link. It ends every session, and proves the address, to
     /// which the link was sent.
     ///

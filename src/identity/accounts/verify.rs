@@ -74,10 +74,24 @@ impl Accounts {
     }
 
     async fn send_proof_to(self, email: Email, links: Links) -> Result<(), AccountFault> {
-        let user = self.parts().store.users.by_email(&email).await?;
-        match user.filter(|user| user.is_active && !user.is_verified) {
-            Some(user) => self.send_proof(&user, &links).await,
-            None => Ok(()),
+        match self.parts().store.users.by_email(&email).await? {
+            Some(user) if user.is_active && !user.is_verified => {
+                self.send_proof(&user, &links).await
+            }
+            Some(_) => Ok(()),
+            None => self.send_wanted(&email, links).await,
+        }
+    }
+
+    /// Sends the letter to an account that somebody else has made or changed, where it does not open before.
+    pub(super) fn prove_later(&self, user: &User, links: &Links) {
+        if self.wants_proof() && user.is_active && !user.is_verified {
+            let (this, user, links) = (self.clone(), user.clone(), links.clone());
+            // Afterwards: the account is changed, whatever becomes of the letter.
+            later(
+                "verify",
+                async move { this.send_proof(&user, &links).await },
+            );
         }
     }
 

@@ -62,6 +62,7 @@ macro_rules! page {
                      WHERE CAST($1 AS TEXT) IS NULL
                         OR replace(username, $1, '') <> username
                         OR replace(email_folded, $1, '') <> email_folded
+                        OR replace(lower(email), $1, '') <> lower(email)
                      ORDER BY ",
                 $order,
                 " LIMIT $2 OFFSET $3) page

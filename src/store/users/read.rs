@@ -75,6 +75,7 @@ impl Users {
                  WHERE CAST($1 AS TEXT) IS NULL
                     OR replace(username, $1, '') <> username
                     OR replace(email_folded, $1, '') <> email_folded
+                    OR replace(lower(email), $1, '') <> lower(email)
                  ORDER BY id LIMIT $2 OFFSET $3"
             ),
         );
@@ -97,7 +98,8 @@ impl Users {
             "SELECT COUNT(*) AS users FROM users
              WHERE CAST($1 AS TEXT) IS NULL
                 OR replace(username, $1, '') <> username
-                OR replace(email_folded, $1, '') <> email_folded",
+                OR replace(email_folded, $1, '') <> email_folded
+                OR replace(lower(email), $1, '') <> lower(email)",
         );
         let row = self.db.one(COUNT.with([folded(search)])).await?;
         row.map_or(Ok(0), |row| row.get("users"))

@@ -17,7 +17,7 @@ use crate::store::users::{Sort, SortBy, UserQuery};
 use crate::web::Web;
 use crate::web::body::{Body, field, optional};
 use crate::web::error::Problem;
-use crate::web::extract::Caller;
+use crate::web::extract::{Caller, links};
 use crate::web::params::{InPath, InQuery, Paging, wrong};
 
 use super::user::{MessageOut, UserOut};
@@ -163,9 +163,13 @@ pub async fn create(
         roles: roles
             .map(|roles| roles.iter().map(name).collect())
             .transpose()?,
+        is_verified: false,
     };
     let actor = caller.0.actor(&visitor);
-    let made = web.accounts.create(&actor, &draft).await?;
+    let made = web
+        .accounts
+        .create(&actor, &draft, &links(&visitor))
+        .await?;
     Ok((StatusCode::CREATED, Json(UserOut::from(&made))).into_response())
 }
 
@@ -196,7 +200,10 @@ pub async fn update(
         is_verified: sent.is_verified,
     };
     let actor = caller.0.actor(&visitor);
-    let changed = web.accounts.edit(&actor, UserId(id), &edit).await?;
+    let accounts = &web.accounts;
+    let changed = accounts
+        .edit(&actor, UserId(id), &edit, &links(&visitor))
+        .await?;
     Ok(Json((&changed).into()))
 }
 

@@ -75,7 +75,7 @@ fn complete(method: &str, operation: &mut Object) {
         ("401", !open || body),
         ("403", !open || body),
         ("404", placed),
-        ("409", of_users && method != "get"),
+        ("409", (of_users || own && body) && method != "get"),
         ("413", body),
         ("415", body),
         ("422", body || asked),

@@ -89,6 +89,7 @@ fn page_of(headers: &HeaderMap) -> Option<String> {
 fn problem(web: &Web, visitor: &Visitor, told: &Told) -> Response {
     let prefix = &visitor.snapshot.prefix;
     let title = match told.status {
+        _ if told.code == "FORM_EXPIRED" => "That page was too old",
         StatusCode::NOT_FOUND => "There is nothing here",
         StatusCode::FORBIDDEN => "This is not open to you",
         StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => "Not just now",

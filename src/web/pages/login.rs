@@ -199,6 +199,7 @@ fn form(visit: &Visit, slips: &Slips, username: &str, next: Option<&str>) -> Res
     let values = json!({
         "values": { "username": username.chars().take(254).collect::<String>() },
         "next": (next != "/").then_some(next.as_str()),
+        "onward": next::query(&next),
         "can_reset": accounts.has_mail(),
         "can_confirm": accounts.wants_proof() && accounts.has_mail(),
         "can_register": accounts.register_mode() == Register::Open,

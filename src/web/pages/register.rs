@@ -1,7 +1,7 @@
 //! Making an account: for everybody where registration is open, and for who holds an invitation.
 
-use axum::extract::RawQuery;
 use axum::response::Response;
+use http::Uri;
 use serde_json::{Value, json};
 
 use crate::base::name::{Email, Username};
@@ -9,6 +9,8 @@ use crate::identity::accounts::{AccountFault, Invitee, NewAccount, Registered};
 use crate::identity::settings::Register;
 use crate::web::error::Problem;
 use crate::web::form::{Fields, Sent};
+use crate::web::next;
+use crate::web::templates::merged;
 
 use super::notice::Notice;
 use super::slips::Slips;
@@ -22,13 +24,20 @@ const TEMPLATE: &str = "register.html";
 ///
 /// # Errors
 /// When accounts are not made like this, or the invitation is no good.
-pub async fn show(Guest(visit): Guest, RawQuery(query): RawQuery) -> Result<Response, Problem> {
-    if let Some(moved) = link::moved(&visit, PAGE, query.as_deref()) {
+pub async fn show(Guest(visit): Guest, uri: Uri) -> Result<Response, Problem> {
+    if let Some(moved) = link::moved(&visit, PAGE, uri.query()) {
         return Ok(moved);
     }
     let invitee = invitee(&visit).await?;
     let values = values(&visit, invitee.as_ref(), &Fields::default());
-    Ok(visit.show(TEMPLATE, values))
+    let next = next::asked(&uri);
+    Ok(page(
+        &visit,
+        &Slips::default(),
+        values,
+        next.as_deref(),
+        true,
+    ))
 }
 
 /// Takes the form.
@@ -44,7 +53,24 @@ pub async fn submit(Guest(visit): Guest, sent: Sent) -> Result<Response, Problem
         },
         Err((problem, fields)) => (problem.into(), fields),
     };
-    Ok(visit.again(TEMPLATE, &slips, values(&visit, invitee.as_ref(), &fields)))
+    let values = values(&visit, invitee.as_ref(), &fields);
+    Ok(page(&visit, &slips, values, fields.filled("next"), false))
+}
+
+/// The form, and with it where they were going.
+fn page(visit: &Visit, slips: &Slips, values: Value, next: Option<&str>, first: bool) -> Response {
+    let next = next::shared(next, &visit.visitor.snapshot);
+    let values = merged(
+        values,
+        json!({ "next": (next != "/").then_some(next.as_str()), "onward": next::query(&next) }),
+    );
+    let mut response = if first {
+        visit.show(TEMPLATE, values)
+    } else {
+        visit.again(TEMPLATE, slips, values)
+    };
+    visit.lead(&mut response, &next);
+    response
 }
 
 /// Whoever is invited by the link that led here; nobody, where everybody may come.
@@ -57,10 +83,8 @@ async fn invitee(visit: &Visit) -> Result<Option<Invitee>, Problem> {
             found => return Ok(Some(found?)),
         }
     }
-    match accounts.register_mode() {
-        Register::Open => Ok(None),
-        Register::Invite | Register::Closed => Err(AccountFault::Closed.into()),
-    }
+    accounts.is_open()?;
+    Ok(None)
 }
 
 async fn attempt(
@@ -88,8 +112,18 @@ async fn accept(visit: &Visit, username: Username, fields: &Fields) -> Result<Re
     let token = link::token_of(visit, PAGE, fields)?;
     let (name, password) = (username.to_string(), fields.secret("password"));
     let accounts = &visit.web.accounts;
-    accounts.accept(&token, username, &password).await?;
-    let mut response = enter(visit, &name, fields).await;
+    let mut response = match accounts.accept(&token, username, &password).await {
+        // No field of this page can mend that.
+        Err(AccountFault::EmailTaken(_)) => visit.dead_end(
+            "There is an account already",
+            "Somebody has made an account with your address since you were invited.",
+            ("login", "Sign in"),
+        ),
+        accepted => {
+            accepted?;
+            enter(visit, &name, fields).await
+        }
+    };
     link::forget(visit, &mut response);
     Ok(response)
 }
@@ -120,7 +154,7 @@ async fn register(
 /// Lets somebody in with the password they have just chosen, through the door that everybody comes through.
 async fn enter(visit: &Visit, name: &str, fields: &Fields) -> Response {
     match login::log_in(visit, name, fields.secret("password")).await {
-        Ok(welcome) => login::welcomed(visit, &welcome, None),
+        Ok(welcome) => login::welcomed(visit, &welcome, fields.filled("next")),
         // The account is there all the same; signing in will say what is in the way.
         Err(_) => visit.go("login", Notice::Registered),
     }

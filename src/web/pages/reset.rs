@@ -19,13 +19,20 @@ const TEMPLATE: &str = "reset-password.html";
 /// Shows the form.
 ///
 /// # Errors
-/// When no link led here.
+/// When the store does not answer.
 pub async fn show(Guest(visit): Guest, RawQuery(query): RawQuery) -> Result<Response, Problem> {
     if let Some(moved) = link::moved(&visit, PAGE, query.as_deref()) {
         return Ok(moved);
     }
-    let seen = link::mark(&visit, PAGE, None).ok_or(AccountFault::Link)?;
-    Ok(visit.show(TEMPLATE, json!({ "seen": seen, "wrong": {} })))
+    let token = link::token(&visit, PAGE).unwrap_or_default();
+    match visit.web.accounts.behind_reset(&token).await {
+        Ok(()) => {
+            let seen = link::mark(&visit, PAGE, None);
+            Ok(visit.show(TEMPLATE, json!({ "seen": seen, "wrong": {} })))
+        }
+        Err(AccountFault::Link) => Ok(no_good(&visit)),
+        Err(fault) => Err(fault.into()),
+    }
 }
 
 /// Takes the form.
@@ -45,8 +52,24 @@ async fn attempt(visit: &Visit, fields: &Fields) -> Result<Response, Slips> {
     let token = link::token_of(visit, PAGE, fields)?;
     let password = fields.secret("password");
     let accounts = &visit.web.accounts;
-    accounts.reset(&token, &password, visit.visitor.ip).await?;
-    let mut response = visit.go("login", Notice::PasswordReset);
+    let mut response = match accounts.reset(&token, &password, visit.visitor.ip).await {
+        Err(AccountFault::Link) => return Ok(no_good(visit)),
+        reset => {
+            reset?;
+            visit.go("login", Notice::PasswordReset)
+        }
+    };
     link::forget(visit, &mut response);
     Ok(response)
+}
+
+/// No password is asked for that would come to nothing.
+fn no_good(visit: &Visit) -> Response {
+    let mut response = visit.dead_end(
+        "The link is not good",
+        "It has been used, or is older than it may be, or is not all there.",
+        ("forgot-password", "Send another one"),
+    );
+    link::forget(visit, &mut response);
+    response
 }

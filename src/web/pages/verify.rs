@@ -92,7 +92,12 @@ pub async fn submit_move(Guest(visit): Guest, sent: Sent) -> Result<Response, Pr
     let fields = visit.open(sent).map_err(|(problem, _)| problem)?;
     let token = link::token_of(&visit, MOVE, &fields)?;
     visit.web.accounts.confirm_email(&token).await?;
-    let mut response = visit.go("login", Notice::EmailMoved);
+    let page = if visit.is_signed_in().await? {
+        "account"
+    } else {
+        "login"
+    };
+    let mut response = visit.go(page, Notice::EmailMoved);
     link::forget(&visit, &mut response);
     Ok(response)
 }
@@ -103,8 +108,17 @@ async fn attempt(visit: &Visit, fields: &Fields) -> Result<Response, Slips> {
     let asks = fields.filled("email").is_some() && fields.filled("seen").is_none();
     if !asks && link::token(visit, PAGE).is_some() {
         let token = link::token_of(visit, PAGE, fields)?;
-        accounts.verify(&token).await?;
-        let mut response = visit.go("login", Notice::Verified);
+        let mut response = match accounts.verify(&token).await {
+            Err(AccountFault::UsernameTaken(name)) => visit.dead_end(
+                "The name is taken",
+                &format!("Somebody else has become {name} meanwhile. Please create the account again, with another name."),
+                ("register", "Create an account"),
+            ),
+            verified => {
+                verified?;
+                visit.go("login", Notice::Verified)
+            }
+        };
         link::forget(visit, &mut response);
         return Ok(response);
     }

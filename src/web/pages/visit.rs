@@ -222,6 +222,25 @@ impl Visit {
         )
     }
 
+    /// Whether the browser that shows this has a session that is good for more than another password.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn is_signed_in(&self) -> Result<bool, Problem> {
+        let Some(token) = extract::session_token(&self.visitor, &self.headers) else {
+            return Ok(false);
+        };
+        let live = self.web.sessions.find(&token).await?;
+        Ok(live.is_some_and(|live| !live.must_change_password))
+    }
+
+    /// A page that says why it does not go on here, and where it does.
+    pub fn dead_end(&self, title: &str, text: &str, (page, word): (&str, &str)) -> Response {
+        let back = json!({ "href": format!("{}/{page}", self.prefix()), "text": word });
+        let values = json!({ "title": title, "text": text, "back": back });
+        self.page(StatusCode::BAD_REQUEST, "message.html", values)
+    }
+
     /// On to another page, which says what was done.
     pub fn go(&self, page: &str, notice: Notice) -> Response {
         let mark = if page.contains('?') { '&' } else { '?' };

@@ -105,7 +105,14 @@ async fn proof(
     let Some(whom) = whom else { return Ok(None) };
     let accounts = &member.visit.web.accounts;
     match accounts.identity_of(&member.actor(), whom).await {
-        Ok(identity) => Ok(Some((Method::Session, Arc::new(identity)))),
+        Ok((_, true)) => {
+            slips.mark(
+                "as",
+                "they must choose another password before anything is open to them",
+            );
+            Ok(None)
+        }
+        Ok((identity, false)) => Ok(Some((Method::Session, Arc::new(identity)))),
         Err(AccountFault::Missing) => {
             slips.mark("as", "nobody of that name may sign in");
             Ok(None)

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::base::name::{Email, RoleName};
 use crate::identity::accounts::{AccountFault, Invited};
+use crate::identity::settings::Register;
 use crate::web::error::Problem;
 use crate::web::form::{Fields, Sent};
 use crate::web::templates::merged;
@@ -106,6 +107,7 @@ async fn values(member: &Member, typed: &Fields, made: Option<&Invited>) -> Resu
     let own = json!({
         "link": link,
         "has_mail": accounts.has_mail(),
+        "can_invite": accounts.register_mode() != Register::Closed,
         "invitations": rows,
         "roles": choices(member, &given).await?,
         "values": { "email": typed.text("email") },

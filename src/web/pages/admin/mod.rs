@@ -91,7 +91,7 @@ fn common(member: &Member, here: &str) -> Value {
     })
 }
 
-/// Every role that can be given, and whether it is among these.
+/// Every role that they can give, and whether it is among these; those that are, in any case.
 async fn choices(member: &Member, held: &BTreeSet<RoleName>) -> Result<Vec<Value>, Problem> {
     let accounts = &member.visit.web.accounts;
     let names: BTreeSet<RoleName> = match accounts.roles(&member.actor()).await {
@@ -104,6 +104,8 @@ async fn choices(member: &Member, held: &BTreeSet<RoleName>) -> Result<Vec<Value
         Err(AccountFault::Forbidden(_)) => member.who().roles.union(held).cloned().collect(),
         Err(fault) => return Err(fault.into()),
     };
+    let mut names = accounts.givable(&member.actor(), names).await?;
+    names.extend(held.iter().cloned());
     // To be given the role of this name does not make anybody one. Who has it all the same keeps it, unless it is taken.
     let given = names
         .iter()

@@ -76,8 +76,8 @@ pub async fn password(
         password: Some(fields.secret("password")),
         ..UserEdit::default()
     };
-    let accounts = &member.visit.web.accounts;
-    let saved = accounts.edit(&member.actor(), id, &edit).await;
+    let (accounts, links) = (&member.visit.web.accounts, member.visit.links());
+    let saved = accounts.edit(&member.actor(), id, &edit, &links).await;
     let saved = saved.map(drop).map_err(Slips::from);
     answer(&member, id, saved, Notice::PasswordSet, &Fields::default()).await
 }
@@ -148,7 +148,8 @@ async fn save_profile(member: &Member, id: UserId, fields: &Fields) -> Result<()
         slips.mark("email", "an address can be changed, but not taken away");
     }
     slips.none()?;
-    accounts.edit(&actor, id, &edit).await?;
+    let links = member.visit.links();
+    accounts.edit(&actor, id, &edit, &links).await?;
     Ok(())
 }
 
@@ -214,6 +215,7 @@ async fn values(member: &Member, id: UserId, typed: Option<&Fields>) -> Result<V
         .map(|info| rows::session(member, info, &base))
         .collect();
     let is_me = member.who().id == id;
+    let is_managed = accounts.is_managed(&actor, id).await?;
     let mut values = merged(
         common(member, HERE),
         json!({
@@ -222,10 +224,14 @@ async fn values(member: &Member, id: UserId, typed: Option<&Fields>) -> Result<V
             "values": typed.map_or_else(|| stored(&listed), retyped),
             "roles": choices(member, &held).await?,
             "sessions": rows,
+            "ends": member.may(Right::WriteUsers) && is_managed,
         }),
     );
-    if is_me && let Some(may) = values.get_mut("may") {
-        // One's own account is changed on its own page, and one's rights by somebody else.
+    if (is_me || !is_managed)
+        && let Some(may) = values.get_mut("may")
+    {
+        // One's own account is changed on its own page, and one's rights by somebody else; those of who holds more, by
+        // superusers.
         *may = json!({ "write": false, "delete": false, "super": false });
     }
     Ok(values)

@@ -8,7 +8,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::base::name::RoleName;
-use crate::identity::accounts::{AccountFault, Listed, Right, UserDraft, UserEdit};
+use crate::identity::accounts::{AccountFault, Listed, Right, UserDraft};
+use crate::identity::settings::Register;
 use crate::store::users::{Sort, SortBy, UserQuery};
 use crate::web::error::Problem;
 use crate::web::form::{Fields, Sent};
@@ -126,17 +127,10 @@ async fn attempt(member: &Member, fields: &Fields) -> Result<i64, Slips> {
         email,
         password: Some(fields.secret("password")),
         roles: roles.ok(),
+        is_verified: fields.ticked("is_verified"),
     };
-    let accounts = &member.visit.web.accounts;
-    let made = accounts.create(&member.actor(), &draft).await?;
-    let proved = made.user.email.is_some() && fields.ticked("is_verified");
-    if proved {
-        let edit = UserEdit {
-            is_verified: Some(true),
-            ..UserEdit::default()
-        };
-        accounts.edit(&member.actor(), made.user.id, &edit).await?;
-    }
+    let (accounts, links) = (&member.visit.web.accounts, member.visit.links());
+    let made = accounts.create(&member.actor(), &draft, &links).await?;
     Ok(made.user.id.0)
 }
 
@@ -148,6 +142,7 @@ async fn values(
     let own = json!({
         "values": { "username": fields.text("username"), "email": fields.text("email"), "is_verified": fields.ticked("is_verified") },
         "roles": choices(member, given).await?,
+        "can_invite": member.visit.web.accounts.register_mode() != Register::Closed,
     });
     Ok(merged(common(member, HERE), own))
 }
