@@ -160,7 +160,9 @@ impl ProxyHttp for Gateway {
             request.remove_header(&http::header::EXPECT);
             if ctx.body == Passed::Nothing && !session.is_body_done() {
                 ctx.body = Passed::Awaited;
+                session.set_close_on_response_before_downstream_finish(false);
                 session.write_continue_response().await?;
+                session.set_close_on_response_before_downstream_finish(true);
             }
         }
         Ok(())
@@ -229,6 +231,9 @@ impl ProxyHttp for Gateway {
         if response.status == http::StatusCode::CONTINUE && ctx.body == Passed::Nothing {
             ctx.body = Passed::Awaited;
         }
+        // Whoever is told to go on has not been answered yet: only an answer that comes before the end of the request ends
+        // the connection.
+        session.set_close_on_response_before_downstream_finish(is_final);
         finish_answer(session, response, ctx)?;
         if is_final {
             ctx.status = response.status.as_u16();
@@ -241,8 +246,9 @@ impl ProxyHttp for Gateway {
             let place = || self.place_to_code();
             ctx.coder = coding::begin(&rule.compress, session.req_header(), response, place)?;
         }
-        if !session.is_http2() && response.headers.contains_key(http::header::TRAILER) {
-            // Over HTTP/1 Pingora sends none.
+        let both_new = session.is_http2() && response.version == http::Version::HTTP_2;
+        if !both_new && response.headers.contains_key(http::header::TRAILER) {
+            // Over HTTP/1 Pingora sends none, and passes none on.
             response.remove_header(&http::header::TRAILER);
         }
         if response.status == http::StatusCode::SWITCHING_PROTOCOLS {

@@ -49,7 +49,9 @@ fn home(location: &str, own: (&str, u16), rewrite: &Rewrite) -> Option<(bool, St
     if location.bytes().any(|byte| byte.is_ascii_control()) {
         return None;
     }
-    let (scheme, rest) = location.split_once("://")?;
+    // Without a scheme, it is that of whatever leads there.
+    let bare = location.strip_prefix("//").map(|rest| ("http", rest));
+    let (scheme, rest) = bare.or_else(|| location.split_once("://"))?;
     let (authority, target) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
     // By whichever scheme: a service that believes `X-Forwarded-Proto` says https.
     let known = [("http", 80), ("https", 443)];
@@ -84,6 +86,9 @@ mod tests {
     fn only_urls_of_the_servers_own_lead_home() {
         let cases = [
             ("http://own:81/x?y#z", Some("/x?y#z")),
+            ("//own:81/x?y#z", Some("/x?y#z")),
+            ("//other:81/x", None),
+            ("///own:81/x", None),
             ("HTTPS://OWN:81/x", Some("/x")),
             ("http://own:81", Some("/")),
             ("http://own:81?y=http://own:81/", Some("/?y=http://own:81/")),
@@ -97,7 +102,6 @@ mod tests {
             ("http://own:81@evil.example/x", None),
             ("http://own:81.evil.example/x", None),
             ("ftp://own:81/x", None),
-            ("//own:81/x", None),
             ("/x", None),
             ("x://", None),
             ("", None),

@@ -165,6 +165,14 @@ const WRONG: &[(&str, &str)] = &[
         "web.tls.server_name: is not a host name or address, with or without a port: 'a b'",
     ),
     (
+        "to: https://my_web.corp.test",
+        "web.to: no certificate is verified for a name with a '_' in its first part: 'https://my_web.corp.test'",
+    ),
+    (
+        "to: https://web, tls: { server_name: my_web.corp.test }",
+        "web.tls.server_name: no certificate is verified for a name with a '_' in its first part: 'my_web.corp.test'",
+    ),
+    (
         "to: https://web, tls: { insecure: true }",
         "web.tls: unknown key: 'insecure'",
     ),

@@ -6,11 +6,36 @@ use crate::base::net::Host;
 use crate::base::secret::Secret;
 use crate::config::raw::{At, Object};
 use crate::config::secrets;
-use crate::proxy::settings::{ClientCertificate, Destination, Scheme, Trust};
+use crate::proxy::settings::{ClientCertificate, Destination, Scheme, Server, Trust};
 use crate::proxy::upstream::trust::{is_authority, readable};
 
 /// How the servers of an upstream prove who they are.
 pub fn trust(upstream: &Object<'_>, to: Option<&Destination>) -> Trust {
+    let trust = told(upstream, to);
+    if let (Some(Destination::Servers(servers)), Some(at), None, false) =
+        (to, upstream.get("to"), &trust.server_name, trust.accept_any)
+    {
+        let mut hosts = servers
+            .iter()
+            .filter(|server| server.scheme == Scheme::Https)
+            .filter_map(Server::host);
+        if hosts.any(is_verified_as_another) {
+            at.refuse_with::<()>(
+                "no certificate is verified for a name with a '_' in its first part",
+                "name the server as its certificate does: tls: { server_name: … }",
+            );
+        }
+    }
+    trust
+}
+
+/// Pingora asks for and verifies `my-svc.example.com` where it is given `my_svc.example.com`, which is somebody else.
+fn is_verified_as_another(name: &str) -> bool {
+    let parts = name.split_once('.');
+    parts.is_some_and(|(first, rest)| first.contains('_') && rest.contains('.'))
+}
+
+fn told(upstream: &Object<'_>, to: Option<&Destination>) -> Trust {
     let Some(object) = upstream.section("tls", "upstream_tls") else {
         return Trust::default();
     };
@@ -49,6 +74,10 @@ fn accepts_any(at: &At<'_>) -> bool {
 fn server_name(at: &At<'_>) -> Option<String> {
     let text = at.text()?;
     match text.parse::<Host>() {
+        Ok(_) if is_verified_as_another(text) => at.refuse_with(
+            "no certificate is verified for a name with a '_' in its first part",
+            "write another name that the certificate is for",
+        ),
         Ok(_) => Some(text.trim_matches(['[', ']']).to_owned()),
         Err(error) => at.refuse(error.to_string()),
     }
