@@ -190,6 +190,9 @@ impl Reload {
         let change = turns.change();
         if !same_roles {
             let mirrored = roles::mirror(&self.store, &config.roles, self.clock.now()).await;
+            if mirrored.is_ok() {
+                roles::judge_by(&self.store, &config.roles);
+            }
             // Also where it failed: only its answer may have been lost.
             sessions.distrust();
             mirrored?;

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use std::{panic, thread};
 
 use arc_swap::ArcSwap;
 use pingora::apps::http_app::HttpServer;
@@ -11,7 +12,8 @@ use pingora::proxy::http_proxy;
 use pingora::server::configuration::ServerConf;
 use pingora::server::{RunArgs, Server};
 use tokio::runtime::Runtime;
-use tokio::task::JoinHandle;
+use tokio::sync::Semaphore;
+use tokio::task::{JoinHandle, block_in_place};
 use tower::util::BoxCloneSyncService;
 
 use crate::acme::worker::Worker;
@@ -27,6 +29,7 @@ use crate::proxy::places::Places;
 use crate::proxy::request::Requests;
 use crate::proxy::shell::Shell;
 use crate::proxy::upstream::keeper::Keepers;
+use crate::proxy::upstream::{probe, roots};
 use crate::store::Store;
 use crate::telemetry::log::Lost;
 use crate::telemetry::metrics::Metrics;
@@ -47,6 +50,9 @@ use super::{acme, keys, roles, running, tasks};
 
 /// How long the store may take to hear what is not brought to its end.
 const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// The exit code of a process that panicked, as Rust has it.
+const PANICKED: i32 = 101;
 
 /// Runs the gateway until it is told to stop.
 ///
@@ -77,9 +83,16 @@ pub fn serve(
     let successor = Mutex::new(Some(sockets.successor()?));
     follow_port(&mut config, &sockets.bound);
     let parts = background.block_on(assemble(&config))?;
-    let text = banner(&config, &sockets.bound, parts.first.as_ref());
-    let first = parts.first.as_ref().map(|first| first.name.clone());
-    let server = server(&config, &parts, sockets);
+    let bound = sockets.bound.clone();
+    let (up, listeners) = (Arc::new(Semaphore::new(0)), sockets.count());
+    let server = server(&config, &parts, sockets, &up);
+    let heard = {
+        let _within = background.enter();
+        Heard::new()?
+    };
+    let first = background.block_on(settle(&parts, &config))?;
+    let text = banner(&config, &bound, first.as_ref());
+    let first = first.map(|first| first.name);
     background.spawn(tasks::sweep(parts.store.clone(), parts.clock.clone()));
     background.spawn(tasks::note_lost_lines(lost, parts.metrics.clone()));
     background.spawn(tasks::end_expired(parts.people.sessions.clone()));
@@ -97,19 +110,26 @@ pub fn serve(
     let orders = background.spawn(acme.clone().run());
     let senders = parts.post.start(&background, &parts.clock, &parts.metrics);
     let (drain, running) = (parts.drain.clone(), Arc::clone(&parts.running));
-    let (triggers, heard) = {
+    let errands = parts.people.accounts.errands().clone();
+    let triggers = {
         let _within = background.enter();
-        (Triggers::new(hangup, path, watch), Heard::new()?)
+        Triggers::new(hangup, path, watch)
     };
     background.spawn(parts.into_reload(config, path).follow(triggers));
-    // The sockets are bound, so whoever connects from now on is served.
-    show(&text, first.as_ref());
-    hand_over::ready();
+    background.spawn(async move {
+        // A process that had no threads for them could not say so later.
+        if up.acquire_many(listeners).await.is_ok() {
+            block_in_place(|| show(&text, first.as_ref()));
+            hand_over::ready();
+        }
+    });
+    end_with_the_main_thread();
     server.run(RunArgs {
         shutdown_signal: Box::new(Signals {
             drain,
             running,
             successor,
+            errands,
             heard: Mutex::new(Some(heard)),
         }),
     });
@@ -118,6 +138,18 @@ pub fn serve(
     give_back(&background, orders);
     background.shutdown_background();
     Ok(())
+}
+
+/// What Pingora cannot do, such as making a thread, ends its main thread, and that may wait for the others for ever: with
+/// open ports that nobody serves, and deaf to signals.
+fn end_with_the_main_thread() {
+    let tell = panic::take_hook();
+    panic::set_hook(Box::new(move |fault| {
+        tell(fault);
+        if thread::current().name() == Some("main") {
+            std::process::exit(PANICKED);
+        }
+    }));
 }
 
 /// Waits for the orders of certificates that are under way to be given back.
@@ -156,7 +188,6 @@ struct Assembled {
     clock: Clock,
     random: Random,
     drain: Drain,
-    first: Option<FirstUser>,
 }
 
 async fn assemble(config: &Config) -> anyhow::Result<Assembled> {
@@ -165,7 +196,7 @@ async fn assemble(config: &Config) -> anyhow::Result<Assembled> {
     let now = clock.now();
     let key = keys::gateway_key(&config.key, &random)?;
     let store = Store::open(&config.store, now, Some(metrics.store_observer())).await?;
-    roles::mirror(&store, &config.roles, now).await?;
+    roles::judge_by(&store, &config.roles);
     let signing = keys::signing_key(&store, &key, &random, now).await?;
     let post = Post::new(config, &store, &key, &random)?;
     let people = People::assemble(config, (&store, &key), &post, (&clock, &random)).await?;
@@ -188,8 +219,6 @@ async fn assemble(config: &Config) -> anyhow::Result<Assembled> {
     let running = Arc::new(ArcSwap::from_pointee(running));
     let drain = Drain::default();
     metrics.loaded(now);
-    // Last: whoever is made here is told a password once, and only by a start that comes this far.
-    let first = first_user(&store, config, &clock, &random).await?;
     Ok(Assembled {
         store,
         people,
@@ -204,11 +233,23 @@ async fn assemble(config: &Config) -> anyhow::Result<Assembled> {
         clock,
         random,
         drain,
-        first,
     })
 }
 
-fn server(config: &Config, parts: &Assembled, sockets: Sockets) -> Server {
+/// What a start changes in the store, after all else that may fail: one that comes to nothing leaves no roles behind that
+/// others have to do with, and whoever is made here is told a password once.
+async fn settle(parts: &Assembled, config: &Config) -> anyhow::Result<Option<FirstUser>> {
+    let Assembled {
+        store,
+        clock,
+        random,
+        ..
+    } = parts;
+    roles::mirror(store, &config.roles, clock.now()).await?;
+    first_user(store, config, clock, random).await
+}
+
+fn server(config: &Config, parts: &Assembled, sockets: Sockets, up: &Arc<Semaphore>) -> Server {
     let room = Room::take(config.limits.connections);
     let conf = ServerConf {
         threads: config.threads,
@@ -219,8 +260,10 @@ fn server(config: &Config, parts: &Assembled, sockets: Sockets) -> Server {
         graceful_shutdown_timeout_seconds: Some(1),
         // Pingora has as many for each thread, and keeps those of HTTP/1 and of HTTP/2 apart.
         upstream_keepalive_pool_size: (room.kept / config.threads.max(1) / 2).max(1),
+        ca_file: roots::file().map(ToOwned::to_owned),
         ..ServerConf::default()
     };
+    probe::prepare();
     let mut server = Server::new_with_opt_and_conf(None, conf);
     server.bootstrap();
     let gateway = Gateway(parts.shell(config));
@@ -234,6 +277,7 @@ fn server(config: &Config, parts: &Assembled, sockets: Sockets) -> Server {
         drain: parts.drain.clone(),
         lingers: true,
         room: room.clients,
+        up: Arc::clone(up),
         metrics: parts.metrics.clone(),
     };
     if let Some(socket) = sockets.http {

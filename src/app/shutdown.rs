@@ -1,17 +1,23 @@
 //! Signals: SIGTERM drains, SIGINT goes at once, SIGQUIT hands over to a new process and then drains.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use pingora::server::{ShutdownSignal, ShutdownSignalWatch};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::signal::unix::{self, SignalKind, signal};
+use tokio::time::timeout;
+use tokio_util::task::TaskTracker;
 
 use crate::proxy::drain::Drain;
 use crate::proxy::running::Running;
 
 use super::hand_over::{Line, Starting, Successor};
+
+/// How long what was promised in answers may take, once there are none any more.
+const LAST_ERRANDS: Duration = Duration::from_secs(10);
 
 /// Waits for a signal and drains before Pingora is told.
 pub struct Signals {
@@ -21,6 +27,8 @@ pub struct Signals {
     pub running: Arc<ArcSwap<Running>>,
     /// Who takes over. It holds the ports open, so it goes when draining begins.
     pub successor: Mutex<Option<Successor>>,
+    /// What is done after answers that were given.
+    pub errands: TaskTracker,
     /// What is listened for; taken by whoever waits.
     pub heard: Mutex<Option<Heard>>,
 }
@@ -32,6 +40,8 @@ pub struct Signals {
 pub struct Heard {
     stop: Stop,
     quit: unix::Signal,
+    /// Asks for a reload, which the next process must hear of as well.
+    hangup: unix::Signal,
     /// What other servers are sent to open their logs anew, or to replace themselves: unheard, it ends a process.
     others: [unix::Signal; 2],
 }
@@ -54,6 +64,7 @@ impl Heard {
                 interrupt: signal(SignalKind::interrupt())?,
             },
             quit: signal(SignalKind::quit())?,
+            hangup: signal(SignalKind::hangup())?,
             others: [
                 signal(SignalKind::user_defined1())?,
                 signal(SignalKind::user_defined2())?,
@@ -66,12 +77,14 @@ impl Heard {
         let [one, two] = &mut self.others;
         loop {
             tokio::select! {
+                // This process reloads by itself.
+                _ = self.hangup.recv() => {}
                 patient = self.stop.is_patient() => return patient,
                 _ = one.recv() => ignore("SIGUSR1"),
                 _ = two.recv() => ignore("SIGUSR2"),
                 _ = self.quit.recv() => {
                     if let Some(next) = hand_over(successor)
-                        && let Some(patient) = self.stop.is_relieved(next).await
+                        && let Some(patient) = self.stop.is_relieved(next, &mut self.hangup).await
                     {
                         return patient;
                     }
@@ -105,20 +118,34 @@ impl Stop {
 
     /// Waits for the new process; none where it does not take over and this one goes on. Who is told to stop meanwhile
     /// does not wait for it, and stops it, too.
-    async fn is_relieved(&mut self, (starting, line): (Starting, Line)) -> Option<bool> {
+    ///
+    /// The new process has read the file when it started: it is asked to reload where this one was since, or what this one
+    /// has put in force would be taken back.
+    async fn is_relieved(
+        &mut self,
+        (starting, line): (Starting, Line),
+        hangup: &mut unix::Signal,
+    ) -> Option<bool> {
         let mut waiting = tokio::task::spawn_blocking(move || starting.wait());
-        let (stopped, started) = tokio::select! {
-            started = &mut waiting => (None, started),
-            patient = self.is_patient() => {
-                line.cut();
-                (Some(patient), waiting.await)
+        let mut reloads = false;
+        let (stopped, started) = loop {
+            tokio::select! {
+                started = &mut waiting => break (None, started),
+                patient = self.is_patient() => {
+                    line.cut();
+                    break (Some(patient), waiting.await);
+                }
+                _ = hangup.recv() => reloads = true,
             }
         };
         let fault = match started {
             Ok(Ok(pid)) => {
                 if let Some(patient) = stopped {
-                    pass_on(pid, patient);
+                    pass_on(pid, if patient { Signal::TERM } else { Signal::INT });
                 } else {
+                    if reloads {
+                        pass_on(pid, Signal::HUP);
+                    }
                     tracing::info!(
                         pid,
                         "the new process serves; waiting for requests in flight"
@@ -150,11 +177,10 @@ fn tell_kept(fault: &str) {
 }
 
 /// Tells the process that was ready just then what this one was told.
-fn pass_on(pid: u32, patient: bool) {
-    let signal = if patient { Signal::TERM } else { Signal::INT };
+fn pass_on(pid: u32, signal: Signal) {
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
     if let Some(Err(error)) = pid.map(|pid| kill_process(pid, signal)) {
-        tracing::error!(%error, "could not stop the new process");
+        tracing::error!(%error, ?signal, "could not tell the new process what this one was told");
     }
 }
 
@@ -175,10 +201,20 @@ impl ShutdownSignalWatch for Signals {
         }
         drop(successor);
         let longest = self.running.load().limits.drain;
+        let drained = async {
+            let idle = self.drain.run(longest).await;
+            // A letter that was promised is in the store, or lost.
+            self.errands.close();
+            let done = timeout(LAST_ERRANDS, self.errands.wait()).await.is_ok();
+            (idle, done)
+        };
         tokio::select! {
-            idle = self.drain.run(longest) => {
+            (idle, done) = drained => {
                 if !idle {
                     tracing::warn!("some requests took too long and are cut");
+                }
+                if !done {
+                    tracing::warn!("something that was promised could not be done in time");
                 }
                 ShutdownSignal::GracefulTerminate
             }

@@ -65,6 +65,12 @@ impl Sockets {
         })
     }
 
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self) -> u32 {
+        1 + u32::from(self.http.is_some()) + u32::from(self.https.is_some())
+    }
+
     /// What the next process is started with.
     ///
     /// # Errors

@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
-use futures_util::FutureExt;
 use pingora::protocols::{SocketDigest, Stream};
 use pingora::server::{ListenFds, ShutdownWatch};
 use pingora::services::Service;
 use socket2::{Domain, Type};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 
 use crate::base::net::Origin;
 use crate::telemetry::limit::Limit;
@@ -50,6 +50,7 @@ struct Shared<C> {
     drain: Drain,
     lingers: bool,
     room: usize,
+    up: Arc<Semaphore>,
     /// Whether it was said that descriptors have run out.
     exhausted: AtomicBool,
     metrics: Metrics,
@@ -68,6 +69,8 @@ pub struct House {
     pub lingers: bool,
     /// How many connections there is room for, where the file does not say it.
     pub room: usize,
+    /// Where a listener says, by a permit, that it accepts connections from now on.
+    pub up: Arc<Semaphore>,
     /// Where connections are counted.
     pub metrics: Metrics,
 }
@@ -120,6 +123,7 @@ impl<C: Connections> Listener<C> {
             drain,
             lingers,
             room,
+            up,
             metrics,
         } = house;
         let accepting = lingers.then(|| drain.accepts());
@@ -131,6 +135,7 @@ impl<C: Connections> Listener<C> {
             drain,
             lingers,
             room,
+            up,
             exhausted: AtomicBool::new(false),
             metrics,
         });
@@ -162,6 +167,7 @@ impl<C: Connections> Service for Listener<C> {
             tracing::error!(listener = self.name, "the socket is gone");
             return;
         };
+        self.shared.up.add_permits(1);
         let drain = self.shared.drain.clone();
         loop {
             tokio::select! {
@@ -177,13 +183,11 @@ impl<C: Connections> Service for Listener<C> {
             }
         }
         // Whoever has connected already is served: the port takes with it what waits behind it.
-        for _ in 0..BACKLOG {
-            let Some(Ok((socket, peer))) = listener.accept().now_or_never() else {
-                break;
-            };
-            self.shared.receive(socket, peer);
+        match listener.into_std() {
+            Ok(listener) => self.shared.receive_waiting(listener).await,
+            Err(error) => tracing::error!(%error, "whoever waited to be accepted is not"),
         }
-        drop((listener, accepting));
+        drop(accepting);
         tokio::select! {
             () = drain.close_idle().cancelled() => {}
             _ = shutdown.changed() => {}
@@ -227,6 +231,33 @@ impl<C: Connections> Shared<C> {
             }
             drop((seat, open));
         });
+    }
+
+    /// Accepts all who wait, and closes the port. The kernel is asked: the runtime has a task wait after so many answers,
+    /// and knows of those who come only what it has been told.
+    async fn receive_waiting(self: &Arc<Self>, listener: std::net::TcpListener) {
+        const PATIENCE: usize = 20;
+        let mut failures = 0;
+        for _ in 0..BACKLOG {
+            let accepted = listener.accept().and_then(|(socket, peer)| {
+                socket.set_nonblocking(true)?;
+                Ok((TcpStream::from_std(socket)?, peer))
+            });
+            match accepted {
+                Ok((socket, peer)) => self.receive(socket, peer),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                // One who has left since.
+                Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
+                Err(error) if failures < PATIENCE => {
+                    failures += 1;
+                    self.pause(&error).await;
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "whoever still waited to be accepted is not");
+                    break;
+                }
+            }
+        }
     }
 
     fn guard(&self, socket: Socket, state: Arc<ConnState>, limits: Limits) -> Stream {

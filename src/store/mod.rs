@@ -39,10 +39,10 @@ use self::keys::Keys;
 pub use self::migrate::MigrateError;
 use self::outbox::Outbox;
 pub use self::postgres::{PostgresUrl, PostgresUrlError};
-use self::roles::{Closure, Roles};
+use self::roles::{Closure, Filed, Roles};
 pub use self::url::{DbUrl, DbUrlError};
 use self::users::{User, UserError, Users};
-use self::volatile::{Memory, Sql, Volatile, VolatileError};
+use self::volatile::{Memory, Sql, Volatile};
 
 /// What to open.
 #[derive(Clone, Debug)]
@@ -93,17 +93,6 @@ pub struct Account {
     pub permissions: BTreeSet<Permission>,
 }
 
-/// Why a user could not be deleted with all that was theirs.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-pub enum DeleteError {
-    /// The user was not deleted.
-    #[error(transparent)]
-    User(#[from] UserError),
-    /// The user is gone, so nothing of theirs opens anything; some of it was left for the sweep.
-    #[error("the user is deleted, but what was theirs is not: {0}")]
-    Volatile(#[from] VolatileError),
-}
-
 impl Store {
     /// Opens the database, brings its tables up to date, and readies what stands on it. The roles of the file
     /// come with [`Roles::mirror`].
@@ -121,9 +110,10 @@ impl Store {
             VolatileKind::Store => Arc::new(Sql::new(db.clone(), Random::System)),
             VolatileKind::Memory => Arc::new(Memory::default()),
         };
+        let filed = Filed::default();
         Ok(Self {
-            users: Users::new(db.clone()),
-            roles: Roles::new(db.clone()),
+            users: Users::new(db.clone(), filed.clone()),
+            roles: Roles::new(db.clone(), filed),
             keys: Keys::new(db.clone()),
             outbox: Outbox::new(db.clone()),
             acme: Acme::new(db.clone()),
@@ -154,7 +144,7 @@ impl Store {
     ///
     /// # Errors
     /// When there is no such user, or it is the last active superuser.
-    pub async fn delete_user(&self, id: UserId) -> Result<User, DeleteError> {
+    pub async fn delete_user(&self, id: UserId) -> Result<User, UserError> {
         self.delete_user_if(id, None).await
     }
 
@@ -166,9 +156,12 @@ impl Store {
         &self,
         id: UserId,
         generation: Option<i64>,
-    ) -> Result<User, DeleteError> {
+    ) -> Result<User, UserError> {
         let user = self.users.delete(id, generation).await?;
-        self.volatile.forget(id.0).await?;
+        if let Err(error) = self.volatile.forget(id.0).await {
+            // No reason to take the deletion for undone: nothing of somebody who is no more opens anything.
+            tracing::error!(%error, user = id.0, "what was a deleted user's is left to the sweep");
+        }
         Ok(user)
     }
 }

@@ -54,6 +54,7 @@ mod framing_servers;
 mod framing_upstream;
 mod hand_over;
 mod hand_over_driven;
+mod hand_over_kept;
 mod harness;
 mod headers;
 mod headers_joined;

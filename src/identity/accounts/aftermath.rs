@@ -18,28 +18,34 @@ impl Accounts {
         after: &User,
         edit: &UserEdit,
     ) -> Result<(), AccountFault> {
-        if edit.password.is_some() || !after.is_active {
-            // A session or a link that would live again when the account is enabled again is nobody's wish.
-            self.end_everything(after).await?;
-        }
-        self.changed().await?;
-        self.write_to_owner(before, after, edit).await;
-        for event in events(before, after, edit) {
-            self.tell(by(event, actor)).await;
-        }
-        Ok(())
+        let end = async {
+            if edit.password.is_some() || !after.is_active {
+                // A session or a link that would live again when the account is enabled again is nobody's wish.
+                self.end_everything(after).await?;
+            }
+            self.changed_user(after.id).await
+        };
+        // It has happened: neither waits for the other, nor is one left out where the other fails.
+        let tell = async {
+            self.write_to_owner(before, after, edit).await;
+            for event in events(before, after, edit) {
+                self.tell(by(event, actor)).await;
+            }
+        };
+        tokio::join!(end, tell).0
     }
 
     /// Somebody's account is no more.
     pub(super) async fn deleted(&self, actor: &Actor<'_>, user: &User) -> Result<(), AccountFault> {
-        self.changed().await?;
-        if let Some(email) = &user.email {
-            let name = user.username.clone();
-            self.send(email, &Letter::AccountDeleted { name }).await;
-        }
-        let event = Event::of(Topic::UserDeleted, user);
-        self.tell(by(event, actor)).await;
-        Ok(())
+        let tell = async {
+            if let Some(email) = &user.email {
+                let name = user.username.clone();
+                self.send(email, &Letter::AccountDeleted { name }).await;
+            }
+            let event = Event::of(Topic::UserDeleted, user);
+            self.tell(by(event, actor)).await;
+        };
+        tokio::join!(self.changed(), tell).0
     }
 
     /// Tells hooks what somebody did to a user, with the roles the user has now.

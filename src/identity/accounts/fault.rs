@@ -5,9 +5,9 @@ use crate::crypto::password::PasswordFault;
 use crate::identity::IdentityFault;
 use crate::identity::hashing::Busy;
 use crate::identity::login::Refusal;
+use crate::store::DbError;
 use crate::store::roles::RoleError;
 use crate::store::users::UserError;
-use crate::store::{DbError, DeleteError};
 
 /// Why something was not done.
 #[derive(Debug, thiserror::Error)]
@@ -102,15 +102,6 @@ impl From<UserError> for AccountFault {
             UserError::Stale(_) => Self::Conflict,
             UserError::UnknownRole(role) => unknown(&role),
             UserError::Db(error) => error.into(),
-        }
-    }
-}
-
-impl From<DeleteError> for AccountFault {
-    fn from(error: DeleteError) -> Self {
-        match error {
-            DeleteError::User(error) => error.into(),
-            DeleteError::Volatile(error) => error.into(),
         }
     }
 }

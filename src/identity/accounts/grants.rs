@@ -91,8 +91,8 @@ impl Accounts {
             Ok::<_, AccountFault>(chosen)
         };
         if roles.regrant(id, self.now(), choose).await? {
-            self.changed().await?;
-            self.tell_by(actor, Topic::UserRolesChanged, id).await;
+            let tell = self.tell_by(actor, Topic::UserRolesChanged, id);
+            tokio::join!(self.changed_user(id), tell).0?;
         }
         self.listed(id).await
     }

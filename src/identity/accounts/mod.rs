@@ -27,6 +27,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use tokio_util::task::TaskTracker;
 
 use crate::base::id::{PublicId, UserId};
 use crate::base::identity::Identity;
@@ -102,6 +103,7 @@ pub struct Named {
 struct Inner {
     parts: Parts,
     terms: ArcSwap<Terms>,
+    errands: TaskTracker,
 }
 
 /// Where links in letters lead: made from `site` and `prefix`, never from a request.
@@ -133,7 +135,11 @@ impl Accounts {
     #[must_use]
     pub fn new(parts: Parts, terms: Terms) -> Self {
         let terms = ArcSwap::from_pointee(terms);
-        Self(Arc::new(Inner { parts, terms }))
+        Self(Arc::new(Inner {
+            parts,
+            terms,
+            errands: TaskTracker::new(),
+        }))
     }
 
     /// Takes new terms after a reload.
@@ -199,6 +205,25 @@ impl Accounts {
         }
     }
 
+    /// Does something after the answer. What fails is logged: nobody waits for it, but for a gateway that stops.
+    fn later(
+        &self,
+        what: &'static str,
+        work: impl Future<Output = Result<(), AccountFault>> + Send + 'static,
+    ) {
+        self.0.errands.spawn(async move {
+            if let Err(fault) = work.await {
+                tracing::error!(%fault, what, "something was left undone");
+            }
+        });
+    }
+
+    /// What is done after answers that were given.
+    #[must_use]
+    pub fn errands(&self) -> &TaskTracker {
+        &self.0.errands
+    }
+
     /// Looks again at everything that was derived from accounts: the next request of every session sees what
     /// was changed.
     async fn changed_user(&self, user: UserId) -> Result<(), AccountFault> {
@@ -209,18 +234,6 @@ impl Accounts {
     async fn changed(&self) -> Result<(), AccountFault> {
         Ok(self.parts().sessions.revalidate().await?)
     }
-}
-
-/// Does something after the answer. What fails is logged: nobody waits for it.
-fn later(
-    what: &'static str,
-    work: impl Future<Output = Result<(), AccountFault>> + Send + 'static,
-) {
-    tokio::spawn(async move {
-        if let Err(fault) = work.await {
-            tracing::error!(%fault, what, "something was left undone");
-        }
-    });
 }
 
 impl Links {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::letters::{BY, MOVES, NAMES};
-use super::{AccountFault, Accounts, Actor, Claim, Links, later};
+use super::{AccountFault, Accounts, Actor, Claim, Links};
 use crate::base::id::UserId;
 use crate::base::name::{Email, Username};
 use crate::base::secret::Secret;
@@ -163,9 +163,11 @@ impl Accounts {
                 && user.email.as_ref().map(Email::folded) == opened.what.from.as_deref()
         };
         let (before, after) = self.change_while(id, still, &change).await?;
-        self.end_links(after.id).await?;
-        self.changed_user(after.id).await?;
-        self.tell_moved(&before, &after).await;
+        let end = async {
+            self.end_links(after.id).await?;
+            self.changed_user(after.id).await
+        };
+        tokio::join!(end, self.tell_moved(&before, &after)).0?;
         Ok(after)
     }
 
@@ -183,13 +185,14 @@ impl Accounts {
         logins.confirm(&user, current_password, actor.ip).await?;
         let user = self.parts().store.delete_user(user.id).await?;
         // All of them: what was the user's is gone, so that nobody could tell which sessions those were.
-        self.changed().await?;
-        if let Some(email) = &user.email {
-            let name = user.username.clone();
-            self.send(email, &Letter::AccountDeleted { name }).await;
-        }
-        self.tell(Event::of(Topic::UserDeleted, &user)).await;
-        Ok(())
+        let tell = async {
+            if let Some(email) = &user.email {
+                let name = user.username.clone();
+                self.send(email, &Letter::AccountDeleted { name }).await;
+            }
+            self.tell(Event::of(Topic::UserDeleted, &user)).await;
+        };
+        tokio::join!(self.changed(), tell).0
     }
 
     async fn own(&self, actor: &Actor<'_>) -> Result<User, AccountFault> {
@@ -260,19 +263,27 @@ impl Accounts {
         before: &User,
         after: &User,
     ) -> Result<(), AccountFault> {
-        if before.password_version != after.password_version {
-            self.end_everything(after).await?;
-            // To the address that its owner reads, not to one that came with the same request.
-            self.tell_password(before, actor.ip).await;
-            self.tell(Event::of(Topic::UserPasswordChanged, after))
-                .await;
-        }
-        if before.email != after.email {
-            self.end_links(after.id).await?;
-        }
-        self.changed_user(after.id).await?;
-        self.tell_moved(before, after).await;
-        Ok(())
+        let another = before.password_version != after.password_version;
+        let end = async {
+            if another {
+                self.end_everything(after).await?;
+            }
+            if before.email != after.email {
+                self.end_links(after.id).await?;
+            }
+            self.changed_user(after.id).await
+        };
+        // It has happened: neither waits for the other, nor is one left out where the other fails.
+        let tell = async {
+            if another {
+                // To the address that its owner reads, not to one that came with the same request.
+                self.tell_password(before, actor.ip).await;
+                self.tell(Event::of(Topic::UserPasswordChanged, after))
+                    .await;
+            }
+            self.tell_moved(before, after).await;
+        };
+        tokio::join!(end, tell).0
     }
 
     /// The account as this change left it: what somebody else changes from here on is theirs to tell.
@@ -311,7 +322,7 @@ impl Accounts {
     /// Sends a link to a new address, after the answer: whose it is, nobody learns from it.
     fn ask_for_proof(&self, user: &User, email: &Email, links: &Links) {
         let (this, user) = (self.clone(), user.clone());
-        later(
+        self.later(
             "new email",
             this.send_move(user, email.clone(), links.clone()),
         );

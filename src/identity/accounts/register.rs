@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::onetime::{open, value_of};
 use super::rights::DEFAULT;
 use super::verify::{Claim, HOURS};
-use super::{AccountFault, Accounts, Links, later};
+use super::{AccountFault, Accounts, Links};
 use crate::base::id::PublicId;
 use crate::base::name::{Email, RoleName, Username};
 use crate::base::secret::Secret;
@@ -120,7 +120,7 @@ impl Accounts {
         // Hashed in any case: the time it takes must not tell whether the address is known.
         let hash = self.hash(password, &username, Some(&email)).await?;
         let (this, links) = (self.clone(), links.clone());
-        later(
+        self.later(
             "register",
             this.wait_for_proof(username, email, hash, links),
         );

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::onetime::Opened;
-use super::{AccountFault, Accounts, Links, later};
+use super::{AccountFault, Accounts, Links};
 use crate::base::name::Email;
 use crate::base::secret::Secret;
 use crate::identity::hooks::{Event, Topic};
@@ -38,7 +38,7 @@ impl Accounts {
         self.admit_stranger(ip).await?;
         let (this, email, links) = (self.clone(), email.clone(), links.clone());
         // Afterwards: the time that the answer takes must not tell whether the address is known.
-        later("forgot", this.send_reset(email, links));
+        self.later("forgot", this.send_reset(email, links));
         Ok(())
     }
 
@@ -109,9 +109,12 @@ impl Accounts {
         let (_, user) = self
             .change_while(user.id, |user| spent.what.fits(user), &change)
             .await?;
-        self.end_everything(&user).await?;
-        self.tell_password(&user, ip).await;
-        self.tell(Event::of(Topic::UserResetPassword, &user)).await;
+        // It has happened: neither waits for the other, nor is one left out where the other fails.
+        let tell = async {
+            self.tell_password(&user, ip).await;
+            self.tell(Event::of(Topic::UserResetPassword, &user)).await;
+        };
+        tokio::join!(self.end_everything(&user), tell).0?;
         Ok(user)
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{AccountFault, Accounts, Links, later};
+use super::{AccountFault, Accounts, Links};
 use crate::base::name::{Email, Username};
 use crate::identity::hooks::{Event, Topic};
 use crate::identity::mail::Letter;
@@ -69,7 +69,7 @@ impl Accounts {
         self.admit_stranger(ip).await?;
         let (this, email, links) = (self.clone(), email.clone(), links.clone());
         // Afterwards: the time that the answer takes must not tell whether the address is known.
-        later("verify", this.send_proof_to(email, links));
+        self.later("verify", this.send_proof_to(email, links));
         Ok(())
     }
 
@@ -88,7 +88,7 @@ impl Accounts {
         if self.wants_proof() && user.is_active && !user.is_verified {
             let (this, user, links) = (self.clone(), user.clone(), links.clone());
             // Afterwards: the account is changed, whatever becomes of the letter.
-            later(
+            self.later(
                 "verify",
                 async move { this.send_proof(&user, &links).await },
             );

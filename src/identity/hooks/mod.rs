@@ -145,6 +145,8 @@ impl Hooks {
 
 impl Courier for Messenger {
     const KIND: Kind = Kind::Hook;
+    // Of several receivers, one may hang for seconds each time.
+    const AT_ONCE: usize = 64;
 
     async fn deliver(&self, body: &[u8]) -> Delivery {
         let Ok(call) = serde_json::from_slice::<Call>(body) else {
@@ -152,7 +154,11 @@ impl Courier for Messenger {
         };
         let hooks = self.list.load_full();
         let Some(hook) = hooks.iter().find(|hook| hook.name == call.hook) else {
-            return Delivery::Never(format!("the file has no hook '{}' any more", call.hook));
+            // That of another node may have it, or of the next process: it is a day's time that ends this.
+            return Delivery::Later(format!(
+                "the file of this gateway has no hook '{}'",
+                call.hook
+            ));
         };
         match send(&self.outbound, hook, &call, self.clock.now()).await {
             Ok(_) => Delivery::Done,

@@ -20,6 +20,9 @@ pub trait Courier: Clone + Send + Sync + 'static {
     /// The kind.
     const KIND: Kind;
 
+    /// How many are under way at once: a slow receiver must not hold up all others.
+    const AT_ONCE: usize = 8;
+
     /// One attempt. Must end within [`backoff::LEASE`].
     fn deliver(&self, body: &[u8]) -> impl Future<Output = Delivery> + Send;
 }
@@ -48,9 +51,6 @@ pub struct Worker<C> {
     pub metrics: Metrics,
 }
 
-/// How many are under way at once: a slow receiver must not hold up all others.
-const AT_ONCE: usize = 8;
-
 /// How often to look for what became due, or what another process has put in.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
@@ -75,7 +75,7 @@ impl<C: Courier> Worker<C> {
 
     /// Takes as many as there is room for.
     async fn begin(&self, under_way: &mut JoinSet<()>) {
-        let room = AT_ONCE.saturating_sub(under_way.len());
+        let room = C::AT_ONCE.saturating_sub(under_way.len());
         let Ok(room @ 1..) = u32::try_from(room) else {
             return;
         };

@@ -19,6 +19,7 @@ pub mod pool;
 pub mod private;
 pub mod probe;
 pub mod retry;
+pub mod roots;
 pub mod settings;
 pub mod trust;
 

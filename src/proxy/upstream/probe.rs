@@ -4,6 +4,7 @@
 use std::sync::LazyLock;
 
 use http::header::{self, HeaderValue};
+use pingora::connectors::ConnectorOptions;
 use pingora::connectors::http::Connector;
 use pingora::http::RequestHeader;
 use pingora::protocols::http::client::HttpSession;
@@ -17,10 +18,21 @@ use crate::proxy::settings::Scheme;
 use super::balance::key;
 use super::member::Member;
 use super::peer::Manner;
+use super::roots;
 use super::settings::HealthCheck;
 
 /// Checks have connections of their own, each for one check: a kept one would hide that no new one is taken.
-static CONNECTOR: LazyLock<Connector> = LazyLock::new(|| Connector::new(None));
+static CONNECTOR: LazyLock<Connector> = LazyLock::new(|| {
+    // Kept connections are none, so that there is no need of room for them; Pingora's own number.
+    let mut options = ConnectorOptions::new(128);
+    options.ca_file = roots::file().map(ToOwned::to_owned);
+    Connector::new(Some(options))
+});
+
+/// Makes what checks connect with, now and not when the first of them comes: what it is made of may be gone by then.
+pub fn prepare() {
+    LazyLock::force(&CONNECTOR);
+}
 
 /// How often a server may say that its answer to a check is yet to come.
 const MOST_INTERIM: usize = 100;

@@ -6,7 +6,6 @@ use super::roles::{generation, give, held, mirror, name, permissions};
 use super::{Opened, at, made, names, new_user, on_every_db, together};
 use crate::base::id::UserId;
 use crate::base::name::RoleName;
-use crate::store::DeleteError;
 use crate::store::roles::{RoleChange, RoleError, Standing, StoredPermission};
 use crate::store::users::{UserChange, UserError};
 
@@ -34,7 +33,7 @@ async fn what_was_judged_is_what_is_changed(opened: &Opened) {
     let again = users.update_if(alice.id, seen, &disable, at(2)).await;
     assert_eq!(again.unwrap_err(), UserError::Stale(alice.id));
     let said = opened.delete_user_if(alice.id, seen).await.unwrap_err();
-    assert_eq!(said, DeleteError::User(UserError::Stale(alice.id)));
+    assert_eq!(said, UserError::Stale(alice.id));
     let nobody = users
         .update_if(UserId(4711), seen, &disable, at(2))
         .await

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use super::{Opened, at, made, names, new_user, on_every_db, with_email};
-use crate::store::DeleteError;
 use crate::store::roles::LOCAL;
 use crate::store::users::{NewUser, UserError};
 use crate::store::volatile::{Key, Kind, NewEntry};
@@ -50,7 +49,7 @@ async fn ad_14_a_deleted_user_leaves_nothing(opened: &Opened) {
     assert!(opened.account(alice.id).await.unwrap().is_none());
     assert_eq!(
         opened.delete_user(alice.id).await.unwrap_err(),
-        DeleteError::User(UserError::Missing(alice.id))
+        UserError::Missing(alice.id)
     );
     let again = made(opened, &with_email("alice", "a@x.test")).await;
     assert!(again.id > alice.id, "numbers are not used again");

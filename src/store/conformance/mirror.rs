@@ -16,6 +16,7 @@ on_every_db! {
     a_role_that_includes_what_is_not_there_is_refused
     only_those_who_hold_something_else_get_a_new_generation
     parallel_mirrors_agree
+    each_process_judges_by_its_own_file
 }
 
 async fn a_fresh_store_has_three_roles(opened: &Opened) {
@@ -24,6 +25,34 @@ async fn a_fresh_store_has_three_roles(opened: &Opened) {
     let roles = listed(opened).await;
     let admin = "admin local 0: roles:read users:delete users:read users:write";
     assert_eq!(roles, [admin, "superuser local 0: ", "user local 0: "]);
+}
+
+async fn each_process_judges_by_its_own_file(opened: &Opened) {
+    let newer = [("viewer", "a:read"), ("auditor", "b:read")];
+    mirror(opened, &newer).await;
+    let alice = made(opened, &new_user("alice")).await.id;
+    give(opened, alice, &["viewer", "auditor"]).await;
+    opened.roles.judge_by(file(&newer));
+    let hers = "auditor viewer | a:read b:read";
+    assert_eq!(held(opened, alice).await, hers);
+    // Another one, with the file of before.
+    let older = [("viewer", "a:read a:write ghost"), ("ghost", "c:all")];
+    mirror(opened, &older).await;
+    assert_eq!(held(opened, alice).await, hers);
+    let graph = opened.roles.graph().await.unwrap();
+    assert!(graph.counting(&name("auditor")).is_some() && graph.counting(&name("ghost")).is_none());
+    // Whoever gives roles is judged likewise.
+    let seen = opened.roles.regrant(alice, at(2), |standing| {
+        let auditor = standing.graph.closure([&name("auditor")]);
+        assert_eq!(auditor.permissions.len(), 1);
+        Ok::<_, RoleError>(standing.given.clone())
+    });
+    seen.await.unwrap();
+    opened.roles.judge_by(file(&older));
+    assert_eq!(
+        held(opened, alice).await,
+        "ghost viewer | a:read a:write c:all"
+    );
 }
 
 async fn the_file_is_mirrored_and_nothing_is_written_twice(opened: &Opened) {

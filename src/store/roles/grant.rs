@@ -43,7 +43,8 @@ impl Roles {
     ) -> Result<bool, E> {
         let fault = |error: DbError| E::from(error.into());
         let mut tx = self.db.begin().await.map_err(fault)?;
-        let standing = Standing::locked(&mut tx, user).await?;
+        let mut standing = Standing::locked(&mut tx, user).await?;
+        standing.graph = self.filed.over(standing.graph);
         let chosen = choose(&standing)?;
         if chosen == standing.given {
             return Ok(false);

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use super::manage::{deletion, insert, locked_graph, touch_holders};
-use super::{Graph, Node, RoleError, RoleOrigin, Roles};
+use super::{Graph, Node, RoleError, RoleOrigin, Roles, filed};
 use crate::base::name::{Permission, RoleName};
 use crate::base::time::Timestamp;
 use crate::store::db::Tx;
@@ -70,6 +70,12 @@ pub fn is_built_in(name: &RoleName) -> bool {
 }
 
 impl Roles {
+    /// From now on this process judges by these roles, whatever another one with another file makes of those that are
+    /// stored.
+    pub fn judge_by(&self, file: Vec<ConfigRole>) {
+        self.filed.set(file);
+    }
+
     /// Makes the stored roles of the file equal to the file's, and the built-in ones where neither has them.
     /// Whoever holds more or less afterwards has their generation raised.
     ///
@@ -100,17 +106,7 @@ fn mirrored(
     assigned: &BTreeSet<RoleName>,
 ) -> Result<Graph, RoleError> {
     let mut wanted = stored.clone();
-    for node in wanted
-        .nodes
-        .values_mut()
-        .filter(|node| node.origin == RoleOrigin::Config)
-    {
-        // What it included and gave is forgotten: if it comes back, it comes back from the file.
-        *node = Node::empty(RoleOrigin::Retired);
-    }
-    wanted
-        .nodes
-        .extend(file.iter().map(|role| (role.name.clone(), role.node())));
+    filed::put(&mut wanted, file);
     wanted
         .nodes
         .retain(|name, node| node.origin != RoleOrigin::Retired || assigned.contains(name));
@@ -142,7 +138,8 @@ fn mirrored(
 }
 
 impl ConfigRole {
-    fn node(&self) -> Node {
+    /// What it is in a [`Graph`].
+    pub(super) fn node(&self) -> Node {
         Node {
             origin: RoleOrigin::Config,
             includes: self.includes.iter().cloned().collect(),

@@ -8,6 +8,7 @@
 
 mod assign;
 mod edit;
+mod filed;
 mod grant;
 mod graph;
 mod manage;
@@ -25,6 +26,7 @@ use super::error::DbError;
 
 pub(super) use self::assign::assign;
 pub use self::edit::RoleChange;
+pub(super) use self::filed::Filed;
 pub use self::grant::Standing;
 pub use self::graph::{Closure, Graph, Node};
 pub(super) use self::manage::locked_graph;
@@ -100,12 +102,13 @@ pub enum RoleError {
 #[derive(Clone)]
 pub struct Roles {
     db: Db,
+    filed: Filed,
 }
 
 impl Roles {
     /// The roles in `db`.
-    pub(super) fn new(db: Db) -> Self {
-        Self { db }
+    pub(super) fn new(db: Db, filed: Filed) -> Self {
+        Self { db, filed }
     }
 }
 

@@ -88,7 +88,8 @@ impl Roles {
     /// # Errors
     /// What the database said.
     pub async fn graph(&self) -> Result<Graph, DbError> {
-        Graph::read(&self.db.all(graph_call()).await?)
+        let stored = Graph::read(&self.db.all(graph_call()).await?)?;
+        Ok(self.filed.over(stored))
     }
 
     /// The roles a user was given, by whatever source. Retired ones are not among them.
@@ -129,7 +130,7 @@ impl Roles {
             .iter()
             .map(|row| row.parse("role"))
             .collect::<Result<Vec<RoleName>, _>>()?;
-        Ok(Graph::read(&rest)?.closure(&direct))
+        Ok(self.filed.over(Graph::read(&rest)?).closure(&direct))
     }
 }
 

@@ -21,6 +21,7 @@ use crate::base::time::Timestamp;
 
 use super::db::Db;
 use super::error::DbError;
+use super::roles::Filed;
 use super::statement::{Row, Statement};
 
 pub use self::import::{Import, Imported};
@@ -155,6 +156,7 @@ pub enum UserError {
 #[derive(Clone)]
 pub struct Users {
     db: Db,
+    filed: Filed,
 }
 
 /// The columns of a [`User`], in every statement that gives one.
@@ -177,8 +179,8 @@ pub(super) const TOUCH: Statement = Statement::write(
 
 impl Users {
     /// The users in `db`.
-    pub(super) fn new(db: Db) -> Self {
-        Self { db }
+    pub(super) fn new(db: Db, filed: Filed) -> Self {
+        Self { db, filed }
     }
 }
 
