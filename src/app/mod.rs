@@ -18,3 +18,4 @@ pub mod serve;
 pub mod shutdown;
 pub mod sockets;
 pub mod tasks;
+pub mod watch;

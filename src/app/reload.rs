@@ -1,16 +1,13 @@
 //! Reload: read, check, run the policy tests, build the new state whole, swap. On any fault the old state
 //! stays, and the fault is logged and counted.
 
-use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::future::pending;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use notify::{RecursiveMode, Watcher};
 use tokio::signal::unix::Signal;
-use tokio::sync::mpsc;
 use tokio::task::block_in_place;
-use tokio::time::{Duration, timeout};
 
 use crate::acme::worker::Worker;
 use crate::base::time::Clock;
@@ -29,6 +26,7 @@ use super::certificates::Certificates;
 use super::people::People;
 use super::post::{NewPost, Post};
 use super::tasks::look_again;
+use super::watch::Watch;
 use super::{roles, running};
 
 /// Everything a reload replaces, and what it needs to do so.
@@ -61,28 +59,29 @@ pub struct Reload {
     pub clock: Clock,
 }
 
-/// What sets a reload off: SIGHUP, and a change of the file where it is watched.
+/// What sets a reload off.
 pub struct Triggers {
-    hangup: Signal,
-    changes: mpsc::Receiver<()>,
-    /// Keeps the channel open where nothing is watched, and the watch alive where something is.
-    _watch: (mpsc::Sender<()>, Option<notify::RecommendedWatcher>),
+    /// SIGHUP.
+    pub hangup: Signal,
+    /// A change of the file, where it is watched.
+    pub watch: Option<Watch>,
 }
 
 impl Triggers {
-    /// Begins to watch the file, where that is asked for.
-    #[must_use]
-    pub fn new(hangup: Signal, path: &Path, watch: bool) -> Self {
-        let (changed, changes) = mpsc::channel(1);
-        let watcher = if watch {
-            watcher(path, changed.clone())
-        } else {
-            None
+    /// Waits for one of them; the file is read after this.
+    async fn next(&mut self) {
+        let changed = async {
+            match &self.watch {
+                Some(watch) => watch.changed().await,
+                None => pending().await,
+            }
         };
-        Self {
-            hangup,
-            changes,
-            _watch: (changed, watcher),
+        tokio::select! {
+            _ = self.hangup.recv() => {}
+            () = changed => {}
+        }
+        if let Some(watch) = &mut self.watch {
+            watch.begin_anew();
         }
     }
 }
@@ -109,10 +108,7 @@ impl Reload {
     pub async fn follow(mut self, mut triggers: Triggers) {
         self.keepers.follow(&self.running.load().pools);
         loop {
-            tokio::select! {
-                _ = triggers.hangup.recv() => {}
-                Some(()) = triggers.changes.recv() => settle(&mut triggers.changes).await,
-            }
+            triggers.next().await;
             self.attempt().await;
         }
     }
@@ -246,95 +242,4 @@ fn needs_restart(old: &Config, new: &Config) -> Option<String> {
     let changed = parts.into_iter().filter(|(_, changed)| *changed);
     let names: Vec<&str> = changed.map(|(name, _)| name).collect();
     (!names.is_empty()).then(|| names.join(", "))
-}
-
-/// Editors write a file in several steps; the last one is waited for.
-async fn settle(changes: &mut mpsc::Receiver<()>) {
-    const QUIET: Duration = Duration::from_millis(200);
-    while let Ok(Some(())) = timeout(QUIET, changes.recv()).await {}
-}
-
-/// Watches the file's folder: editors replace files, and a watch on the file itself would go with the old one. Where the
-/// file is a link, what it leads to may change without it: Kubernetes swaps the folder behind those of a `ConfigMap`.
-fn watcher(path: &Path, changed: mpsc::Sender<()>) -> Option<notify::RecommendedWatcher> {
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    let (path, name) = (path.to_owned(), path.file_name().map(ToOwned::to_owned));
-    let mut target = path.canonicalize().ok();
-    let seen = move |event: notify::Result<notify::Event>| {
-        let Some(event) = event.ok().filter(|event| !event.kind.is_access()) else {
-            return;
-        };
-        let mut led_elsewhere = false;
-        // Nowhere, between the two steps of a swap.
-        if let Ok(now) = path.canonicalize() {
-            let now = Some(now);
-            led_elsewhere = now != target;
-            target = now;
-        }
-        if led_elsewhere || concerns(&event, name.as_deref()) {
-            // A full channel already holds the news.
-            let _ = changed.try_send(());
-        }
-    };
-    let started = notify::recommended_watcher(seen).and_then(|mut watcher| {
-        watcher.watch(folder, RecursiveMode::NonRecursive)?;
-        Ok(watcher)
-    });
-    started
-        .inspect_err(
-            |error| tracing::error!(%error, "the file cannot be watched; send SIGHUP instead"),
-        )
-        .ok()
-}
-
-/// Whether an event of the folder is a change of the file of this name.
-fn concerns(event: &notify::Event, name: Option<&OsStr>) -> bool {
-    let named = |path: &PathBuf| path.file_name() == name;
-    !event.kind.is_access() && event.paths.iter().any(named)
-}
-
-#[cfg(test)]
-mod tests {
-    use notify::Event;
-    use notify::event::{AccessKind, CreateKind, EventKind, ModifyKind, RemoveKind, RenameMode};
-
-    use super::*;
-
-    #[test]
-    fn files_beside_the_watched_one_are_nothing_to_it() {
-        let written = EventKind::Modify(ModifyKind::Any);
-        let renamed = EventKind::Modify(ModifyKind::Name(RenameMode::Both));
-        let cases: [(EventKind, &[&str], bool); 7] = [
-            (written, &["/etc/p/gateway.yaml"], true),
-            (renamed, &["/etc/p/new.yaml", "/etc/p/gateway.yaml"], true),
-            (
-                EventKind::Create(CreateKind::File),
-                &["/etc/p/gateway.yaml"],
-                true,
-            ),
-            (
-                EventKind::Remove(RemoveKind::File),
-                &["/etc/p/gateway.yaml"],
-                true,
-            ),
-            // Reading it is no change; it would reload for ever.
-            (
-                EventKind::Access(AccessKind::Any),
-                &["/etc/p/gateway.yaml"],
-                false,
-            ),
-            (written, &["/etc/p/notes.txt"], false),
-            (written, &["/etc/p/gateway.yaml.swp"], false),
-        ];
-        for (kind, paths, expected) in cases {
-            let event = paths
-                .iter()
-                .fold(Event::new(kind), |event, path| event.add_path(path.into()));
-            let seen = concerns(&event, Some(OsStr::new("gateway.yaml")));
-            assert_eq!(seen, expected, "{event:?}");
-        }
-    }
 }

@@ -46,6 +46,7 @@ use super::post::Post;
 use super::reload::{Reload, Triggers};
 use super::shutdown::{Heard, Signals};
 use super::sockets::{Sockets, follow_port};
+use super::watch::Watch;
 use super::{acme, keys, roles, running, tasks};
 
 /// How long the store may take to hear what is not brought to its end.
@@ -61,7 +62,7 @@ const PANICKED: i32 = 101;
 pub fn serve(
     early: Early,
     mut config: Config,
-    (path, watch): (&Path, bool),
+    (path, watch): (&Path, Option<Watch>),
     lost: Lost,
 ) -> anyhow::Result<()> {
     let Early {
@@ -111,10 +112,7 @@ pub fn serve(
     let senders = parts.post.start(&background, &parts.clock, &parts.metrics);
     let (drain, running) = (parts.drain.clone(), Arc::clone(&parts.running));
     let errands = parts.people.accounts.errands().clone();
-    let triggers = {
-        let _within = background.enter();
-        Triggers::new(hangup, path, watch)
-    };
+    let triggers = Triggers { hangup, watch };
     background.spawn(parts.into_reload(config, path).follow(triggers));
     background.spawn(async move {
         // A process that had no threads for them could not say so later.

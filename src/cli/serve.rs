@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use crate::app::{self, early::Early};
+use crate::app::{self, early::Early, watch::Watch};
 use crate::config::Config;
 use crate::config::policy_test;
 use crate::telemetry::log;
@@ -22,6 +22,7 @@ pub struct Args {
 /// When the gateway cannot start.
 pub fn run(args: &Args, path: &Path) -> anyhow::Result<ExitCode> {
     let early = Early::take()?;
+    let watch = args.watch.then(|| Watch::begin(path));
     let config = match Config::load(path) {
         Ok(config) => config,
         Err(report) => {
@@ -43,7 +44,7 @@ pub fn run(args: &Args, path: &Path) -> anyhow::Result<ExitCode> {
         failed.for_each(|outcome| eprintln!("  {}: {}", outcome.test, outcome.failures.join("; ")));
         return Ok(ExitCode::FAILURE);
     }
-    app::serve::serve(early, config, (path, args.watch), log.lost())?;
+    app::serve::serve(early, config, (path, watch), log.lost())?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -302,6 +302,27 @@ impl Watched {
         Self { folder, process }
     }
 
+    /// The same where the file is this one before the start is over.
+    fn start_and_change(setup: &Setup, then: &Setup) -> Self {
+        let folder = setup.folder();
+        folder.add_user("alice", "user").fine();
+        let store = folder.path().join("data/portcullis.db");
+        let lock = rusqlite::Connection::open(&store).unwrap();
+        lock.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let config = folder.config();
+        let arguments = ["-c", config.to_str().unwrap(), "serve", "--watch"];
+        let process = Process::start(folder.path(), &arguments, &[]);
+        eventually("the store to be open, and so the file read", || {
+            let files = fs::read_dir(format!("/proc/{}/fd", process.pid())).ok()?;
+            let mut names = files.filter_map(|file| fs::read_link(file.ok()?.path()).ok());
+            names.any(|name| name.ends_with("portcullis.db")).then_some(())
+        });
+        folder.write("gateway.yaml", &then.yaml());
+        lock.execute_batch("ROLLBACK").unwrap();
+        process.wait_for_line("ready").unwrap();
+        Self { folder, process }
+    }
+
     fn status(&self, target: &str) -> u16 {
         let banner = self.process.out();
         let line = banner
@@ -363,4 +384,13 @@ fn g_01_a_watched_file_is_taken_over_when_it_is_sound() {
     watched.becomes("/other", 403, "a link");
     lead_to("..2", &open);
     watched.becomes("/other", 200, "another folder behind the link");
+}
+
+#[test]
+fn g_01_a_file_that_changes_while_a_watching_gateway_starts_is_taken_over() {
+    let recorder = Recorder::start();
+    let closed = Setup::before(recorder.clone()).on_sqlite().nobody();
+    let open = closed.clone().rules("  - { path: /**, allow: anyone }");
+    let watched = Watched::start_and_change(&open, &closed);
+    watched.becomes("/other", 403, "changed meanwhile");
 }
