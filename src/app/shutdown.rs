@@ -11,6 +11,7 @@ use tokio::signal::unix::{self, SignalKind, signal};
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
+use crate::proxy::connection::all_parted;
 use crate::proxy::drain::Drain;
 use crate::proxy::running::Running;
 
@@ -205,8 +206,9 @@ impl ShutdownSignalWatch for Signals {
             let idle = self.drain.run(longest).await;
             // A letter that was promised is in the store, or lost.
             self.errands.close();
-            let done = timeout(LAST_ERRANDS, self.errands.wait()).await.is_ok();
-            (idle, done)
+            let done = timeout(LAST_ERRANDS, self.errands.wait());
+            let (done, ()) = tokio::join!(done, all_parted());
+            (idle, done.is_ok())
         };
         tokio::select! {
             (idle, done) = drained => {

@@ -1,10 +1,15 @@
 //! The log: to standard error, for people or as JSON lines, filtered by `PORTCULLIS_LOG`.
 
 use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::fmt::MakeWriter;
 
 use super::settings::Format;
 
@@ -16,11 +21,56 @@ const QUIET: &str = "pingora=off,rustls=off,tokio_postgres=warn";
 /// How many lines may wait to be written: seconds of requests, in some 30 MB.
 const WAITING: usize = 100_000;
 
+/// How long lines that wait are written when the log ends, as long as whoever reads them goes on reading.
+const LAST_LINES: Duration = Duration::from_secs(5);
+/// How long that may take in between.
+const PAUSE: Duration = Duration::from_millis(500);
+
 /// The log while it is written.
 #[derive(Debug)]
 pub struct Log {
     lost: Lost,
-    _writer: WorkerGuard,
+    lines: Lines,
+    writer: Option<WorkerGuard>,
+}
+
+/// Lines on their way.
+#[derive(Clone, Debug, Default)]
+struct Lines {
+    given: Arc<AtomicU64>,
+    written: Arc<AtomicU64>,
+}
+
+/// Counts the lines that it is given, as the first of two; the thread that writes has the other.
+#[derive(Clone, Debug)]
+struct Counted<W> {
+    to: W,
+    lines: Arc<AtomicU64>,
+}
+
+impl<W: Write> Write for Counted<W> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.to.write(bytes)
+    }
+
+    /// A line is written by one call.
+    fn write_all(&mut self, line: &[u8]) -> std::io::Result<()> {
+        let written = self.to.write_all(line);
+        self.lines.fetch_add(1, Ordering::Release);
+        written
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.to.flush()
+    }
+}
+
+impl<'a, W: Write + Clone + 'a> MakeWriter<'a> for Counted<W> {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
 }
 
 /// How many lines have been lost because nobody read the log fast enough. Clones count the same.
@@ -32,6 +82,57 @@ impl Log {
     #[must_use]
     pub fn lost(&self) -> Lost {
         self.lost.clone()
+    }
+}
+
+impl Drop for Log {
+    /// Waits for lines that are on their way while somebody reads them, and for nobody else: the crate's own end waits for
+    /// a second, however many there are, and then for ever for somebody to read standard output.
+    fn drop(&mut self) {
+        let (began, mut moved) = (Instant::now(), Instant::now());
+        let mut written = 0;
+        while self.waiting() > 0 && began.elapsed() < LAST_LINES && moved.elapsed() < PAUSE {
+            let now = self.lines.written.load(Ordering::Acquire);
+            if now > written {
+                (written, moved) = (now, Instant::now());
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        let (writer, is_stuck) = (self.writer.take(), self.waiting() > 0);
+        let ending = thread::Builder::new().spawn(move || drop(writer));
+        // Of what cannot be written, nothing more can be said.
+        if let (Ok(ending), false) = (ending, is_stuck) {
+            let _ = ending.join();
+        }
+    }
+}
+
+impl Log {
+    /// A log, and what its lines are given to.
+    fn to(to: impl Write + Send + 'static, waiting: usize) -> (Counted<NonBlocking>, Self) {
+        let lines = Lines::default();
+        let written = Counted {
+            to,
+            lines: Arc::clone(&lines.written),
+        };
+        let (writer, guard) = written_to(written, waiting);
+        let log = Self {
+            lost: Lost(writer.error_counter()),
+            lines: lines.clone(),
+            writer: Some(guard),
+        };
+        let given = Counted {
+            to: writer,
+            lines: lines.given,
+        };
+        (given, log)
+    }
+
+    /// How many lines have been given and neither written nor lost.
+    fn waiting(&self) -> u64 {
+        let given = self.lines.given.load(Ordering::Acquire);
+        let written = self.lines.written.load(Ordering::Acquire);
+        given.saturating_sub(written + self.lost.lines())
     }
 }
 
@@ -59,8 +160,7 @@ pub fn start(format: Format, filter: Option<&str>) -> Log {
     let filter = parsed
         .and_then(Result::ok)
         .unwrap_or_else(|| EnvFilter::new(format!("{QUIET},{DEFAULT}")));
-    let (writer, guard) = written_to(std::io::stderr(), WAITING);
-    let lost = Lost(writer.error_counter());
+    let (writer, log) = Log::to(std::io::stderr(), WAITING);
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(writer);
@@ -75,10 +175,7 @@ pub fn start(format: Format, filter: Option<&str>) -> Log {
     if let (Ok(()), Some(complaint)) = (started, complaint) {
         tracing::warn!("PORTCULLIS_LOG: {complaint}; using '{DEFAULT}'");
     }
-    Log {
-        lost,
-        _writer: guard,
-    }
+    log
 }
 
 /// Lines that find no room are lost, and counted. Whoever reads the log may stop reading, and be a program that nobody
@@ -146,6 +243,39 @@ mod tests {
         fn flush(&mut self) -> std::io::Result<()> {
             Ok(())
         }
+    }
+
+    /// Takes its time.
+    struct Slow(Arc<AtomicU64>);
+
+    impl Write for Slow {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            thread::sleep(Duration::from_millis(10));
+            self.0.fetch_add(1, Ordering::Relaxed);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn the_end_of_the_log_waits_for_who_reads_it_and_for_nobody_else() {
+        let read = Arc::new(AtomicU64::new(0));
+        let (mut writer, log) = Log::to(Slow(Arc::clone(&read)), 1_000);
+        for _ in 0..150 {
+            writer.write_all(b"line\n").unwrap();
+        }
+        drop(log);
+        assert_eq!(read.load(Ordering::Relaxed), 150);
+        let (_go_on, stuck) = std::sync::mpsc::channel();
+        let (mut writer, log) = Log::to(Stuck(stuck), 8);
+        for _ in 0..100 {
+            writer.write_all(b"line\n").unwrap();
+        }
+        // Else this test does not end.
+        drop(log);
     }
 
     #[test]

@@ -315,7 +315,9 @@ impl Watched {
         eventually("the store to be open, and so the file read", || {
             let files = fs::read_dir(format!("/proc/{}/fd", process.pid())).ok()?;
             let mut names = files.filter_map(|file| fs::read_link(file.ok()?.path()).ok());
-            names.any(|name| name.ends_with("portcullis.db")).then_some(())
+            names
+                .any(|name| name.ends_with("portcullis.db"))
+                .then_some(())
         });
         folder.write("gateway.yaml", &then.yaml());
         lock.execute_batch("ROLLBACK").unwrap();

@@ -39,7 +39,7 @@ pub use outbox::{Backlogs, Outbox, keep_little_unsent};
 use patience::Patience;
 pub use socket::{Socket, Wire};
 pub use state::ConnState;
-pub use stream::linger;
+pub use stream::{all_parted, linger};
 
 /// A stream whose bytes are checked on the way in.
 pub struct Guard {

@@ -179,12 +179,20 @@ impl Drop for Guard {
 
 /// How many connections may be drained at a time. Whoever comes later finds their answer lost, if they were still
 /// sending: what is drained is held by no other limit.
-static LINGERING: Semaphore = Semaphore::const_new(256);
+static LINGERING: Semaphore = Semaphore::const_new(PLACES as usize);
+const PLACES: u32 = 256;
+
+/// For how long: enough for some megabytes from far away.
+const LONGEST: Duration = Duration::from_secs(5);
+
+/// Waits until no connection is drained any more, when none is begun to be: who goes before breaks the answers of those
+/// who were still sending.
+pub async fn all_parted() {
+    let _ = timeout(LONGEST, LINGERING.acquire_many(PLACES)).await;
+}
 
 /// Says a last word and reads what comes until the other side has closed, too.
 pub async fn linger(mut stream: impl AsyncRead + AsyncWrite + Unpin, farewell: Option<[u8; 17]>) {
-    // Enough for some megabytes from far away.
-    const LONGEST: Duration = Duration::from_secs(5);
     const MOST: u64 = 64 << 20;
     let Ok(_place) = LINGERING.try_acquire() else {
         return;
