@@ -95,6 +95,11 @@ pub fn serve(
     let text = banner(&config, &bound, first.as_ref());
     let first = first.map(|first| first.name);
     background.spawn(tasks::sweep(parts.store.clone(), parts.clock.clone()));
+    background.spawn(tasks::compare_clocks(
+        parts.store.clone(),
+        parts.clock.clone(),
+        parts.metrics.clone(),
+    ));
     background.spawn(tasks::note_lost_lines(lost, parts.metrics.clone()));
     background.spawn(tasks::end_expired(parts.people.sessions.clone()));
     background.spawn(tasks::follow_changes(

@@ -19,6 +19,9 @@ use super::expiry::Expiries;
 const SWEEP_EVERY: Duration = Duration::from_mins(1);
 /// Tunnels end within a second of their session.
 const EXPIRE_EVERY: Duration = Duration::from_millis(250);
+const COMPARE_EVERY: Duration = Duration::from_mins(1);
+/// In milliseconds: less than any time that something is good for or has to wait.
+const MOST_AHEAD: u64 = 2_000;
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 const COUNT_LOST_EVERY: Duration = Duration::from_secs(5);
 const LOOK_AT_FILES_EVERY: Duration = Duration::from_secs(1);
@@ -39,6 +42,36 @@ pub async fn sweep(store: Store, clock: Clock) {
                 }
             }
         }
+    }
+}
+
+/// Compares the clock with that of a database that several gateways share. What expires, and how often something was
+/// tried, each tells by its own clock: where these differ, limits do not hold, and honest programs lose their sessions.
+pub async fn compare_clocks(store: Store, clock: Clock, metrics: Metrics) {
+    let mut differs = false;
+    loop {
+        let before = clock.now();
+        match store.db.time().await {
+            // Of this machine.
+            Ok(None) => return,
+            Ok(Some(theirs)) => {
+                // The answer was given somewhere between the two.
+                let ours = i64::midpoint(before.millis(), clock.now().millis());
+                let ahead = ours - theirs.millis();
+                #[expect(clippy::cast_precision_loss, reason = "seconds of a difference")]
+                metrics.clock_ahead.set(ahead as f64 / 1_000.0);
+                let is_far = ahead.unsigned_abs() > MOST_AHEAD;
+                if is_far && !differs {
+                    tracing::warn!(
+                        ahead_ms = ahead,
+                        "the clock differs from that of the database: keep all of them by NTP"
+                    );
+                }
+                differs = is_far;
+            }
+            Err(error) => tracing::debug!(%error, "the database does not say what time it is"),
+        }
+        tokio::time::sleep(COMPARE_EVERY).await;
     }
 }
 

@@ -15,6 +15,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::base::time::Timestamp;
+
 use super::error::DbError;
 use super::postgres::{self, Postgres};
 use super::sqlite::{self, Sqlite};
@@ -164,6 +166,23 @@ impl Db {
     pub async fn ping(&self) -> Result<(), DbError> {
         self.run(PING_READ.with([])).await?;
         self.run(PING_WRITE.with([])).await.map(drop)
+    }
+
+    /// What time it is to a database that several machines share; nothing, where it is this machine's own.
+    ///
+    /// # Errors
+    /// What the database said.
+    pub async fn time(&self) -> Result<Option<Timestamp>, DbError> {
+        const TIME: Statement = Statement::read(
+            "time",
+            "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT) AS now",
+        );
+        if matches!(self.engine, Engine::Sqlite(_)) {
+            return Ok(None);
+        }
+        let row = self.one(TIME.with([])).await?;
+        row.map(|row| row.get("now").map(Timestamp::from_millis))
+            .transpose()
     }
 
     /// A number that moves, within a second, whenever somebody else than this `Db` has written: another process,

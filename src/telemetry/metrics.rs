@@ -52,6 +52,8 @@ pub struct Meters {
     pub acme_orders: IntCounterVec,
     /// Lines of the log that nobody read in time.
     pub log_lines_lost: IntCounter,
+    /// How far our clock is ahead of that of the shared database, in seconds.
+    pub clock_ahead: Gauge,
     /// When the configuration in force was loaded.
     pub config_last_success: Gauge,
     /// Time spent in the store, by operation.
@@ -162,6 +164,10 @@ impl Metrics {
             log_lines_lost: IntCounter::new(
                 "portcullis_log_lines_lost_total",
                 "Lines of the log that were lost because nobody read it fast enough.",
+            )?,
+            clock_ahead: Gauge::new(
+                "portcullis_clock_ahead_seconds",
+                "How far the clock is ahead of that of the shared database; 0 where it is not shared.",
             )?,
             config_last_success: Gauge::new(
                 "portcullis_config_last_reload_success_timestamp_seconds",
@@ -293,7 +299,7 @@ impl Meters {
         let build = counters("build_info", "The version that runs.", &["version"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).inc();
         let process = prometheus::process_collector::ProcessCollector::for_self();
-        let all: [Box<dyn prometheus::core::Collector>; 28] = [
+        let all: [Box<dyn prometheus::core::Collector>; 29] = [
             Box::new(self.requests.clone()),
             Box::new(self.request_duration.clone()),
             Box::new(self.gate_duration.clone()),
@@ -310,6 +316,7 @@ impl Meters {
             Box::new(self.certificate_expiry.clone()),
             Box::new(self.acme_orders.clone()),
             Box::new(self.log_lines_lost.clone()),
+            Box::new(self.clock_ahead.clone()),
             Box::new(self.config_last_success.clone()),
             Box::new(self.store_duration.clone()),
             Box::new(self.connections.clone()),

@@ -6,6 +6,7 @@ use tokio::time::{sleep, timeout};
 
 use super::server::{Database, Server};
 use super::{Opened, at, made, new_user, open, postgres, superuser, together};
+use crate::base::time::Clock;
 use crate::store::error::DbError;
 use crate::store::statement::Statement;
 use crate::store::volatile::{Key, Kind};
@@ -352,4 +353,41 @@ async fn a_fault_repeats_no_value() {
         assert!(matches!(said, DbError::Statement { .. }), "{text}");
         assert!(text.contains(names) && !text.contains("secret"), "{text}");
     }
+}
+
+/// A row of theirs that cannot be deleted just now opens nothing, and keeps nobody from being told that they are gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_deleted_is_whatever_is_left_of_them() {
+    let opened = postgres().await;
+    let user = made(&opened, &new_user("alice")).await;
+    let url = database(&opened).socket_url();
+    let held = tokio::spawn(async move {
+        const HOLD: Statement =
+            Statement::write("test.hold", "LOCK TABLE volatile_entries IN SHARE MODE");
+        const WAIT: Statement = Statement::read("test.wait", "SELECT 1 AS one FROM pg_sleep(0.2)");
+        let other = opens(&url).await.unwrap();
+        let mut tx = other.begin().await.unwrap();
+        tx.execute(HOLD.with([])).await.unwrap();
+        loop {
+            tx.one(WAIT.with([])).await.unwrap();
+        }
+    });
+    let locked = "SELECT COUNT(*) FROM pg_locks WHERE mode = 'ShareLock' AND granted \
+                  AND relation = 'volatile_entries'::regclass";
+    while database(&opened).sql(locked) == "0" {
+        sleep(Duration::from_millis(20)).await;
+    }
+    let gone = opened.delete_user(user.id).await.unwrap();
+    assert_eq!(gone.id, user.id);
+    assert!(opened.users.by_id(user.id).await.unwrap().is_none());
+    held.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_database_says_what_time_it_is() {
+    let opened = postgres().await;
+    let (now, theirs) = (Clock::System.now(), opened.db.time().await.unwrap());
+    let apart = theirs.unwrap().millis().abs_diff(now.millis());
+    assert!(apart < 60_000, "{apart} ms apart on one machine");
+    assert_eq!(open(&DbUrl::SqliteMemory).await.db.time().await, Ok(None));
 }

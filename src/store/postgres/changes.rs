@@ -5,6 +5,7 @@
 //! noticed by asking something every second.
 
 use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +23,8 @@ const SILENCE: Duration = Duration::from_secs(2);
 /// The pause after the connection is lost; it doubles with each try.
 const PAUSE: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(2);
+/// How long anything may be believed that was read while nobody listened.
+const DOUBT: Duration = Duration::from_millis(500);
 
 /// The task that listens.
 pub(super) struct Changes {
@@ -61,13 +64,25 @@ impl Listener {
                 (pause * 2).min(PAUSE_MAX)
             };
             tracing::warn!(error = %why, "no word of what other nodes write; nothing is cached for long until there is");
-            sleep(pause).await;
+            self.doubting(sleep(pause)).await;
+        }
+    }
+
+    /// Does something that keeps it from listening, and moves the number all the while.
+    async fn doubting<T>(&self, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        loop {
+            match timeout(DOUBT, work.as_mut()).await {
+                Ok(done) => return done,
+                Err(_) => self.told.bump(),
+            }
         }
     }
 
     /// Connects and listens for as long as that goes well; then says why it no longer does.
     async fn listen(&self) -> String {
-        let (client, mut driver) = match timeout(CONNECT, self.connector.bare()).await {
+        let connecting = timeout(CONNECT, self.connector.bare());
+        let (client, mut driver) = match self.doubting(connecting).await {
             Ok(Ok(connected)) => connected,
             Ok(Err(error)) => return text(&error),
             Err(_) => return "no connection could be made in time".to_owned(),
