@@ -84,7 +84,7 @@ pub fn serve(
     let successor = Mutex::new(Some(sockets.successor()?));
     follow_port(&mut config, &sockets.bound);
     let parts = background.block_on(assemble(&config))?;
-    let bound = sockets.bound.clone();
+    let bound = sockets.bound;
     let (up, listeners) = (Arc::new(Semaphore::new(0)), sockets.count());
     let server = server(&config, &parts, sockets, &up);
     let heard = {
@@ -94,24 +94,7 @@ pub fn serve(
     let first = background.block_on(settle(&parts, &config))?;
     let text = banner(&config, &bound, first.as_ref());
     let first = first.map(|first| first.name);
-    background.spawn(tasks::sweep(parts.store.clone(), parts.clock.clone()));
-    background.spawn(tasks::compare_clocks(
-        parts.store.clone(),
-        parts.clock.clone(),
-        parts.metrics.clone(),
-    ));
-    background.spawn(tasks::note_lost_lines(lost, parts.metrics.clone()));
-    background.spawn(tasks::end_expired(parts.people.sessions.clone()));
-    background.spawn(tasks::follow_changes(
-        parts.store.clone(),
-        parts.people.sessions.clone(),
-    ));
-    background.spawn(tasks::watch_certificates(
-        parts.certificates.clone(),
-        parts.people.sessions.clone(),
-        parts.clock.clone(),
-        parts.metrics.clone(),
-    ));
+    watch_over(&parts, &background, lost);
     let acme = parts.acme.clone();
     let orders = background.spawn(acme.clone().run());
     let senders = parts.post.start(&background, &parts.clock, &parts.metrics);
@@ -153,6 +136,28 @@ fn end_with_the_main_thread() {
             std::process::exit(PANICKED);
         }
     }));
+}
+
+/// Begins what goes on all the while.
+fn watch_over(parts: &Assembled, background: &Runtime, lost: Lost) {
+    background.spawn(tasks::sweep(parts.store.clone(), parts.clock.clone()));
+    background.spawn(tasks::compare_clocks(
+        parts.store.clone(),
+        parts.clock.clone(),
+        parts.metrics.clone(),
+    ));
+    background.spawn(tasks::note_lost_lines(lost, parts.metrics.clone()));
+    background.spawn(tasks::end_expired(parts.people.sessions.clone()));
+    background.spawn(tasks::follow_changes(
+        parts.store.clone(),
+        parts.people.sessions.clone(),
+    ));
+    background.spawn(tasks::watch_certificates(
+        parts.certificates.clone(),
+        parts.people.sessions.clone(),
+        parts.clock.clone(),
+        parts.metrics.clone(),
+    ));
 }
 
 /// Waits for the orders of certificates that are under way to be given back.
@@ -252,9 +257,8 @@ async fn settle(parts: &Assembled, config: &Config) -> anyhow::Result<Option<Fir
     first_user(store, config, clock, random).await
 }
 
-fn server(config: &Config, parts: &Assembled, sockets: Sockets, up: &Arc<Semaphore>) -> Server {
-    let room = Room::take(config.limits.connections);
-    let conf = ServerConf {
+fn conf(config: &Config, kept: usize) -> ServerConf {
+    ServerConf {
         threads: config.threads,
         // A thread that is alone has nobody to share its tasks with.
         work_stealing: config.threads > 1,
@@ -262,10 +266,15 @@ fn server(config: &Config, parts: &Assembled, sockets: Sockets, up: &Arc<Semapho
         grace_period_seconds: Some(0),
         graceful_shutdown_timeout_seconds: Some(1),
         // Pingora has as many for each thread, and keeps those of HTTP/1 and of HTTP/2 apart.
-        upstream_keepalive_pool_size: (room.kept / config.threads.max(1) / 2).max(1),
+        upstream_keepalive_pool_size: (kept / config.threads.max(1) / 2).max(1),
         ca_file: roots::file().map(ToOwned::to_owned),
         ..ServerConf::default()
-    };
+    }
+}
+
+fn server(config: &Config, parts: &Assembled, sockets: Sockets, up: &Arc<Semaphore>) -> Server {
+    let room = Room::take(config.limits.connections);
+    let conf = conf(config, room.kept);
     probe::prepare();
     let mut server = Server::new_with_opt_and_conf(None, conf);
     server.bootstrap();

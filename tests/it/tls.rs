@@ -63,6 +63,14 @@ fn g_07_a_renewed_certificate_is_served_without_a_reload() {
     );
 }
 
+/// Waits for an error in the log, which is written by a thread of its own.
+fn tells(gateway: &Gateway, from: usize, said: &str) {
+    eventually(said, || {
+        let told = &gateway.log()[from..];
+        (told.contains(said) && told.contains("ERROR")).then_some(())
+    });
+}
+
 #[test]
 fn g_07_what_is_no_good_leaves_the_old_certificate_in_force() {
     let gateway = Setup::new().tls(&["localhost"]).start();
@@ -107,11 +115,7 @@ fn g_07_what_is_no_good_leaves_the_old_certificate_in_force() {
             (counted(&gateway, "failed") >= f64::from(number)).then_some(())
         });
         assert!(shows(&gateway, &old, "localhost"), "{what}");
-        // The log is written by a thread of its own.
-        eventually(said, || {
-            let told = &gateway.log()[log..];
-            (told.contains(said) && told.contains("ERROR")).then_some(())
-        });
+        tells(&gateway, log, said);
         assert!(!gateway.reload(), "{what} was taken over by a reload");
         assert!(shows(&gateway, &old, "localhost"), "{what} after a reload");
     }
@@ -126,12 +130,9 @@ fn g_07_what_is_no_good_leaves_the_old_certificate_in_force() {
     });
     // Each was told once, however often it was looked at.
     assert!((counted(&gateway, "failed") - 7.0).abs() < 0.1);
-    let told = || gateway.log().matches("certificate not renewed").count();
-    eventually("the last of them to be told", || {
-        (told() >= 7).then_some(())
-    });
     assert!(gateway.reload(), "{}", gateway.log());
-    assert_eq!(told(), 7);
+    gateway.says("configuration reloaded");
+    assert_eq!(gateway.log().matches("certificate not renewed").count(), 7);
 }
 
 #[test]
@@ -353,54 +354,4 @@ fn p_22_an_address_is_covered_by_a_certificate_for_it() {
             "{host}: {said}"
         );
     }
-}
-
-#[test]
-fn x_01_transport_security_by_its_key() {
-    let told = |hsts: Option<&str>, host: &str, path: &str| {
-        let setup = Setup::new().tls(&["localhost"]);
-        let setup = match hsts {
-            Some(hsts) => setup.set("hsts", hsts),
-            None => setup,
-        };
-        let gateway = setup.start();
-        let mut raw = Raw::over(gateway.tls("localhost", &["http/1.1"]));
-        let answer = raw.ask(format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n"));
-        let clear = gateway.ask(format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n"));
-        assert_eq!(
-            clear.values("strict-transport-security"),
-            [""; 0],
-            "in the clear"
-        );
-        (answer.status, answer.values("strict-transport-security"))
-    };
-    let year = "max-age=31536000";
-    let none: [String; 0] = [];
-    assert_eq!(told(None, "localhost", "/public/x"), (200, none.to_vec()));
-    for (path, status) in [("/public/x", 200), ("/app/x", 401), ("/auth/login", 200)] {
-        let expected = (status, vec![year.to_owned()]);
-        assert_eq!(told(Some("365d"), "localhost", path), expected, "{path}");
-    }
-    // Nor do refusals say less, whoever makes them.
-    for (path, status) in [("/%00", 400), ("/public/gone", 503)] {
-        let gateway = Setup::new()
-            .tls(&["localhost"])
-            .set("hsts", "365d")
-            .rules("  - { path: /public/gone, allow: anyone, to: gone }")
-            .upstream(
-                "gone",
-                "{ to: \"http://127.0.0.1:9\", health: { path: /, interval: 50ms, down_after: 1 } }",
-            )
-            .start();
-        eventually("the answer", || {
-            let mut raw = Raw::over(gateway.tls("localhost", &["http/1.1"]));
-            let answer = raw.ask(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n"));
-            let said = answer.header("strict-transport-security");
-            assert_eq!(said.as_deref(), Some(year), "{path}");
-            (answer.status == status).then_some(())
-        });
-    }
-    let more = "{ max_age: 365d, subdomains: true, preload: true }";
-    let expected = vec![format!("{year}; includeSubDomains; preload")];
-    assert_eq!(told(Some(more), "localhost", "/public/x"), (200, expected));
 }

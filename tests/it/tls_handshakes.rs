@@ -1,4 +1,4 @@
-//! What TLS itself must not do, and handshakes made to be waited for.
+//! What TLS itself must not do, handshakes made to be waited for, and what is said of TLS in the clear and by `hsts:`.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -189,4 +189,54 @@ fn b_06_many_handshakes_at_once() {
         grown < 64.0 * 1024.0 * 1024.0,
         "{grown} bytes more than before"
     );
+}
+
+#[test]
+fn x_01_transport_security_by_its_key() {
+    let told = |hsts: Option<&str>, host: &str, path: &str| {
+        let setup = Setup::new().tls(&["localhost"]);
+        let setup = match hsts {
+            Some(hsts) => setup.set("hsts", hsts),
+            None => setup,
+        };
+        let gateway = setup.start();
+        let mut raw = Raw::over(gateway.tls("localhost", &["http/1.1"]));
+        let answer = raw.ask(format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+        let clear = gateway.ask(format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+        assert_eq!(
+            clear.values("strict-transport-security"),
+            [""; 0],
+            "in the clear"
+        );
+        (answer.status, answer.values("strict-transport-security"))
+    };
+    let year = "max-age=31536000";
+    let none: [String; 0] = [];
+    assert_eq!(told(None, "localhost", "/public/x"), (200, none.to_vec()));
+    for (path, status) in [("/public/x", 200), ("/app/x", 401), ("/auth/login", 200)] {
+        let expected = (status, vec![year.to_owned()]);
+        assert_eq!(told(Some("365d"), "localhost", path), expected, "{path}");
+    }
+    // Nor do refusals say less, whoever makes them.
+    for (path, status) in [("/%00", 400), ("/public/gone", 503)] {
+        let gateway = Setup::new()
+            .tls(&["localhost"])
+            .set("hsts", "365d")
+            .rules("  - { path: /public/gone, allow: anyone, to: gone }")
+            .upstream(
+                "gone",
+                "{ to: \"http://127.0.0.1:9\", health: { path: /, interval: 50ms, down_after: 1 } }",
+            )
+            .start();
+        eventually("the answer", || {
+            let mut raw = Raw::over(gateway.tls("localhost", &["http/1.1"]));
+            let answer = raw.ask(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+            let said = answer.header("strict-transport-security");
+            assert_eq!(said.as_deref(), Some(year), "{path}");
+            (answer.status == status).then_some(())
+        });
+    }
+    let more = "{ max_age: 365d, subdomains: true, preload: true }";
+    let expected = vec![format!("{year}; includeSubDomains; preload")];
+    assert_eq!(told(Some(more), "localhost", "/public/x"), (200, expected));
 }

@@ -393,9 +393,7 @@ fn what_weakens_something_is_warned_of() {
         ["upstreams.web.tls.insecure_accept_any_certificate"]
     );
     // It stands in where no server takes a connection, too.
-    assert_eq!(warned("to: http://web, maintenance: page.html"), [""; 0]);
-    assert_eq!(
-        warned("to: http://web, maintenance: page.html, health: /x"),
-        [""; 0]
-    );
+    let page = "to: http://web, maintenance: page.html";
+    assert_eq!(warned(page), [""; 0]);
+    assert_eq!(warned(&format!("{page}, health: /x")), [""; 0]);
 }

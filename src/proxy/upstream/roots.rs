@@ -20,16 +20,16 @@ pub fn file() -> Option<&'static str> {
     static FILE: LazyLock<Option<String>> = LazyLock::new(|| {
         let found = load_native_certs();
         let faults = found.errors.iter().map(ToString::to_string).collect();
-        sound(found.certs, faults)
+        sound(&found.certs, faults)
     });
     FILE.as_deref()
 }
 
 /// A file of the certificates that can be used, where others are among them, or there is none.
-fn sound(certificates: Vec<CertificateDer<'static>>, mut faults: Vec<String>) -> Option<String> {
+fn sound(certificates: &[CertificateDer<'static>], mut faults: Vec<String>) -> Option<String> {
     let mut pem = String::new();
     let mut number = 0;
-    for certificate in &certificates {
+    for certificate in certificates {
         match RootCertStore::empty().add(certificate.clone()) {
             Ok(()) => {
                 number += 1;
@@ -80,13 +80,13 @@ mod tests {
     #[test]
     fn f_08_those_that_can_be_read_stay() {
         let (good, bad) = (authority(), CertificateDer::from(vec![0, 1, 2]));
-        assert_eq!(sound(vec![good.clone()], Vec::new()), None);
+        assert_eq!(sound(std::slice::from_ref(&good), Vec::new()), None);
         for (certificates, faults, number) in [
             (vec![good.clone(), bad], Vec::new(), 1),
             (vec![good], vec!["no such file".to_owned()], 1),
             (Vec::new(), Vec::new(), 0),
         ] {
-            let path = sound(certificates, faults).unwrap();
+            let path = sound(&certificates, faults).unwrap();
             let pem = std::fs::read_to_string(path).unwrap();
             assert_eq!(pem.matches("BEGIN").count(), number);
             let lines = pem.lines().filter(|line| !line.starts_with('-'));
