@@ -1,5 +1,6 @@
 //! Signals: SIGTERM drains, SIGINT goes at once, SIGQUIT hands over to a new process and then drains.
 
+use std::future::pending;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -43,6 +44,8 @@ pub struct Heard {
     quit: unix::Signal,
     /// Asks for a reload, which the next process must hear of as well.
     hangup: unix::Signal,
+    /// The process that has taken over.
+    next: Option<u32>,
     /// What other servers are sent to open their logs anew, or to replace themselves: unheard, it ends a process.
     others: [unix::Signal; 2],
 }
@@ -66,6 +69,7 @@ impl Heard {
             },
             quit: signal(SignalKind::quit())?,
             hangup: signal(SignalKind::hangup())?,
+            next: None,
             others: [
                 signal(SignalKind::user_defined1())?,
                 signal(SignalKind::user_defined2())?,
@@ -85,7 +89,7 @@ impl Heard {
                 _ = two.recv() => ignore("SIGUSR2"),
                 _ = self.quit.recv() => {
                     if let Some(next) = hand_over(successor)
-                        && let Some(patient) = self.stop.is_relieved(next, &mut self.hangup).await
+                        && let Some(patient) = self.stop.is_relieved(next, (&mut self.hangup, &mut self.next)).await
                     {
                         return patient;
                     }
@@ -125,18 +129,19 @@ impl Stop {
     async fn is_relieved(
         &mut self,
         (starting, line): (Starting, Line),
-        hangup: &mut unix::Signal,
+        (hangup, next): (&mut unix::Signal, &mut Option<u32>),
     ) -> Option<bool> {
         let mut waiting = tokio::task::spawn_blocking(move || starting.wait());
         let mut reloads = false;
         let (stopped, started) = loop {
             tokio::select! {
+                biased;
+                _ = hangup.recv() => reloads = true,
                 started = &mut waiting => break (None, started),
                 patient = self.is_patient() => {
                     line.cut();
                     break (Some(patient), waiting.await);
                 }
-                _ = hangup.recv() => reloads = true,
             }
         };
         let fault = match started {
@@ -144,6 +149,7 @@ impl Stop {
                 if let Some(patient) = stopped {
                     pass_on(pid, if patient { Signal::TERM } else { Signal::INT });
                 } else {
+                    *next = Some(pid);
                     if reloads {
                         pass_on(pid, Signal::HUP);
                     }
@@ -175,6 +181,17 @@ fn hand_over(successor: Option<&Successor>) -> Option<(Starting, Line)> {
 
 fn tell_kept(fault: &str) {
     tracing::error!(fault, "not handed over; this process goes on");
+}
+
+/// Passes on that there is something to reload, for as long as there is somebody to hear of it.
+async fn pass_on_reloads(hangup: &mut unix::Signal, next: Option<u32>) {
+    let Some(next) = next else {
+        return pending().await;
+    };
+    loop {
+        hangup.recv().await;
+        pass_on(next, Signal::HUP);
+    }
 }
 
 /// Tells the process that was ready just then what this one was told.
@@ -220,6 +237,8 @@ impl ShutdownSignalWatch for Signals {
                 }
                 ShutdownSignal::GracefulTerminate
             }
+            // Whoever asks this process means the one that serves.
+            () = pass_on_reloads(&mut heard.hangup, heard.next) => ShutdownSignal::FastShutdown,
             _ = heard.stop.interrupt.recv() => ShutdownSignal::FastShutdown,
         }
     }

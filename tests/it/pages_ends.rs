@@ -1,14 +1,14 @@
 //! Where pages lead that cannot do what they were opened for: never to a form that cannot do it either.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::accounts::{
-    FRESH, call, first_password, get, id_of, lets_in, letters, open, post, refused, register,
-    reset_token, session, strict, verify, wait_for,
+    FRESH, call, lets_in, letters, open, post, refused, register, reset_token, strict, verify,
+    wait_for,
 };
 use crate::accounts_links::{managed, root};
 use crate::harness::setup::password;
-use crate::harness::{Gateway, Response, Setup};
+use crate::harness::{Gateway, Response};
 use crate::pages_browser::{Browser, Form};
 use crate::pages_stale::{form_to, page_of, send};
 
@@ -26,7 +26,16 @@ fn leads_to(answer: &Response, why: &str, place: &str) {
     assert!(!page.contains("that is marked"), "{page}");
 }
 
-fn sign_in<'a>(gateway: &'a Gateway, name: &str, secret: &str) -> Browser<'a> {
+/// Waits until all letters are written that were asked for before: they are sent one after the other.
+fn told_all(gateway: &Gateway) {
+    for count in 1..=2 {
+        let wish = json!({ "email": "alice@example.test" });
+        assert_eq!(post(gateway, "/forgot-password", &wish).status, 202);
+        wait_for(gateway, "alice@example.test", count);
+    }
+}
+
+pub fn sign_in<'a>(gateway: &'a Gateway, name: &str, secret: &str) -> Browser<'a> {
     let mut browser = Browser::new(gateway);
     let form = browser.form("/auth/login");
     assert_eq!(browser.submit(&form, name, secret).status, 303);
@@ -54,13 +63,31 @@ fn who_has_lost_the_letter_of_a_new_account_gets_another() {
     assert!(lets_in(&gateway, "lost", FRESH));
     // Nothing is left to confirm, by the first letter or by another.
     let first = letters(&gateway, address).remove(0).token("verify");
-    refused(&verify(&gateway, &first), 400, "USERNAME_TAKEN");
-    assert_eq!(ask().status, 202);
+    refused(&verify(&gateway, &first), 400, "EMAIL_TAKEN");
+    let mut browser = Browser::new(&gateway);
     assert_eq!(
-        register(&gateway, "twin", "twin@example.test", FRESH).status,
-        202
+        browser.get(&format!("/auth/verify?token={first}")).status,
+        303
     );
-    wait_for(&gateway, "twin@example.test", 1);
+    let page = browser.get("/auth/verify");
+    leads_to(&page, "confirmed already", "login");
+    assert_eq!(ask().status, 202);
+    told_all(&gateway);
+    assert_eq!(letters(&gateway, address).len(), 2);
+}
+
+/// Somebody else may want an account with the same address: nobody knows whose wish another letter is for.
+#[test]
+fn a_stranger_does_not_get_the_letter_that_somebody_asks_for() {
+    let gateway = strict().start();
+    let address = "vic@example.test";
+    for (count, name) in [(1, "vic"), (2, "mallory")] {
+        assert_eq!(register(&gateway, name, address, FRESH).status, 202);
+        wait_for(&gateway, address, count);
+    }
+    let wish = json!({ "email": address });
+    assert_eq!(post(&gateway, "/request-verify-token", &wish).status, 202);
+    told_all(&gateway);
     assert_eq!(letters(&gateway, address).len(), 2);
 }
 
@@ -159,26 +186,58 @@ fn who_is_signed_in_and_confirms_an_address_stays_so() {
     let token = wait_for(&gateway, address, 1)
         .remove(0)
         .token("confirm-email");
-    for (mut browser, place) in [
-        (Browser::new(&gateway), "/auth/login?done="),
-        (browser, "/auth/account?done="),
+    // Whoever else has signed in on this machine is not whose address it is.
+    let mut other = sign_in(&gateway, "root", &password("root"));
+    let page = |browser: &mut Browser<'_>| {
+        let link = format!("/auth/confirm-email?token={token}");
+        assert_eq!(browser.get(&link).status, 303);
+        browser.get("/auth/confirm-email")
+    };
+    assert_eq!(page(&mut other).status, 200, "looking at it spends nothing");
+    let form = form_to(&page(&mut browser).text(), "/auth/confirm-email");
+    let answer = send(&mut browser, "/auth/confirm-email", &form, &[]);
+    let leads = answer.header("location").unwrap();
+    assert!(leads.starts_with("/auth/account?done="), "{leads}");
+}
+
+#[test]
+fn a_stranger_in_the_browser_is_told_of_nobody_elses_address() {
+    let gateway = strict().start();
+    for (name, other, address) in [
+        ("alice", None, "one@example.test"),
+        ("alice", Some("root"), "two@example.test"),
     ] {
+        let mut hers = sign_in(&gateway, name, &password(name));
+        let form = form_to(
+            &hers.get("/auth/account/email").text(),
+            "/auth/account/email",
+        );
+        let old = password(name);
+        let typed = [("email", address), ("current_password", old.as_str())];
+        assert_eq!(
+            send(&mut hers, "/auth/account/email", &form, &typed).status,
+            303
+        );
+        let token = wait_for(&gateway, address, 1)
+            .remove(0)
+            .token("confirm-email");
+        let mut browser = match other {
+            Some(other) => sign_in(&gateway, other, &password(other)),
+            None => Browser::new(&gateway),
+        };
         assert_eq!(
             browser
                 .get(&format!("/auth/confirm-email?token={token}"))
                 .status,
             303
         );
-        let page = browser.get("/auth/confirm-email");
-        if place.contains("login") {
-            // Looking at it spends nothing, and this one only looks.
-            assert_eq!(page.status, 200);
-            continue;
-        }
-        let form = form_to(&page.text(), "/auth/confirm-email");
+        let form = form_to(
+            &browser.get("/auth/confirm-email").text(),
+            "/auth/confirm-email",
+        );
         let answer = send(&mut browser, "/auth/confirm-email", &form, &[]);
         let leads = answer.header("location").unwrap();
-        assert!(leads.starts_with(place), "{leads}");
+        assert!(leads.starts_with("/auth/login?done="), "{leads}");
     }
 }
 
@@ -257,134 +316,6 @@ fn who_is_given_an_account_is_sent_the_link_that_opens_it() {
             .out
             .contains("not confirmed")
     );
+    told_all(&gateway);
     assert!(letters(&gateway, "gina@example.test").is_empty());
-}
-
-#[test]
-fn the_console_offers_what_it_does() {
-    let roles = "{ user: [], helper: [users:read], editor: [], admin: [user, users:read, users:write, users:delete, roles:read] }";
-    let gateway = open("").set("roles", roles).start();
-    let chief = session(&gateway, "admin", first_password(&gateway.banner()));
-    let add = [
-        "user",
-        "add",
-        "rita",
-        "--roles",
-        "helper",
-        "--password-stdin",
-    ];
-    gateway.cli(&add, &format!("{FRESH}\n")).fine();
-    let add = ["user", "add", "pam", "--must-change", "--password-stdin"];
-    gateway.cli(&add, &format!("{FRESH}\n")).fine();
-    gateway.login("alice");
-    let boss = id_of(&gateway, "admin");
-    // Who reads users ends nobody's session.
-    let mut rita = sign_in(&gateway, "rita", FRESH);
-    let page = rita.get("/auth/admin/sessions").text();
-    assert!(page.contains("alice") && !page.contains(">End<"), "{page}");
-    // Who administers gives what they hold, and leaves alone who holds more.
-    let (mut browser, path) = page_of(&gateway, "alice");
-    let page = browser.get(&path).text();
-    assert!(
-        page.contains("value=\"admin\"") && !page.contains("value=\"editor\""),
-        "{page}"
-    );
-    assert!(
-        page.contains("Set the password") && page.contains(">End<"),
-        "{page}"
-    );
-    assert!(browser.get("/auth/admin/sessions").text().contains(">End<"));
-    let page = browser.get(&format!("/auth/admin/users/{boss}")).text();
-    assert!(
-        page.contains("superuser") && !page.contains("<input id="),
-        "{page}"
-    );
-    assert!(
-        !page.contains(">End<") && !page.contains("Delete the user"),
-        "{page}"
-    );
-    // Who is let nowhere is allowed nothing.
-    let page = browser.get("/auth/admin/policy?path=/app/x&as=pam").text();
-    assert!(page.contains("must choose another password"), "{page}");
-    let page = browser
-        .get("/auth/admin/policy?path=/app/x&as=alice")
-        .text();
-    assert!(page.contains("allow"), "{page}");
-    let search = |text: &str| {
-        let text: String = url::form_urlencoded::byte_serialize(text.as_bytes()).collect();
-        let found = get(&gateway, &format!("/auth/users?search={text}"), &chief);
-        found.json().as_array().unwrap().len()
-    };
-    let new = json!({ "username": "heidi", "email": "Heidi@bücher.example", "password": FRESH });
-    assert_eq!(call(&gateway, "POST", "/users", &chief, &new).status, 201);
-    for text in ["heidi@bücher.example", "bücher", "HEIDI@", "xn--bcher"] {
-        assert_eq!(search(text), 1, "{text}");
-    }
-    assert_eq!(search("bucher"), 0);
-}
-
-#[test]
-fn where_nobody_is_invited_the_console_says_so() {
-    let login = "{ password: { register: closed, argon2: { memory: 8MiB, passes: 1, lanes: 1 } } }";
-    let gateway = managed(Setup::new().set("login", login)).start();
-    let (mut browser, _) = page_of(&gateway, "alice");
-    let page = browser.get("/auth/admin/invitations").text();
-    assert!(
-        page.contains("by administrators only") && !page.contains("Make the link"),
-        "{page}"
-    );
-    assert!(
-        !browser
-            .get("/auth/admin/users/new")
-            .text()
-            .contains("invite them")
-    );
-    let invited = json!({ "email": "eve@example.test" });
-    let answer = call(&gateway, "POST", "/invitations", &root(&gateway), &invited);
-    refused(&answer, 403, "REGISTRATION_CLOSED");
-    assert!(
-        answer.text().contains("administrators only"),
-        "{}",
-        answer.text()
-    );
-}
-
-#[test]
-fn superusers_are_made_by_name_and_not_by_a_role() {
-    let gateway = Setup::new().start();
-    let is = |name: &str| {
-        let said = gateway
-            .cli(&["user", "show", name, "--json"], "")
-            .fine()
-            .out;
-        serde_json::from_str::<Value>(&said).unwrap()["is_superuser"] == true
-    };
-    let set = |name: &str, to: &str| gateway.cli(&["user", "set-superuser", name, to], "");
-    let said = gateway
-        .cli(&["user", "set-roles", "alice", "superuser"], "")
-        .fine();
-    assert!(
-        said.out.contains("set-superuser alice yes") && !is("alice"),
-        "{}",
-        said.out
-    );
-    let said = gateway.cli(&["explain", "GET", "/app/x", "--account", "alice"], "");
-    assert!(
-        said.out.contains("as alice, role superuser"),
-        "{}",
-        said.all()
-    );
-    set("alice", "yes").fine();
-    assert!(is("alice"));
-    set("alice", "no").fine();
-    assert!(!is("alice"));
-    // Somebody must be left who is.
-    let last = set("admin", "no");
-    assert!(
-        last.code == Some(1) && last.err.contains("last active superuser"),
-        "{}",
-        last.all()
-    );
-    assert!(is("admin"));
-    assert_eq!(set("alice", "maybe").code, Some(2));
 }

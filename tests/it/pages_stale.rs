@@ -74,6 +74,11 @@ fn x_04_a_form_that_comes_too_late_leads_back_to_its_page() {
             "/auth/login".to_owned(),
         ),
         ("data:text/html,x".to_owned(), "/auth/login".to_owned()),
+        // Shown again there, where it may be no page.
+        (
+            "http://localhost/auth/account/password".to_owned(),
+            "/auth/login?next=%2Fauth%2Faccount".to_owned(),
+        ),
     ] {
         let lines = format!("{OWN_FORM}Referer: {from}\r\n");
         let answer = browser.post("/auth/account/password", &lines, &sent);

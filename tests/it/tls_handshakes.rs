@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 
-use crate::harness::{Raw, Setup, eventually, marker};
+use crate::harness::{PATIENCE, Raw, Setup, eventually, marker};
 use crate::tls::{s_client, shows};
 
 #[test]
@@ -156,13 +156,18 @@ fn who_asks_in_the_clear_is_told_that_this_is_tls() {
     assert_eq!(answer.header("connection").as_deref(), Some("close"));
     assert!(gateway.recorder().with(&mark).is_empty());
     // Whatever else is no handshake is told so in the words of TLS (an alert).
-    for bytes in [&b"\0\0\0"[..], b"get / HTTP/1.1\r\n\r\n", &[0x80, 0x2e, 1]] {
+    for bytes in [
+        &b"\0\0\0\0\0\0"[..],
+        b"get / HTTP/1.1\r\n\r\n",
+        &[0x80, 0x2e, 1, 3, 1, 0],
+    ] {
         let mut socket = TcpStream::connect(gateway.https()).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
         socket.write_all(bytes).unwrap();
         socket.shutdown(Shutdown::Write).unwrap();
         let mut said = Vec::new();
         socket.read_to_end(&mut said).unwrap();
-        assert!(said.is_empty() || said[0] == 0x15, "{bytes:?}: {said:?}");
+        assert_eq!(said.first(), Some(&0x15), "{bytes:?}: {said:?}");
     }
 }
 

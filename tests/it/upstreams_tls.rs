@@ -359,22 +359,3 @@ fn f_08_versions_that_nobody_should_speak() {
         assert_eq!(ask(&gateway), status, "{version}");
     }
 }
-
-/// Somebody else's rotten file among the authorities of the machine, or none at all, is no reason to serve nobody.
-#[test]
-fn f_08_a_gateway_starts_whatever_the_machine_trusts() {
-    let rotten = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
-    let folder = tempfile::TempDir::new().unwrap();
-    let file = folder.path().join("roots.pem");
-    for text in [None, Some(""), Some(rotten)] {
-        if let Some(text) = text {
-            std::fs::write(&file, text).unwrap();
-        }
-        let setup = Setup::new().env("SSL_CERT_FILE", file.to_str().unwrap());
-        let gateway = setup.env("SSL_CERT_DIR", "/nonexistent").start();
-        let answer = gateway.ask("GET /public/x HTTP/1.1\r\nHost: localhost\r\n\r\n");
-        assert_eq!(answer.status, 200, "{text:?}");
-        gateway.says("authorities of this machine");
-        assert!(gateway.reload(), "{}", gateway.log());
-    }
-}

@@ -173,10 +173,12 @@ impl Accounts {
             match changed.await.map_err(AccountFault::from) {
                 Err(AccountFault::Conflict) => {}
                 Ok(after) => {
-                    self.edited(actor, &before, &after, edit).await?;
+                    let ended = self.edited(actor, &before, &after, edit).await;
+                    // After older links have ended, and whatever became of that.
                     if before.email != after.email {
                         self.prove_later(&after, links);
                     }
+                    ended?;
                     return self.listed(id).await;
                 }
                 Err(fault) => return Err(fault),

@@ -139,45 +139,69 @@ impl Accounts {
         if let Some(owner) = self.parts().store.users.by_email(&email).await? {
             return self.tell_owner(owner, &links).await;
         }
-        if !self.admit_letter("register", &email).await {
-            return Ok(());
-        }
         let pending = Pending {
             username: username.to_string(),
             email: email.to_string(),
             password_hash: hash.expose().clone(),
         };
+        if self
+            .write_to_prove(username, &email, &pending, &links)
+            .await?
+        {
+            self.keep_wanted(&email, &pending).await?;
+        }
+        Ok(())
+    }
+
+    /// Sends the letter; whether there was room for one more.
+    async fn write_to_prove(
+        &self,
+        username: Username,
+        email: &Email,
+        pending: &Pending,
+        links: &Links,
+    ) -> Result<bool, AccountFault> {
+        if !self.admit_letter("register", email).await {
+            return Ok(false);
+        }
         let life = Duration::from_hours(HOURS.into());
         let token = self
-            .make_link(Kind::Registration, None, &pending, life)
+            .make_link(Kind::Registration, None, pending, life)
             .await?;
-        self.keep_wanted(&email, &pending).await?;
         let letter = Letter::VerifyEmail {
             name: username,
             link: links.with_token("verify", &token),
             hours: HOURS,
         };
-        self.send(&email, &letter).await;
-        Ok(())
+        self.send(email, &letter).await;
+        Ok(true)
     }
 
-    /// Keeps what was asked for under its address, too, so that another letter can be sent: the latest of it.
+    /// Keeps what was asked for under its address, too, so that another letter can be sent. Where it was asked for twice,
+    /// nobody knows which of the two is theirs whose address it is, and neither is sent again.
     async fn keep_wanted(&self, email: &Email, pending: &Pending) -> Result<(), AccountFault> {
-        let now = self.now();
+        let (key, now) = (wanted_at(email), self.now());
         let entry = NewEntry {
-            key: wanted_at(email),
-            value: value_of(pending)?,
+            key,
+            value: value_of(&Some(pending))?,
             owner: None,
             expires_at: now.plus(KEPT),
         };
         let volatile = &self.parts().store.volatile;
-        volatile.delete(Kind::Registration, &entry.key).await?;
-        // Of two at once, one is kept.
-        volatile.create(Kind::Registration, entry, now).await?;
+        if volatile.create(Kind::Registration, entry, now).await? {
+            return Ok(());
+        }
+        if let Some(found) = volatile.get(Kind::Registration, &key, now).await? {
+            let (version, none) = (found.version, value_of(&None::<Pending>)?);
+            let until = now.plus(KEPT);
+            volatile
+                .replace(Kind::Registration, &key, version, none, until, now)
+                .await?;
+        }
         Ok(())
     }
 
-    /// Sends another letter to whoever wants an account and has not proved this address yet, if anybody does.
+    /// Sends another letter to whoever wants an account and has not proved this address yet, if one does.
     pub(super) async fn send_wanted(
         &self,
         email: &Email,
@@ -188,14 +212,21 @@ impl Accounts {
         let Some(found) = found.filter(|_| self.register_mode() == Register::Open) else {
             return Ok(());
         };
-        let pending = open::<Pending>(&found)?.what;
+        let Some(pending) = open::<Option<Pending>>(&found)?.what else {
+            return Ok(());
+        };
         let (Ok(username), Ok(email)) = (pending.username.parse(), pending.email.parse()) else {
             return Ok(());
         };
-        let hash = Secret::new(pending.password_hash);
-        self.clone()
-            .wait_for_proof(username, email, hash, links)
-            .await
+        // A link that would come to nothing is not sent.
+        match self.refuse_taken(&username, None).await {
+            Ok(()) => self
+                .write_to_prove(username, &email, &pending, &links)
+                .await
+                .map(drop),
+            Err(AccountFault::UsernameTaken(_)) => Ok(()),
+            Err(fault) => Err(fault),
+        }
     }
 
     /// The account that a link would make.
@@ -203,8 +234,17 @@ impl Accounts {
         let pending = self.look::<Pending>(Kind::Registration, token).await?.what;
         Ok(Claim {
             username: pending.username.parse().map_err(|_| AccountFault::Link)?,
-            email: pending.email.parse().map_err(|_| AccountFault::Link)?,
+            email: self.unowned(&pending).await?,
         })
+    }
+
+    /// The address that is to be proved, unless it is somebody's by now: that of who confirms, mostly, by another letter.
+    async fn unowned(&self, pending: &Pending) -> Result<Email, AccountFault> {
+        let email: Email = pending.email.parse().map_err(|_| AccountFault::Link)?;
+        match self.parts().store.users.by_email(&email).await? {
+            None => Ok(email),
+            Some(_) => Err(AccountFault::EmailTaken(email)),
+        }
     }
 
     /// Makes the account whose address has been proved.
@@ -212,6 +252,7 @@ impl Accounts {
         self.is_open()?;
         let seen = self.look::<Pending>(Kind::Registration, token).await?.what;
         let username: Username = seen.username.parse().map_err(|_| AccountFault::Link)?;
+        self.unowned(&seen).await?;
         self.refuse_taken(&username, None).await?;
         let pending = self.spend::<Pending>(Kind::Registration, token).await?.what;
         let email: Email = pending.email.parse().map_err(|_| AccountFault::Link)?;

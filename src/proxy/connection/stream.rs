@@ -15,8 +15,9 @@ use pingora::protocols::{
     TimingDigest, UniqueID, UniqueIDType,
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
-use tokio::time::{Duration, timeout};
+use tokio::time::{Duration, sleep, timeout};
 
 use super::h2::Traffic;
 use super::{Guard, Phase, Progress, inner};
@@ -155,7 +156,7 @@ impl Drop for Guard {
             && self.drain.is_draining()
             && !(traffic.is_over() || self.is_cut)
             && let Some(stream) = self.inner.take()
-            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+            && let Ok(runtime) = Handle::try_current()
         {
             runtime.spawn(leave(stream, self.drain.clone(), owed));
             return;
@@ -167,20 +168,18 @@ impl Drop for Guard {
             Phase::Tunnel => (self.backlogs().to_client.is_last(), None),
             Phase::Head(_) | Phase::Answering => (false, None),
         };
-        if let (true, Some(stream), Ok(runtime)) = (
-            unread,
-            self.inner.take(),
-            tokio::runtime::Handle::try_current(),
-        ) {
-            runtime.spawn(linger(stream, farewell));
+        if let (true, Some(stream), Ok(runtime)) =
+            (unread, self.inner.take(), Handle::try_current())
+        {
+            linger(&runtime, stream, farewell);
         }
     }
 }
 
 /// How many connections may be drained at a time. Whoever comes later finds their answer lost, if they were still
 /// sending: what is drained is held by no other limit.
-static LINGERING: Semaphore = Semaphore::const_new(PLACES as usize);
-const PLACES: u32 = 256;
+static LINGERING: Semaphore = Semaphore::const_new(PLACES);
+const PLACES: usize = 256;
 
 /// For how long: enough for some megabytes from far away.
 const LONGEST: Duration = Duration::from_secs(5);
@@ -188,24 +187,38 @@ const LONGEST: Duration = Duration::from_secs(5);
 /// Waits until no connection is drained any more, when none is begun to be: who goes before breaks the answers of those
 /// who were still sending.
 pub async fn all_parted() {
-    let _ = timeout(LONGEST, LINGERING.acquire_many(PLACES)).await;
+    const OFTEN: Duration = Duration::from_millis(20);
+    let parting = async {
+        while LINGERING.available_permits() < PLACES {
+            sleep(OFTEN).await;
+        }
+    };
+    let _ = timeout(LONGEST, parting).await;
 }
 
-/// Says a last word and reads what comes until the other side has closed, too.
-pub async fn linger(mut stream: impl AsyncRead + AsyncWrite + Unpin, farewell: Option<[u8; 17]>) {
+/// Says a last word and reads what comes until the other side has closed, too. It counts from now on, whenever the runtime
+/// comes to it.
+pub fn linger(
+    runtime: &Handle,
+    mut stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    farewell: Option<[u8; 17]>,
+) {
     const MOST: u64 = 64 << 20;
-    let Ok(_place) = LINGERING.try_acquire() else {
+    let Ok(place) = LINGERING.try_acquire() else {
         return;
     };
     // Errors only mean that there is nobody left to wait for.
-    let drained = async {
+    let drained = async move {
         if let Some(farewell) = farewell {
             let _ = stream.write_all(&farewell).await;
         }
         let _ = stream.shutdown().await;
         tokio::io::copy(&mut stream.take(MOST), &mut tokio::io::sink()).await
     };
-    let _ = timeout(LONGEST, drained).await;
+    runtime.spawn(async move {
+        let _ = timeout(LONGEST, drained).await;
+        drop(place);
+    });
 }
 
 /// Waits, for as long as there is, until a client has read what it was sent and closes: one of HTTP/2 says again and again

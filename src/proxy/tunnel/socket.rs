@@ -221,7 +221,7 @@ impl Drop for Latched {
             && let Ok(runtime) = runtime
         {
             let socket = std::mem::replace(&mut self.socket, Box::new(tokio::io::empty()));
-            runtime.spawn(linger(socket, None));
+            linger(&runtime, socket, None);
         }
     }
 }

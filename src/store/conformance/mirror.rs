@@ -48,6 +48,13 @@ async fn each_process_judges_by_its_own_file(opened: &Opened) {
         Ok::<_, RoleError>(standing.given.clone())
     });
     seen.await.unwrap();
+    // The built-in role that everybody has is nothing less for another file's saying more of it.
+    give(opened, alice, &["user"]).await;
+    mirror(opened, &[("user", "x:y")]).await;
+    assert_eq!(held(opened, alice).await, "user | ");
+    give(opened, alice, &["user"]).await;
+    mirror(opened, &older).await;
+    give(opened, alice, &["viewer"]).await;
     opened.roles.judge_by(file(&older));
     assert_eq!(
         held(opened, alice).await,

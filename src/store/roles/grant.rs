@@ -44,7 +44,7 @@ impl Roles {
         let fault = |error: DbError| E::from(error.into());
         let mut tx = self.db.begin().await.map_err(fault)?;
         let mut standing = Standing::locked(&mut tx, user).await?;
-        standing.graph = self.filed.over(standing.graph);
+        standing.graph = self.filed.over(standing.graph).map_err(fault)?;
         let chosen = choose(&standing)?;
         if chosen == standing.given {
             return Ok(false);

@@ -106,13 +106,12 @@ fn mirrored(
     assigned: &BTreeSet<RoleName>,
 ) -> Result<Graph, RoleError> {
     let mut wanted = stored.clone();
-    filed::put(&mut wanted, file);
+    filed::put(&mut wanted, file)?;
     wanted
         .nodes
         .retain(|name, node| node.origin != RoleOrigin::Retired || assigned.contains(name));
-    for built_in in &BUILT_IN {
-        built_in.join(&mut wanted)?;
-    }
+    // Of those that are gone now, the names are free.
+    join_built_in(&mut wanted)?;
     let counts: BTreeSet<RoleName> = wanted
         .nodes
         .keys()
@@ -135,6 +134,11 @@ fn mirrored(
         }
     }
     Ok(wanted)
+}
+
+/// Has the built-in roles join the graph, each where it may.
+pub(super) fn join_built_in(graph: &mut Graph) -> Result<(), DbError> {
+    BUILT_IN.iter().try_for_each(|role| role.join(graph))
 }
 
 impl ConfigRole {

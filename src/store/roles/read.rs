@@ -89,7 +89,7 @@ impl Roles {
     /// What the database said.
     pub async fn graph(&self) -> Result<Graph, DbError> {
         let stored = Graph::read(&self.db.all(graph_call()).await?)?;
-        Ok(self.filed.over(stored))
+        self.filed.over(stored)
     }
 
     /// The roles a user was given, by whatever source. Retired ones are not among them.
@@ -130,7 +130,7 @@ impl Roles {
             .iter()
             .map(|row| row.parse("role"))
             .collect::<Result<Vec<RoleName>, _>>()?;
-        Ok(self.filed.over(Graph::read(&rest)?).closure(&direct))
+        Ok(self.filed.over(Graph::read(&rest)?)?.closure(&direct))
     }
 }
 

@@ -37,7 +37,7 @@ impl Users {
         let fault = |error: DbError| E::from(error.into());
         let mut tx = self.db.begin().await.map_err(fault)?;
         let stored = locked_graph(&mut tx).await.map_err(fault)?;
-        may(&self.filed.over(stored))?;
+        may(&self.filed.over(stored).map_err(fault)?)?;
         let user = self.insert_in(&mut tx, new, now).await?;
         tx.commit().await.map_err(fault)?;
         Ok(user)

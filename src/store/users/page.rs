@@ -62,7 +62,7 @@ macro_rules! page {
                      WHERE CAST($1 AS TEXT) IS NULL
                         OR replace(username, $1, '') <> username
                         OR replace(email_folded, $1, '') <> email_folded
-                        OR replace(lower(email), $1, '') <> lower(email)
+                        OR replace(email_folded, $4, '') <> email_folded
                      ORDER BY ",
                 $order,
                 " LIMIT $2 OFFSET $3) page
@@ -94,11 +94,11 @@ impl Users {
     /// # Errors
     /// What the database said.
     pub async fn page(&self, query: &UserQuery, sort: Sort) -> Result<Vec<Given>, DbError> {
-        let call = sort.statement().with([
-            super::read::folded(query.search.as_deref()),
-            query.limit.min(LIST_MAX).into(),
-            query.skip.into(),
-        ]);
+        let [name, address] = super::read::folded(query.search.as_deref());
+        let limit = query.limit.min(LIST_MAX);
+        let call = sort
+            .statement()
+            .with([name, limit.into(), query.skip.into(), address]);
         collect(&self.db.all(call).await?)
     }
 

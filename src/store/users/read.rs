@@ -75,16 +75,13 @@ impl Users {
                  WHERE CAST($1 AS TEXT) IS NULL
                     OR replace(username, $1, '') <> username
                     OR replace(email_folded, $1, '') <> email_folded
-                    OR replace(lower(email), $1, '') <> lower(email)
+                    OR replace(email_folded, $4, '') <> email_folded
                  ORDER BY id LIMIT $2 OFFSET $3"
             ),
         );
         let limit = query.limit.min(LIST_MAX);
-        let call = LIST.with([
-            folded(query.search.as_deref()),
-            limit.into(),
-            query.skip.into(),
-        ]);
+        let [name, address] = folded(query.search.as_deref());
+        let call = LIST.with([name, limit.into(), query.skip.into(), address]);
         self.db.all(call).await?.iter().map(User::read).collect()
     }
 
@@ -99,9 +96,9 @@ impl Users {
              WHERE CAST($1 AS TEXT) IS NULL
                 OR replace(username, $1, '') <> username
                 OR replace(email_folded, $1, '') <> email_folded
-                OR replace(lower(email), $1, '') <> lower(email)",
+                OR replace(email_folded, $2, '') <> email_folded",
         );
-        let row = self.db.one(COUNT.with([folded(search)])).await?;
+        let row = self.db.one(COUNT.with(folded(search))).await?;
         row.map_or(Ok(0), |row| row.get("users"))
     }
 
@@ -115,8 +112,9 @@ impl Users {
     }
 }
 
-/// A search in the form that names are stored in; nothing, when there is nothing to look for.
-pub(super) fn folded(search: Option<&str>) -> Value {
+/// A search in the form that names are stored in, and in that of addresses, whose domains are in ASCII; nothing, when there
+/// is nothing to look for.
+pub(super) fn folded(search: Option<&str>) -> [Value; 2] {
     let search = search.map(str::trim).filter(|text| !text.is_empty());
     let name = |text: &str| {
         text.parse::<Username>()
@@ -124,7 +122,19 @@ pub(super) fn folded(search: Option<&str>) -> Value {
     };
     // PostgreSQL refuses NUL in a text; what stands for it here is in no name either.
     let other = |text: &str| text.to_lowercase().replace('\0', "\u{fffd}");
-    search
-        .map(|text| name(text).unwrap_or_else(|_| other(text)))
-        .into()
+    let name = search.map(|text| name(text).unwrap_or_else(|_| other(text)));
+    let address = name.as_deref().map(address);
+    [name.into(), address.into()]
+}
+
+/// A part of an address as it is stored, where it has the whole of a label of its domain.
+fn address(text: &str) -> String {
+    let (local, domain) = match text.rsplit_once('@') {
+        Some((local, domain)) => (format!("{local}@"), domain),
+        None => (String::new(), text),
+    };
+    match url::Host::parse(domain) {
+        Ok(url::Host::Domain(domain)) => local + &domain,
+        _ => text.to_owned(),
+    }
 }

@@ -48,10 +48,11 @@ pub async fn told(State(web): State<Web>, request: Request, next: Next) -> Respo
         return next.run(request).await;
     };
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+    let target = request.uri().path_and_query().map(ToString::to_string);
     let back = if reads {
-        request.uri().path_and_query().map(ToString::to_string)
+        target
     } else {
-        page_of(request.headers())
+        page_of(request.headers(), target.as_deref())
     };
     let mut response = next.run(request).await;
     let Some(told) = response.extensions_mut().remove::<Told>() else {
@@ -78,12 +79,20 @@ fn login(prefix: &str, back: Option<&str>) -> Response {
     Redirect::to(&format!("{prefix}/login{}", query.unwrap_or_default())).into_response()
 }
 
-/// The page that a form was sent from: one of the same host, or nothing is known of it.
-fn page_of(headers: &HeaderMap) -> Option<String> {
+/// The page that a form was sent from: one of the same host, or nothing is known of it. A form that was shown again, since
+/// something was wrong with it, stands at the address that it is sent to, which may be no page: then it is the one above.
+fn page_of(headers: &HeaderMap, target: Option<&str>) -> Option<String> {
     let page = headers.get(header::REFERER)?.to_str().ok()?;
     let page = Url::parse(page).ok()?;
     let host = headers.get(header::HOST)?.to_str().ok()?;
-    (page.authority() == host).then(|| page[Position::BeforePath..Position::AfterQuery].to_owned())
+    let place = &page[Position::BeforePath..Position::AfterQuery];
+    let above = || place.rsplit_once('/').map_or(place, |(above, _)| above);
+    let place = if Some(place) == target {
+        above()
+    } else {
+        place
+    };
+    (page.authority() == host).then(|| place.to_owned())
 }
 
 fn problem(web: &Web, visitor: &Visitor, told: &Told) -> Response {

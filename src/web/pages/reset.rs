@@ -49,6 +49,9 @@ pub async fn submit(Guest(visit): Guest, sent: Sent) -> Response {
 }
 
 async fn attempt(visit: &Visit, fields: &Fields) -> Result<Response, Slips> {
+    if link::token(visit, PAGE).is_none() {
+        return Ok(no_good(visit));
+    }
     let token = link::token_of(visit, PAGE, fields)?;
     let password = fields.secret("password");
     let accounts = &visit.web.accounts;

@@ -17,6 +17,7 @@ pub fn session(member: &Member, info: &SessionInfo, base: &str) -> Value {
         "ip": info.ip,
         "seen": moment::ago(info.seen_at, now),
         "began": moment::minute(info.created_at),
+        "fixed": false,
         "current": info.sid == member.proved.live.sid.to_string(),
     })
 }

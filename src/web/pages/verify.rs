@@ -30,6 +30,11 @@ pub async fn show(Guest(visit): Guest, RawQuery(query): RawQuery) -> Result<Resp
     }
     match claim(&visit).await {
         Ok(claim) => Ok(visit.show(TEMPLATE, values(&visit, &Fields::default(), claim.as_ref()))),
+        Err(AccountFault::EmailTaken(_)) => {
+            let mut response = confirmed_already(&visit);
+            link::forget(&visit, &mut response);
+            Ok(response)
+        }
         Err(AccountFault::Link) => {
             let slips = Problem::from(AccountFault::Link).into();
             Ok(without_link(&visit, &slips, &Fields::default()))
@@ -91,8 +96,8 @@ pub async fn show_move(
 pub async fn submit_move(Guest(visit): Guest, sent: Sent) -> Result<Response, Problem> {
     let fields = visit.open(sent).map_err(|(problem, _)| problem)?;
     let token = link::token_of(&visit, MOVE, &fields)?;
-    visit.web.accounts.confirm_email(&token).await?;
-    let page = if visit.is_signed_in().await? {
+    let moved = visit.web.accounts.confirm_email(&token).await?;
+    let page = if visit.shows(moved.id).await {
         "account"
     } else {
         "login"
@@ -114,6 +119,7 @@ async fn attempt(visit: &Visit, fields: &Fields) -> Result<Response, Slips> {
                 &format!("Somebody else has become {name} meanwhile. Please create the account again, with another name."),
                 ("register", "Create an account"),
             ),
+            Err(AccountFault::EmailTaken(_)) => confirmed_already(visit),
             verified => {
                 verified?;
                 visit.go("login", Notice::Verified)
@@ -141,6 +147,15 @@ async fn claim(visit: &Visit) -> Result<Option<Claim>, AccountFault> {
         Some(token) => visit.web.accounts.behind_verify(&token).await.map(Some),
         None => Ok(None),
     }
+}
+
+/// Whoever has this letter reads that address: who it is whose account it is, they know.
+fn confirmed_already(visit: &Visit) -> Response {
+    visit.dead_end(
+        "The address is confirmed already",
+        "There is an account with it, and nothing is left to be done but to sign in.",
+        ("login", "Sign in"),
+    )
 }
 
 /// The way to another link, and no trace of the last one.

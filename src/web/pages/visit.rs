@@ -10,6 +10,7 @@ use http::request::Parts;
 use http::{Method, StatusCode, Uri};
 use serde_json::{Value, json};
 
+use crate::base::id::UserId;
 use crate::base::identity::Identity;
 use crate::base::token::Token;
 use crate::crypto::{cookie, csrf as form_token};
@@ -222,16 +223,15 @@ impl Visit {
         )
     }
 
-    /// Whether the browser that shows this has a session that is good for more than another password.
-    ///
-    /// # Errors
-    /// When the store does not answer.
-    pub async fn is_signed_in(&self) -> Result<bool, Problem> {
+    /// Whether the browser that shows this is signed in as this user, and may do more than choose another password. What
+    /// cannot be found out is not so.
+    pub async fn shows(&self, user: UserId) -> bool {
         let Some(token) = extract::session_token(&self.visitor, &self.headers) else {
-            return Ok(false);
+            return false;
         };
-        let live = self.web.sessions.find(&token).await?;
-        Ok(live.is_some_and(|live| !live.must_change_password))
+        let found = self.web.sessions.find(&token).await;
+        let live = found.ok().flatten();
+        live.is_some_and(|live| live.identity.id == user && !live.must_change_password)
     }
 
     /// A page that says why it does not go on here, and where it does.

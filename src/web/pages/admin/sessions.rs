@@ -1,10 +1,13 @@
 //! Everybody's sessions, and ending them.
 
+use std::collections::BTreeMap;
+
 use axum::extract::{Path, Query};
 use axum::response::Response;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::base::id::UserId;
 use crate::identity::accounts::AccountFault;
 use crate::web::error::Problem;
 use crate::web::form::Sent;
@@ -37,24 +40,28 @@ pub async fn list(member: Member, Query(question): Query<Question>) -> Result<Re
     all.sort_by_key(|info| std::cmp::Reverse(info.seen_at));
     let page = Page::new(question.page.as_deref(), all.len() as u64);
     let prefix = member.visit.prefix();
-    let mut shown = Vec::new();
+    let (mut shown, mut managed) = (Vec::new(), BTreeMap::new());
     for info in all.iter().skip(page.skip() as usize).take(ROWS as usize) {
         let href = format!("{prefix}/admin/users/{}", info.user_id);
-        let name = accounts
-            .account(crate::base::id::UserId(info.user_id))
-            .await;
+        let name = accounts.account(UserId(info.user_id)).await;
         let name = match name {
             Ok(account) => account.user.username.to_string(),
             // Deleted between the two questions.
             Err(AccountFault::Missing) => continue,
             Err(fault) => return Err(fault.into()),
         };
+        let user = UserId(info.user_id);
+        let is_managed = match managed.get(&user) {
+            Some(known) => *known,
+            None => accounts.is_managed(&member.actor(), user).await?,
+        };
+        managed.insert(user, is_managed);
         let row = rows::session(&member, info, &format!("{href}/sessions"));
         let action = row
             .get("action")
             .and_then(Value::as_str)
             .unwrap_or_default();
-        let own = json!({ "action": format!("{action}?from=sessions"), "user": { "name": name, "href": href } });
+        let own = json!({ "action": format!("{action}?from=sessions"), "fixed": !is_managed, "user": { "name": name, "href": href } });
         shown.push(merged(row, own));
     }
     let paging = page.shown(&format!("{prefix}/admin/sessions?"));
