@@ -206,13 +206,17 @@ impl Answer {
         } else if session.is_http2() {
             session.write_response_body(None, true).await?;
         }
-        if session.is_http2() && !session.is_body_done() {
-            // A stream that is let go while its client still sends is reset, and some clients then forget the answer
-            // that they have. HTTP/1 is drained by the guard.
-            session.set_total_drain_timeout(Some(DRAIN));
-            let _ = session.drain_request_body().await;
-        }
+        read_on(session).await;
         Ok(())
+    }
+}
+
+/// Reads what an HTTP/2 client still sends of a request that was answered: a stream that is let go meanwhile is reset, and
+/// some clients then forget the answer that they have. HTTP/1 is drained by the guard.
+pub async fn read_on(session: &mut Session) {
+    if session.is_http2() && !session.is_body_done() {
+        session.set_total_drain_timeout(Some(DRAIN));
+        let _ = session.drain_request_body().await;
     }
 }
 

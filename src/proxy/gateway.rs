@@ -18,6 +18,7 @@ use crate::base::id::PublicId;
 use crate::policy::decide::Permit;
 use crate::telemetry::limit::Limit;
 
+use super::answer::read_on;
 use super::coding;
 use super::context::{Context, Passed};
 use super::forward::{finish_answer, finish_request, time_left};
@@ -329,13 +330,16 @@ impl ProxyHttp for Gateway {
         self.tell_failure(session, error, ctx).await
     }
 
-    async fn logging(&self, session: &mut Session, _error: Option<&Error>, ctx: &mut Box<Context>) {
+    async fn logging(&self, session: &mut Session, error: Option<&Error>, ctx: &mut Box<Context>) {
         let status = session
             .response_written()
             .map_or(0, |head| head.status.as_u16());
         let bytes = session.body_bytes_sent();
         note_broken(session, ctx);
         ctx.log(status, bytes);
+        if error.is_none() && status > 0 {
+            read_on(session).await;
+        }
     }
 
     /// Failures are logged in `fail_to_proxy`, once.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::harness::{Gateway, H2, Setup, eventually, h2, marker};
+use crate::harness::{Gateway, H2, Recorder, Reply, Setup, eventually, h2, marker};
 
 /// More than a socket's buffers hold, so that the answer comes while it is being sent.
 const LARGE: usize = 8 * 1024 * 1024;
@@ -178,4 +178,27 @@ fn s_16_who_still_sends_hears_the_answer() {
             .iter()
             .all(|seen| seen.path() == "/public/first")
     );
+}
+
+/// A reset behind the answer makes some clients forget the answer.
+#[test]
+fn s_16_an_answer_before_the_end_of_an_upload_is_not_taken_back() {
+    let recorder = Recorder::start();
+    recorder.answer(|request| match request.path().as_str() {
+        "/public/early" => Reply::raw("HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno")
+            .early()
+            .close(),
+        _ => Reply::ok("quick"),
+    });
+    let gateway = Setup::before(recorder).start();
+    let mut client = gateway.h2();
+    for _ in 0..5 {
+        let stream = client.open(&h2::request("POST", "/public/early"), false);
+        client.data(stream, b"some", false);
+        assert_eq!(client.read(stream).status(), Some(413));
+        send(&mut client, stream, 64 * 1024);
+        assert_eq!(client.get("/public/x", &[]).status(), Some(200));
+        assert!(!client.was_reset(stream), "before the end of the upload");
+        client.data(stream, b"", true);
+    }
 }
