@@ -4,6 +4,7 @@
 //! may have acted upon: what is not idempotent, or of which some body was passed on, is sent once.
 
 use std::io;
+use std::time::Duration;
 
 use http::header;
 use pingora::proxy::Session;
@@ -107,7 +108,7 @@ impl Gateway {
             // The time for everything is up, and the client may well have used it.
             return false;
         }
-        if time_left(ctx).is_err() && (ctx.tries > 1 || ctx.body != Passed::Nothing) {
+        if is_time_up(ctx) && (ctx.tries > 1 || ctx.body != Passed::Nothing) {
             // Or a server before this one, or the client with the body that has come by now.
             return false;
         }
@@ -236,8 +237,18 @@ fn is_waiting_for_client(session: &mut Session, ctx: &Context, error: &Error) ->
     is_silence(error)
         && !answered
         && ctx.tunnel.is_none()
-        && time_left(ctx).is_ok()
+        && !is_time_up(ctx)
         && !session.is_body_done()
+}
+
+/// Whether the time for everything is up, or all but: a timer that was set for what is left of it may be early by one of
+/// Pingora's steps, which are 10 ms, and must not pass for one of its own.
+fn is_time_up(ctx: &Context) -> bool {
+    const STEP: Duration = Duration::from_millis(20);
+    match time_left(ctx) {
+        Ok(left) => left.is_some_and(|left| left <= STEP),
+        Err(_) => true,
+    }
 }
 
 fn is_silence(error: &Error) -> bool {
