@@ -6,7 +6,7 @@
 //! passes them (`LISTEN_FDS`, `sd_listen_fds(3)`), so that a socket unit works, too.
 
 use std::env;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -17,6 +17,8 @@ use std::time::Duration;
 use command_fds::{CommandFdExt, FdMapping, FdMappingCollision};
 use listenfd::ListenFd;
 use sd_notify::NotifyState;
+use tokio::io::AsyncReadExt;
+use tokio::time::timeout;
 
 /// Says that standard input is the socket of a gateway that waits to be relieved.
 const RELIEVES: &str = "PORTCULLIS_HAND_OVER";
@@ -221,14 +223,14 @@ impl Starting {
     ///
     /// # Errors
     /// When it does not come up; nothing has changed then.
-    pub fn wait(mut self) -> Result<u32, HandOverFault> {
-        match hear(self.ours) {
+    pub async fn wait(mut self) -> Result<u32, HandOverFault> {
+        match hear(self.ours).await {
             Ok(()) => {
                 tell_systemd(&self.child);
                 Ok(self.child.id())
             }
             Err(error) => {
-                // It may hang: nobody would notice a second gateway that half works.
+                // It may hang: nobody would notice a second gateway that half works. Killed, it ends at once.
                 let _ = self.child.kill();
                 let _ = self.child.wait();
                 Err(HandOverFault::NotReady(error))
@@ -262,10 +264,12 @@ fn tell_predecessor() -> io::Result<()> {
     UnixStream::from(socket).write_all(READY)
 }
 
-fn hear(mut child: UnixStream) -> io::Result<()> {
-    child.set_read_timeout(Some(PATIENCE))?;
+async fn hear(child: UnixStream) -> io::Result<()> {
+    child.set_nonblocking(true)?;
+    let mut child = tokio::net::UnixStream::from_std(child)?;
     let mut said = [0; READY.len()];
-    child.read_exact(&mut said)
+    timeout(PATIENCE, child.read_exact(&mut said)).await??;
+    Ok(())
 }
 
 /// systemd believes its main process when that names another.

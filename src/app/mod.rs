@@ -1,6 +1,7 @@
 //! Assembly: from a [`Config`](crate::config::Config) to a gateway that runs, and from one to the next.
 
 pub mod acme;
+mod aside;
 pub mod banner;
 pub mod certificates;
 mod descriptors;

@@ -1,6 +1,7 @@
 //! Signals: SIGTERM drains, SIGINT goes at once, SIGQUIT hands over to a new process and then drains.
 
 use std::future::pending;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -131,7 +132,7 @@ impl Stop {
         (starting, line): (Starting, Line),
         (hangup, next): (&mut unix::Signal, &mut Option<u32>),
     ) -> Option<bool> {
-        let mut waiting = tokio::task::spawn_blocking(move || starting.wait());
+        let mut waiting = pin!(starting.wait());
         let mut reloads = false;
         let (stopped, started) = loop {
             tokio::select! {
@@ -145,7 +146,7 @@ impl Stop {
             }
         };
         let fault = match started {
-            Ok(Ok(pid)) => {
+            Ok(pid) => {
                 if let Some(patient) = stopped {
                     pass_on(pid, if patient { Signal::TERM } else { Signal::INT });
                 } else {
@@ -160,11 +161,10 @@ impl Stop {
                 }
                 return Some(stopped.unwrap_or(true));
             }
-            Ok(Err(fault)) => fault.to_string(),
-            Err(fault) => fault.to_string(),
+            Err(fault) => fault,
         };
         if stopped.is_none() {
-            tell_kept(&fault);
+            tell_kept(&fault.to_string());
         }
         stopped
     }

@@ -1,6 +1,7 @@
 //! What goes on in the background: sweeping what has expired, noticing other processes' writes, taking over
 //! renewed certificates. What is done for upstreams is in `proxy::upstream::keeper`.
 
+use std::mem;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use crate::store::Store;
 use crate::telemetry::log::Lost;
 use crate::telemetry::metrics::Metrics;
 
+use super::aside::aside;
 use super::certificates::Certificates;
 use super::expiry::Expiries;
 
@@ -164,7 +166,7 @@ pub async fn watch_certificates(
     clock: Clock,
     metrics: Metrics,
 ) {
-    let mut expiries = Expiries::default();
+    let (mut expiries, mut blind) = (Expiries::default(), false);
     loop {
         let Certificates {
             keyring, clients, ..
@@ -173,10 +175,17 @@ pub async fn watch_certificates(
         tokio::time::sleep(LOOK_AT_FILES_EVERY).await;
         let (Certificates { files, clients, .. }, now) = (certificates.clone(), clock.now());
         // A file system may take its time.
-        let looked = tokio::task::spawn_blocking(move || (files.look(now), clients.look()));
-        let Ok((mut news, vouching)) = looked.await else {
-            continue;
+        let looked = aside(move || (files.look(now), clients.look())).await;
+        let (mut news, vouching) = match looked {
+            Ok(looked) => looked,
+            Err(error) => {
+                if !mem::replace(&mut blind, true) {
+                    tracing::warn!(%error, "could not look whether certificates have changed; trying on");
+                }
+                continue;
+            }
         };
+        blind = false;
         if let Some(Ok(_)) = &vouching {
             look_again(&sessions).await;
         }

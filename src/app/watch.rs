@@ -9,8 +9,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tokio::task::spawn_blocking;
 use tokio::time::sleep;
+
+use super::aside::aside;
 
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Editors write a file in several steps; it is read once two looks so far apart see the same.
@@ -60,7 +61,7 @@ impl Watch {
     async fn look(&self) -> Option<Stamp> {
         // A file system may take its time.
         let path = self.path.clone();
-        spawn_blocking(move || Stamp::of(&path)).await.ok()?
+        aside(move || Stamp::of(&path)).await.ok()?
     }
 }
 
