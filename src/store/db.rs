@@ -87,6 +87,30 @@ impl Db {
         Ok(Self { engine, observer })
     }
 
+    /// The same database, for whoever reads a great deal beside everybody else: where there is a server to go to, its
+    /// reads share one connection, and do not wait for one another's answers.
+    #[must_use]
+    pub fn sharing(&self) -> Self {
+        let engine = match &self.engine {
+            Engine::Sqlite(sqlite) => Engine::Sqlite(sqlite.clone()),
+            Engine::Postgres(postgres) => Engine::Postgres(postgres.sharing()),
+        };
+        Self {
+            engine,
+            observer: self.observer.clone(),
+        }
+    }
+
+    /// How many reads of [`Db::sharing`] may be asked for at once without holding up anybody else.
+    #[must_use]
+    pub fn reads_at_once(&self) -> usize {
+        match &self.engine {
+            // Each of them takes one of the few threads that read.
+            Engine::Sqlite(_) => 2,
+            Engine::Postgres(_) => 64,
+        }
+    }
+
     /// Runs a statement and says how many rows it changed.
     ///
     /// # Errors

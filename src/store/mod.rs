@@ -80,6 +80,8 @@ pub struct Store {
     pub acme: Acme,
     /// Whatever has an expiry.
     pub volatile: Arc<dyn Volatile>,
+    /// The same, where it is in this process.
+    memory: Option<Arc<Memory>>,
 }
 
 /// A user and what they hold.
@@ -106,12 +108,19 @@ impl Store {
     ) -> Result<Self, MigrateError> {
         let db = Db::open(&settings.url, observer).await?;
         migrate::apply(&db, now).await?;
-        let volatile: Arc<dyn Volatile> = match settings.volatile {
-            VolatileKind::Store => Arc::new(Sql::new(db.clone(), Random::System)),
-            VolatileKind::Memory => Arc::new(Memory::default()),
+        let memory = match settings.volatile {
+            VolatileKind::Store => None,
+            VolatileKind::Memory => Some(Arc::new(Memory::default())),
         };
-        let filed = Filed::default();
-        Ok(Self {
+        Ok(Self::over(db, memory, Filed::default()))
+    }
+
+    fn over(db: Db, memory: Option<Arc<Memory>>, filed: Filed) -> Self {
+        let volatile: Arc<dyn Volatile> = match &memory {
+            None => Arc::new(Sql::new(db.clone(), Random::System)),
+            Some(memory) => Arc::<Memory>::clone(memory),
+        };
+        Self {
             users: Users::new(db.clone(), filed.clone()),
             roles: Roles::new(db.clone(), filed),
             keys: Keys::new(db.clone()),
@@ -119,7 +128,18 @@ impl Store {
             acme: Acme::new(db.clone()),
             db,
             volatile,
-        })
+            memory,
+        }
+    }
+
+    /// The same over [`Db::sharing`], for whoever reads a great deal beside everybody else.
+    #[must_use]
+    pub fn sharing(&self) -> Self {
+        Self::over(
+            self.db.sharing(),
+            self.memory.clone(),
+            self.roles.filed.clone(),
+        )
     }
 
     /// A user and everything they hold.

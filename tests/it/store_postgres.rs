@@ -9,6 +9,7 @@ use crate::harness::raw::Silence;
 use crate::harness::relay::Relay;
 use crate::harness::setup::{Folder, password};
 use crate::harness::{Gateway, Recorder, Setup, eventually, within};
+use crate::streams::{HEAD, Told, events_over_http1};
 
 /// A setup whose store is the file `url`, with a key that every node shares.
 fn setup() -> Setup {
@@ -159,6 +160,45 @@ fn r_02_an_end_on_one_node_is_an_end_on_all() {
     }
     one.cli(&["user", "disable", "alice"], "").fine();
     ended(&cookie, "disabled by command line");
+}
+
+/// With a database next door every session is looked at within a second, one after the other or not.
+#[test]
+fn r_02_many_streams_end_soon_where_the_database_is_far_away() {
+    const ENDING: usize = 10;
+    const GOING_ON: usize = 90;
+    let database = Database::new();
+    let relay = Relay::to(Server::shared().port());
+    let told = Told::start();
+    let setup = told.setup("");
+    let setup = setup
+        .set("store", "file:url")
+        .set("key", "file:shared.key")
+        .set("limits", "{ connections_per_address: 300 }");
+    let folder = folder(&setup, &database.url_at(relay.port()));
+    folder.add_user("alice", "user").fine();
+    folder.add_user("bob", "user").fine();
+    let gateway = started(folder, setup.recorder());
+    let open = |name: &str| {
+        let cookie = gateway.login(name);
+        events_over_http1(&told, gateway.connect(), &cookie, HEAD)
+    };
+    let mut going_on: Vec<_> = (0..GOING_ON).map(|_| open("bob")).collect();
+    let ending: Vec<_> = (0..ENDING).map(|_| open("alice")).collect();
+    // The command is next door.
+    std::fs::write(gateway.path().join("url"), database.url()).unwrap();
+    relay.lengthen(Duration::from_millis(25));
+    gateway.cli(&["user", "disable", "alice"], "").fine();
+    let by = Instant::now() + Duration::from_secs(3);
+    for (number, (raw, _call)) in ending.into_iter().enumerate() {
+        let left = by.saturating_duration_since(Instant::now());
+        let mut raw = raw.patience(left.max(Duration::from_millis(1)));
+        assert!(raw.closes(), "the {number}th goes on");
+    }
+    for (raw, call) in &mut going_on {
+        call.say("data: still\n\n");
+        assert!(raw.wait_for("still"));
+    }
 }
 
 #[test]

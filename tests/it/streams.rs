@@ -14,21 +14,22 @@ use crate::sessions_ends::{line, logout};
 /// How soon the end of a session must be felt.
 const NOTICED: Duration = Duration::from_secs(2);
 
-const HEAD: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n";
+pub const HEAD: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n";
 const CHUNKED: &str =
     "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
 
 /// A service that says what the test says, when the test says it.
-struct Told {
+pub struct Told {
     url: String,
     calls: Receiver<Call>,
 }
 
 /// A request it was sent.
-struct Call(TcpStream);
+pub struct Call(TcpStream);
 
 impl Told {
-    fn start() -> Self {
+    /// Begins to listen.
+    pub fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (sender, calls) = mpsc::channel();
@@ -50,7 +51,8 @@ impl Told {
         Self { url, calls }
     }
 
-    fn setup(&self, more: &str) -> Setup {
+    /// A gateway before it.
+    pub fn setup(&self, more: &str) -> Setup {
         Setup::new().upstream("web", &format!("{{ to: \"{}\"{more} }}", self.url))
     }
 
@@ -60,7 +62,8 @@ impl Told {
 }
 
 impl Call {
-    fn say(&mut self, text: &str) {
+    /// Sends this.
+    pub fn say(&mut self, text: &str) {
         self.0.write_all(text.as_bytes()).unwrap();
     }
 
@@ -103,7 +106,7 @@ fn logout_over_tls(gateway: &Gateway, cookie: &str) {
 }
 
 /// Every event is produced only when the one before has arrived: what is held back anywhere never comes.
-fn events_over_http1(told: &Told, mut raw: Raw, cookie: &str, head: &str) -> (Raw, Call) {
+pub fn events_over_http1(told: &Told, mut raw: Raw, cookie: &str, head: &str) -> (Raw, Call) {
     raw.send(get("/app/events", cookie));
     let mut call = told.call();
     call.say(head);

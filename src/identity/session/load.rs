@@ -14,6 +14,7 @@ use crate::base::token::TokenHash;
 use crate::crypto::client::{ClientCertificate, Named};
 use crate::identity::account::Admitted;
 use crate::identity::{IdentityFault, account};
+use crate::store::Store;
 use crate::store::volatile::{Key, Kind};
 
 /// A reading that has begun: what is learned counts for this end, and is kept if nothing has happened since.
@@ -36,6 +37,16 @@ impl Sessions {
         source: &Source,
         now: Timestamp,
     ) -> Result<Option<Arc<Live>>, IdentityFault> {
+        self.load_from(&self.0.store, source, now).await
+    }
+
+    /// As [`Sessions::load`], by way of this store.
+    pub(super) async fn load_from(
+        &self,
+        store: &Store,
+        source: &Source,
+        now: Timestamp,
+    ) -> Result<Option<Arc<Live>>, IdentityFault> {
         // What is told to end while it is read may go on with fewer rights: it is read again.
         for _ in 0..3 {
             let reading = Reading {
@@ -46,8 +57,8 @@ impl Sessions {
             };
             let (first, epoch) = (reading.end.is_unknown(), reading.epoch);
             let found = match source {
-                Source::Row(hash) => self.read_row(*hash, reading).await?,
-                Source::Certificate(shown) => self.read_certificate(shown, reading).await?,
+                Source::Row(hash) => self.read_row(store, *hash, reading).await?,
+                Source::Certificate(shown) => self.read_certificate(store, shown, reading).await?,
             };
             // Whoever a certificate stands for, it is not found by them before it was read for the first time: what
             // has ended meanwhile may have been meant for it.
@@ -64,13 +75,13 @@ impl Sessions {
     /// One reading of the row. The session may have ended meanwhile.
     async fn read_row(
         &self,
+        store: &Store,
         hash: TokenHash,
         reading: Reading,
     ) -> Result<Option<Arc<Live>>, IdentityFault> {
         let inner = &self.0;
-        let volatile = &inner.store.volatile;
         let key = Key::from(hash);
-        let Some(entry) = volatile.get(Kind::Session, &key, reading.now).await? else {
+        let Some(entry) = store.volatile.get(Kind::Session, &key, reading.now).await? else {
             return Ok(None);
         };
         let (Some(owner), Some(record)) = (entry.owner, Record::decode(&entry)) else {
@@ -88,7 +99,7 @@ impl Sessions {
         let end = &reading.end;
         inner.ends.expires(end, entry.expires_at.min(over));
         end.touched(record.seen_at);
-        let admitted = account::check(&inner.store, UserId(owner), self.demands()).await?;
+        let admitted = account::check(store, UserId(owner), self.demands()).await?;
         let of_today = |admitted: &Admitted| admitted.password_version == record.password_version;
         let found = Found {
             sid,
@@ -102,6 +113,7 @@ impl Sessions {
     /// One judgement of a certificate. Why it is no good is for whoever runs the gateway to know, and nobody else.
     async fn read_certificate(
         &self,
+        store: &Store,
         shown: &ClientCertificate,
         reading: Reading,
     ) -> Result<Option<Arc<Live>>, IdentityFault> {
@@ -121,13 +133,13 @@ impl Sessions {
             Err(fault) => return refused(&fault),
         };
         let user = match &named {
-            Named::Username(name) => inner.store.users.by_username(name).await?,
-            Named::Email(email) => inner.store.users.by_email(email).await?,
+            Named::Username(name) => store.users.by_username(name).await?,
+            Named::Email(email) => store.users.by_email(email).await?,
         };
         let Some(user) = user else {
             return refused(&"nobody has this name");
         };
-        let admitted = account::check(&inner.store, user.id, self.demands()).await?;
+        let admitted = account::check(store, user.id, self.demands()).await?;
         // Between the two looks it may have become somebody else's.
         let Some(admitted) = admitted.filter(|admitted| is_named(&named, &admitted.identity))
         else {

@@ -52,17 +52,22 @@ impl Sessions {
     /// # Errors
     /// As [`Sessions::revalidate`].
     pub async fn look_through(&self) -> Result<(), IdentityFault> {
-        // Two at once, which leaves connections to the store for everybody else.
-        const AT_ONCE: usize = 2;
         let mut sources = self.0.ends.in_use();
         sources.sort_by_key(|source| matches!(source, Source::Row(_)));
+        self.look_at(sources).await
+    }
+
+    /// Ends live requests of those sessions among these that are no more.
+    async fn look_at(&self, sources: Vec<Source>) -> Result<(), IdentityFault> {
+        let at_once = self.0.store.db.reads_at_once();
         let looks = stream::iter(sources).map(async |source| self.look(&source).await);
-        let looks = looks.buffer_unordered(AT_ONCE);
+        let looks = looks.buffer_unordered(at_once);
         looks.fold(Ok(()), async |all, one| all.and(one)).await
     }
 
     async fn look(&self, source: &Source) -> Result<(), IdentityFault> {
-        let is_over = match self.load(source, self.0.clock.now()).await {
+        let found = self.load_from(&self.0.looking, source, self.0.clock.now());
+        let is_over = match found.await {
             Ok(live) => live.is_none(),
             // Whose it is cannot be read, now or later: one such row must not keep the others' ends from being heard.
             Err(fault @ IdentityFault::Corrupt(_)) => {
@@ -97,10 +102,9 @@ impl Sessions {
         for source in &sources {
             inner.cache_of(source).remove(&source.hash());
         }
-        let mut looked = Ok(());
-        for source in sources.iter().filter(|it| inner.ends.is_used(&it.hash())) {
-            looked = looked.and(self.look(source).await);
-        }
+        let used = |source: &Source| inner.ends.is_used(&source.hash());
+        let looked = self.look_at(sources.into_iter().filter(used).collect());
+        let looked = looked.await;
         undone.done();
         looked
     }

@@ -60,6 +60,8 @@ pub struct Sessions(Arc<Inner>);
 
 struct Inner {
     store: Store,
+    /// The same, for looking at many at once.
+    looking: Store,
     clock: Clock,
     random: Random,
     settings: arc_swap::ArcSwap<SessionSettings>,
@@ -134,6 +136,7 @@ impl Sessions {
     #[must_use]
     pub fn new(store: Store, clock: Clock, random: Random, settings: SessionSettings) -> Self {
         Self(Arc::new(Inner {
+            looking: store.sharing(),
             store,
             clock,
             random,

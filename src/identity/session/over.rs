@@ -4,8 +4,12 @@
 //! A request that comes is looked at when it comes; what came long ago must be told.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use futures_util::{StreamExt, stream};
 
 use super::{CACHE_TTL, Live, Sessions, Source};
+use crate::base::time::Timestamp;
 use crate::identity::IdentityFault;
 
 impl Sessions {
@@ -28,24 +32,42 @@ impl Sessions {
     /// # Errors
     /// When the store does not answer.
     pub async fn end_expired(&self) -> Result<(), IdentityFault> {
-        let mut all = Ok(());
-        for (source, over) in self.0.ends.expired(self.0.clock.now()) {
-            // A store that has just said nothing is not asked for each of them.
-            if all.is_ok() {
-                match self.load(&source, self.0.clock.now()).await {
-                    Ok(Some(_)) => continue,
-                    // One that cannot be read is over, and says nothing of the others.
-                    Ok(None) | Err(IdentityFault::Corrupt(_)) => {}
-                    Err(fault) => all = Err(fault),
+        let inner = &self.0;
+        let expired = inner.ends.expired(inner.clock.now());
+        let answers = &AtomicBool::new(true);
+        let looks = stream::iter(expired)
+            .map(async |(source, over)| self.end_if_over(&source, over, answers).await);
+        let looks = looks.buffer_unordered(inner.store.db.reads_at_once());
+        looks.fold(Ok(()), async |all, one| all.and(one)).await
+    }
+
+    async fn end_if_over(
+        &self,
+        source: &Source,
+        over: Timestamp,
+        answers: &AtomicBool,
+    ) -> Result<(), IdentityFault> {
+        let inner = &self.0;
+        let mut looked = Ok(());
+        let mut unread = true;
+        // A store that has just said nothing is not asked for each of them.
+        if answers.load(Ordering::Relaxed) {
+            let found = self.load_from(&inner.looking, source, inner.clock.now());
+            match found.await {
+                Ok(Some(_)) => return Ok(()),
+                // One that cannot be read is over, and says nothing of the others.
+                Ok(None) | Err(IdentityFault::Corrupt(_)) => unread = false,
+                Err(fault) => {
+                    answers.store(false, Ordering::Relaxed);
+                    looked = Err(fault);
                 }
             }
-            let ended = all.is_ok() || self.0.clock.now().since(over) > CACHE_TTL;
-            if ended {
-                let hash = source.hash();
-                self.0.cache_of(&source).remove(&hash);
-                self.0.ends.announce(&hash);
-            }
         }
-        all
+        if !unread || inner.clock.now().since(over) > CACHE_TTL {
+            let hash = source.hash();
+            inner.cache_of(source).remove(&hash);
+            inner.ends.announce(&hash);
+        }
+        looked
     }
 }

@@ -13,6 +13,7 @@ mod changes;
 mod connect;
 mod pool;
 mod run;
+mod shared;
 mod tx;
 mod url;
 
@@ -25,6 +26,7 @@ use self::changes::Changes;
 use self::connect::{Connector, Session};
 use self::pool::Lines;
 use self::run::Told;
+use self::shared::Shared;
 pub(super) use self::tx::Tx;
 pub use self::url::{PostgresUrl, PostgresUrlError};
 use super::error::DbError;
@@ -33,12 +35,25 @@ use crate::base::random::Random;
 
 /// An open PostgreSQL database. Its connections end with the last clone.
 #[derive(Clone)]
-pub(super) struct Postgres(Arc<Handles>);
+pub(super) struct Postgres {
+    handles: Arc<Handles>,
+    lane: Lane,
+}
+
+/// Where reads go.
+#[derive(Clone, Copy)]
+enum Lane {
+    /// Each has a connection to itself.
+    Own,
+    /// All share one.
+    Shared,
+}
 
 struct Handles {
     home: Handle,
     readers: Lines,
     writers: Lines,
+    shared: Shared,
     told: Arc<Told>,
     _changes: Changes,
 }
@@ -56,13 +71,26 @@ impl Postgres {
         let writers = Lines::new(connector.clone(), Session::Writes)?;
         drop(writers.line().await?);
         let changes = Changes::follow(connector, Arc::clone(&told));
-        Ok(Self(Arc::new(Handles {
+        let handles = Handles {
             home,
             readers,
             writers,
+            shared: Shared::default(),
             told,
             _changes: changes,
-        })))
+        };
+        Ok(Self {
+            handles: Arc::new(handles),
+            lane: Lane::Own,
+        })
+    }
+
+    /// The same, with all its reads on one connection.
+    pub(super) fn sharing(&self) -> Self {
+        Self {
+            handles: Arc::clone(&self.handles),
+            lane: Lane::Shared,
+        }
     }
 
     /// Runs one call where its access belongs.
@@ -71,21 +99,22 @@ impl Postgres {
             let answers = self.write(vec![call]).await?;
             return Ok(answers.into_iter().next().unwrap_or_default());
         }
-        let inner = Arc::clone(&self.0);
+        let (inner, lane) = (Arc::clone(&self.handles), self.lane);
         let work = async move {
-            match call.statement.access {
-                Access::Read => run::alone(&inner.readers, &call).await,
+            match (call.statement.access, lane) {
+                (Access::Read, Lane::Own) => run::alone(&inner.readers, &call).await,
+                (Access::Read, Lane::Shared) => inner.shared.run(&inner.readers, &call).await,
                 _ => run::alone(&inner.writers, &call).await,
             }
         };
-        self.0.home.spawn(work).await.map_err(|_| gone())?
+        self.handles.home.spawn(work).await.map_err(|_| gone())?
     }
 
     /// Runs calls as one transaction.
     pub(super) async fn write(&self, calls: Vec<Call>) -> Result<Vec<Answer>, DbError> {
-        let inner = Arc::clone(&self.0);
+        let inner = Arc::clone(&self.handles);
         let (reply, answer) = oneshot::channel();
-        self.0.home.spawn(async move {
+        self.handles.home.spawn(async move {
             let done = run::together(&inner.writers, &calls, &inner.told).await;
             let counts = done.is_ok();
             if reply.send(done).is_err() && counts {
@@ -97,15 +126,15 @@ impl Postgres {
     }
 
     pub(super) async fn begin(&self) -> Result<Tx, DbError> {
-        tx::begin(&self.0, tx::Company::Some).await
+        tx::begin(&self.handles, tx::Company::Some).await
     }
 
     pub(super) async fn begin_alone(&self) -> Result<Tx, DbError> {
-        tx::begin(&self.0, tx::Company::None).await
+        tx::begin(&self.handles, tx::Company::None).await
     }
 
     pub(super) fn changes(&self) -> watch::Receiver<u64> {
-        self.0.told.watch()
+        self.handles.told.watch()
     }
 }
 

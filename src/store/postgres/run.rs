@@ -39,7 +39,7 @@ const DOUBT: Duration = Duration::from_mins(10);
 /// What went wrong, and whether it may be tried again.
 pub(super) struct Failure {
     error: DbError,
-    again: bool,
+    pub(super) again: bool,
     undone: bool,
 }
 
@@ -130,7 +130,7 @@ pub(super) async fn alone(lines: &Lines, call: &Call) -> Result<Answer, DbError>
                 tried = true;
                 drop(Object::take(line));
             }
-            Err(failure) => return Err(given_up(lines, line, failure)),
+            Err(failure) => return Err(given_up(lines, Some(line), failure)),
         }
     }
 }
@@ -158,14 +158,14 @@ pub(super) async fn together(
                         drop(Object::take(line));
                         Err(failure.error)
                     }
-                    Err(None) => Err(given_up(lines, line, None)),
+                    Err(None) => Err(given_up(lines, Some(line), None)),
                 };
             }
             Err(Some(failure)) if failure.again && !tried => {
                 tried = true;
                 drop(Object::take(line));
             }
-            Err(failure) => return Err(given_up(lines, line, failure)),
+            Err(failure) => return Err(given_up(lines, Some(line), failure)),
         }
     }
 }
@@ -274,7 +274,7 @@ async fn in_order<T>(flight: Vec<Pin<Box<dyn Future<Output = T> + Send + '_>>>) 
 }
 
 /// `None` is silence.
-fn within<T>(
+pub(super) fn within<T>(
     answer: Result<Result<T, Failure>, tokio::time::error::Elapsed>,
 ) -> Result<T, Option<Failure>> {
     match answer {
@@ -283,16 +283,19 @@ fn within<T>(
     }
 }
 
-fn given_up(lines: &Lines, line: Object, failure: Option<Failure>) -> DbError {
+/// What is told of a call that failed. `line` is none where others go on using it.
+pub(super) fn given_up(lines: &Lines, line: Option<Object>, failure: Option<Failure>) -> DbError {
     match failure {
         Some(failure) => {
             if failure.again {
-                drop(Object::take(line));
+                drop(line.map(Object::take));
             }
             failure.error
         }
         None => {
-            lines.abandon(line);
+            if let Some(line) = line {
+                lines.abandon(line);
+            }
             DbError::unavailable("no answer in time")
         }
     }

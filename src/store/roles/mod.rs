@@ -102,7 +102,7 @@ pub enum RoleError {
 #[derive(Clone)]
 pub struct Roles {
     db: Db,
-    filed: Filed,
+    pub(super) filed: Filed,
 }
 
 impl Roles {

@@ -1,11 +1,11 @@
-//! A wire that can be cut: what lies between the gateway and its database.
+//! A wire that can be cut, or made long: what lies between the gateway and its database.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const WHOLE: u8 = 0;
 const CUT: u8 = 1;
@@ -20,6 +20,8 @@ pub struct Relay {
 struct Inner {
     target: u16,
     state: AtomicU8,
+    /// How long each way takes, in milliseconds.
+    way: AtomicU64,
     live: Mutex<Vec<TcpStream>>,
 }
 
@@ -31,6 +33,7 @@ impl Relay {
         let inner = Arc::new(Inner {
             target,
             state: AtomicU8::new(WHOLE),
+            way: AtomicU64::new(0),
             live: Mutex::default(),
         });
         let shared = Arc::clone(&inner);
@@ -60,6 +63,12 @@ impl Relay {
         self.inner.state.store(SILENT, Ordering::SeqCst);
     }
 
+    /// From here on each way takes this long, however much is on it.
+    pub fn lengthen(&self, way: Duration) {
+        let way = u64::try_from(way.as_millis()).unwrap();
+        self.inner.way.store(way, Ordering::SeqCst);
+    }
+
     /// Passes everything on again.
     pub fn mend(&self) {
         self.inner.state.store(WHOLE, Ordering::SeqCst);
@@ -86,16 +95,32 @@ impl Inner {
     }
 
     fn pass(&self, mut from: TcpStream, mut to: TcpStream) {
+        let (enter, leave) = mpsc::channel::<(Instant, Vec<u8>)>();
+        let closing = from.try_clone().unwrap();
+        let far = thread::spawn(move || {
+            for (due, bytes) in leave {
+                thread::sleep(due.saturating_duration_since(Instant::now()));
+                if to.write_all(&bytes).is_err() {
+                    break;
+                }
+            }
+            let _ = to.shutdown(Shutdown::Both);
+            let _ = closing.shutdown(Shutdown::Both);
+        });
         let mut bytes = [0; 16 * 1024];
         while let Ok(count @ 1..) = from.read(&mut bytes) {
             while self.is(SILENT) {
                 thread::sleep(Duration::from_millis(5));
             }
-            if to.write_all(&bytes[..count]).is_err() {
+            let way = Duration::from_millis(self.way.load(Ordering::SeqCst));
+            if enter
+                .send((Instant::now() + way, bytes[..count].to_vec()))
+                .is_err()
+            {
                 break;
             }
         }
-        let _ = to.shutdown(Shutdown::Both);
-        let _ = from.shutdown(Shutdown::Both);
+        drop(enter);
+        let _ = far.join();
     }
 }
