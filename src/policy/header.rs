@@ -27,7 +27,7 @@ struct Alike {
 
 /// Families of names that gateways and proxies speak in, those that tell of a client's certificate among them
 /// (RFC 9440); a service that trusts one must hear only us.
-const FAMILIES: [&str; 16] = [
+const FAMILIES: [&str; 31] = [
     "x-auth-",
     "x-forwarded-",
     "x-original-",
@@ -44,12 +44,28 @@ const FAMILIES: [&str; 16] = [
     "x-mtls-",
     "x-amzn-mtls-",
     "x-appengine-",
+    "wl-proxy-",
+    "proxy-ssl-",
+    "proxy-auth-",
+    "sslclient",
+    "cf-client-cert",
+    "cf-cert-",
+    // Login servers and meshes that name who it is without a signature. What they sign is for the service to verify.
+    "iv-",
+    "shib-",
+    "oidc-claim-",
+    "x-ms-client-principal",
+    "x-goog-authenticated-user-",
+    "cf-access-authenticated-",
+    "tailscale-user-",
+    "x-authentik-",
+    "x-consumer-",
 ];
 
 /// Single names of the same kind: client addresses, rewritten targets (`Script-Name` makes gunicorn cut the
 /// path it serves), method overrides, file senders, and `Proxy`, which CGI turns into a proxy setting
 /// (CVE-2016-5385).
-const NAMES: [&str; 48] = [
+const NAMES: [&str; 55] = [
     "script-name",
     "path-info",
     "x-script-name",
@@ -67,7 +83,6 @@ const NAMES: [&str; 48] = [
     "client-ip",
     "x-originating-ip",
     "proxy-client-ip",
-    "wl-proxy-client-ip",
     "x-proxyuser-ip",
     "x-azure-clientip",
     "fastly-client-ip",
@@ -99,6 +114,15 @@ const NAMES: [&str; 48] = [
     "x-client-dn",
     "x-client-cn",
     "x-client-subject",
+    "x-client-s-dn",
+    "x-client-i-dn",
+    // People, likewise.
+    "sm-user",
+    "sm-userdn",
+    "eppn",
+    "x-amzn-oidc-identity",
+    "x-credential-identifier",
+    "x-proxied-https",
 ];
 
 impl Reserved {

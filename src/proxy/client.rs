@@ -53,8 +53,7 @@ impl Client {
         }
         let ip = chain.last().copied().unwrap_or(peer);
         let hops: Vec<String> = chain.iter().rev().map(spell).collect();
-        let https = last(headers, "x-forwarded-proto")
-            .map_or(connection.tls, |proto| proto.eq_ignore_ascii_case("https"));
+        let https = last(headers, "x-forwarded-proto").map_or(connection.tls, is_secure);
         Self {
             ip,
             https,
@@ -62,6 +61,13 @@ impl Client {
             forwarded_for: HeaderValue::from_str(&hops.join(", ")).unwrap_or(direct.forwarded_for),
         }
     }
+}
+
+/// Whether a proxy was spoken to over TLS. Of a handshake for WebSocket some say so by its own schemes (RFC 6455 section 3).
+fn is_secure(proto: &str) -> bool {
+    ["https", "wss"]
+        .iter()
+        .any(|secure| proto.eq_ignore_ascii_case(secure))
 }
 
 /// Who is behind a trusted proxy that does not say who. It is in no network but that of everybody.
@@ -164,6 +170,16 @@ mod tests {
                 "{peer} {header}"
             );
             assert_eq!(client.https, peer.contains("10.0.0.1"));
+        }
+    }
+
+    #[test]
+    fn which_schemes_are_secure() {
+        for proto in ["https", "HTTPS", "wss", "Wss"] {
+            assert!(is_secure(proto), "{proto}");
+        }
+        for proto in ["http", "ws", "", "httpss", "tls", "on"] {
+            assert!(!is_secure(proto), "{proto}");
         }
     }
 }

@@ -57,6 +57,7 @@ mod hand_over_driven;
 mod hand_over_kept;
 mod harness;
 mod headers;
+mod headers_believed;
 mod headers_joined;
 mod headers_more;
 mod hooks;

@@ -1,0 +1,101 @@
+//! Names by which proxies, login servers and frameworks tell one another who and what a request is (H-10).
+
+use crate::harness::{Setup, Trial};
+
+/// What proxies, frameworks and servers are known to believe of an address, a host, a target, a method, a certificate or
+/// a person, as their own manuals spell it.
+const BELIEVED: [&str; 76] = [
+    "Ali-CDN-Real-IP",
+    "CDN-Real-IP",
+    "CDN-Src-IP",
+    "CF-Connecting-IP",
+    "CF-Connecting-IPv6",
+    "Client-Cert",
+    "Client-Cert-Chain",
+    "Client-IP",
+    "Fastly-Client-IP",
+    "Forwarded",
+    "Forwarded-For",
+    "Front-End-Https",
+    "Path-Info",
+    "Proxy",
+    "Proxy-Client-IP",
+    "Remote-User",
+    "SSL-Client-Verify",
+    "Script-Name",
+    "True-Client-IP",
+    "WL-Proxy-Client-IP",
+    "X-ARR-ClientCert",
+    "X-Accel-Mapping",
+    "X-Amzn-Mtls-Clientcert",
+    "X-Appengine-User-IP",
+    "X-Auth-User",
+    "X-Azure-ClientIP",
+    "X-Client-Cert",
+    "X-Client-IP",
+    "X-Cluster-Client-IP",
+    "X-Coming-From",
+    "X-Envoy-External-Address",
+    "X-Forwarded",
+    "X-Forwarded-Client-Cert",
+    "X-Forwarded-For",
+    "X-Forwarded-User",
+    "X-HTTP-Host-Override",
+    "X-HTTP-Method-Override",
+    "X-Host",
+    "X-Method-Override",
+    "X-Nginx-Proxy",
+    "X-Original-Forwarded-For",
+    "X-Original-URL",
+    "X-Originating-IP",
+    "X-ProxyUser-Ip",
+    "X-Real-IP",
+    "X-Remote-Addr",
+    "X-Remote-IP",
+    "X-Remote-User",
+    "X-Rewrite-URL",
+    "X-Scheme",
+    "X-Script-Name",
+    "X-True-Client-IP",
+    "X-WEBAUTH-USER",
+    "CF-Access-Authenticated-User-Email",
+    "CF-Cert-Subject-DN",
+    "CF-Client-Cert-Sha256",
+    "Eppn",
+    "IV-Groups",
+    "IV-User",
+    "OIDC-CLAIM-email",
+    "Proxy-Auth-Cert",
+    "Proxy-SSL-Id",
+    "SM-User",
+    "SSLClientCert",
+    "Shib-Identity-Provider",
+    "Tailscale-User-Login",
+    "WL-Proxy-Client-Cert",
+    "WL-Proxy-SSL",
+    "X-Amzn-Oidc-Identity",
+    "X-Authentik-Username",
+    "X-Client-S-DN",
+    "X-Consumer-Username",
+    "X-Credential-Identifier",
+    "X-Goog-Authenticated-User-Email",
+    "X-MS-CLIENT-PRINCIPAL-NAME",
+    "X-Proxied-Https",
+];
+
+#[test]
+fn h_10_no_name_that_a_service_may_believe_is_passed_on() {
+    let rules = "  - { path: /public/**, allow: anyone }\n";
+    let gateway = Setup::new().rules(rules).start();
+    let mut trial = Trial::new(&gateway, "H-10-names");
+    let told: Vec<&str> = BELIEVED
+        .into_iter()
+        .filter(|name| {
+            let lines = format!("{name}: believe-me\r\nX-Mine: passed-on\r\n");
+            let seen = trial.allowed(trial.get("/public/x", &lines));
+            assert_eq!(seen.values("X-Mine"), ["passed-on"], "beside {name}");
+            seen.mentions("believe-me")
+        })
+        .collect();
+    assert_eq!(told, [""; 0], "passed on as they came");
+}
