@@ -1,6 +1,7 @@
-//! Somebody leaves a page with all its pictures: what of B-07 is no attack.
+//! Somebody leaves: a page with all its pictures, which is no attack (B-07), or a stream that says nothing (B-04).
 
 use crate::harness::{Setup, h2, hpack};
+use crate::streams::{HEAD, Told, events_over_http1};
 
 const HEADERS: u8 = 1;
 const RESET: u8 = 3;
@@ -42,4 +43,30 @@ fn b_07_streams_given_up_at_once_leave_the_others_alone() {
         assert_eq!(client.read(stream).status(), Some(200), "{stream}");
     }
     assert_eq!(client.get("/public/x", &[]).status(), Some(200));
+}
+
+/// What came behind their request must not hide it, however long the stream may be silent.
+#[test]
+fn b_04_who_leaves_a_silent_stream_is_missed() {
+    let told = Told::start();
+    let rules = "  - { path: /app/**, allow: signed_in, idle: 4h }\n";
+    let gateway = told
+        .setup("")
+        .rules(rules)
+        .set("limits", "{ stall: 1s }")
+        .start();
+    let cookie = gateway.login("alice");
+    let next = "GET /app/next HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    for behind in ["", "G", next, &next.repeat(1_000)] {
+        let (mut raw, mut call) = events_over_http1(&told, gateway.connect(), &cookie, HEAD);
+        raw.send(behind);
+        drop(raw);
+        call.is_left();
+    }
+    // Who is still there may well wait.
+    let (mut raw, mut call) = events_over_http1(&told, gateway.connect(), &cookie, HEAD);
+    raw.send(next);
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    call.say("data: late\n\n");
+    assert!(raw.wait_for("late"));
 }

@@ -5,6 +5,7 @@
 
 use std::io;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, BufWriter, ReadBuf};
@@ -111,12 +112,29 @@ impl Guard {
 
     /// Waits for something to come or go, and not for ever where the request says for how long.
     pub(super) fn listen(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Progress>> {
-        if let Some(limit) = self.state.answer() {
+        self.listen_within(cx, None)
+    }
+
+    /// The same for a client that may be gone: then nothing of the answer may be missing for longer than `bound`.
+    pub(super) fn listen_within(
+        &mut self,
+        cx: &mut Context<'_>,
+        bound: Option<Duration>,
+    ) -> Poll<io::Result<Progress>> {
+        let asked = self.state.answer();
+        let limit = match (asked, bound) {
+            (Some(asked), Some(bound)) => Some(asked.min(bound)),
+            (asked, bound) => asked.or(bound),
+        };
+        if let Some(limit) = limit {
             if self.state.take_another() {
                 self.patience.answered();
             }
             let heard = self.patience.check_answer(cx, limit);
-            heard.inspect_err(|_| self.state.note_unanswered())?;
+            if heard.is_err() && asked == Some(limit) {
+                self.state.note_unanswered();
+            }
+            heard?;
         }
         let Some(limit) = self.state.silence() else {
             return Poll::Pending;
