@@ -268,6 +268,8 @@ fn conf(config: &Config, kept: usize) -> ServerConf {
         // Pingora has as many for each thread, and keeps those of HTTP/1 and of HTTP/2 apart.
         upstream_keepalive_pool_size: (kept / config.threads.max(1) / 2).max(1),
         ca_file: roots::file().map(ToOwned::to_owned),
+        // How often a request is tried is decided for each (`proxy::tries`), and there may be more servers than this.
+        max_retries: 1 << 16,
         ..ServerConf::default()
     }
 }

@@ -28,10 +28,10 @@ use super::request::{note_piece, note_whole, state_of};
 use super::served::{has_no_body, strip_trailers};
 use super::settings::Limits;
 use super::shell::Shell;
-use super::tries::{after_no_connection, in_time, tell_true_cause};
+use super::tries::{after_no_connection, in_time, needs_new_connection, tell_true_cause};
 use super::tunnel::serve::{note_broken, note_last, wait_for};
 use super::upstream::peer::{is_talk, suit};
-use super::upstream::private::keep_apart;
+use super::upstream::private::{keep_apart, open_anew};
 
 /// How long a request waits while a reload exchanges roles, which takes milliseconds.
 const RELOAD: Duration = Duration::from_secs(5);
@@ -131,12 +131,15 @@ impl ProxyHttp for Gateway {
         if let Some(client) = state_of(&session.downstream_session) {
             let shared = client.is_trusted() || session.is_http2();
             let headers = &session.req_header().headers;
-            keep_apart(
+            let apart = keep_apart(
                 (&mut peer, group),
                 headers,
                 (client, shared),
                 ctx.ask(None).user,
             );
+            if !apart && needs_new_connection(ctx) {
+                open_anew(&mut peer);
+            }
         }
         if is_talk(&peer, session.req_header(), ctx.asks.trailers, has_body) {
             self.give_room(&mut peer, ctx);

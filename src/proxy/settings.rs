@@ -121,8 +121,8 @@ pub struct Upstream {
     pub balance: Balance,
     /// How long it may take.
     pub timeouts: Timeouts,
-    /// How long an idle connection to it is kept; none: as long as the service keeps it.
-    pub keep_alive: Option<Duration>,
+    /// How long an idle connection to it is kept at most.
+    pub keep_alive: Duration,
     /// How often the names of its servers are looked up again.
     pub resolve: Duration,
     /// How its servers are checked, if they are.

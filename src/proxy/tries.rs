@@ -21,6 +21,9 @@ use super::request::state_of;
 use super::upstream::peer::{TALKS, widen};
 use super::upstream::{Ask, Nobody};
 
+/// How many kept connections a request may find closed before it has one made for it: all of them may be.
+const DEAD_ONES: u32 = 2;
+
 /// How often a request is offered to a service that is leaving, altogether.
 const MOST_UNSEEN: u32 = 4;
 
@@ -270,9 +273,15 @@ pub fn after_no_connection(ctx: &mut Context, error: &Error) -> bool {
         return true;
     }
     blame(ctx);
-    ctx.pool
-        .as_ref()
-        .is_some_and(|pool| ctx.tries < pool.known().saturating_add(tries_again(ctx)))
+    ctx.pool.as_ref().is_some_and(|pool| {
+        let known = pool.known().saturating_add(tries_again(ctx));
+        ctx.tries < known && pool.has_others(&ctx.tried)
+    })
+}
+
+/// Whether the next try is worth nothing on a connection that was kept.
+pub fn needs_new_connection(ctx: &Context) -> bool {
+    ctx.unseen >= DEAD_ONES
 }
 
 /// How many of the tries were not the first of a server.

@@ -133,4 +133,5 @@ mod upstreams_retry;
 mod upstreams_roots;
 mod upstreams_servers;
 mod upstreams_tls;
+mod upstreams_tries;
 mod upstreams_versions;

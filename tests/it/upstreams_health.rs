@@ -277,6 +277,25 @@ fn g_18_after_a_while_it_is_tried_again() {
     assert!(a.served() > 0);
 }
 
+/// Services that are asked for nothing else, and wait for nobody who sends no body.
+#[test]
+fn g_18_it_is_tried_by_requests_with_bodies_where_there_are_no_others() {
+    let ([a, b], yaml) = two("eject: { after: 2, for: 200ms }");
+    let gateway = Setup::new().upstream("web", &yaml).start();
+    b.is_well(false);
+    b.becomes_ejected(&gateway);
+    b.is_well(true);
+    let (before, post) = (
+        b.served(),
+        "POST /public/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\nhi",
+    );
+    eventually("the server to be tried again", || {
+        assert_eq!(gateway.ask(post).status, 200);
+        (b.served() > before).then_some(())
+    });
+    assert!(a.served() > 0);
+}
+
 impl Service {
     fn becomes_ejected(&self, gateway: &Gateway) {
         eventually("a server to be left alone", || {

@@ -22,6 +22,8 @@ pub use paths::refuse_unfit;
 
 /// How long an upstream may take where the file says nothing.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
+/// What lies on the way forgets idle connections without a word, after a few minutes at the earliest.
+const DEFAULT_KEEP_ALIVE: Duration = Duration::from_mins(1);
 
 const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_hours(24);
 
@@ -77,7 +79,7 @@ fn upstream(entry: &Entry<'_>, identity: &IdentityHeaders, listen: &Listen) -> O
             .and_then(|at| at.choice("way to balance", &BALANCES))
             .unwrap_or_default(),
         timeouts: timeouts(&object),
-        keep_alive: span("keep_alive", TIMEOUT),
+        keep_alive: span("keep_alive", TIMEOUT).unwrap_or(DEFAULT_KEEP_ALIVE),
         resolve: span("resolve", RESOLVE).unwrap_or(DEFAULT_RESOLVE),
         host: object
             .get("host")

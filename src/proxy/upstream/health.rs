@@ -21,8 +21,8 @@ pub enum Standing {
     In,
     /// It is.
     Out,
-    /// It was for long enough, and is to be tried.
-    Due,
+    /// It was for long enough, and has waited for so long to be tried.
+    Due(Duration),
 }
 
 /// A request that finds out for others how a server is.
@@ -108,8 +108,10 @@ impl Health {
     pub fn standing(&self, now: impl FnOnce() -> Instant) -> Standing {
         match self.out_until.load(Relaxed) {
             0 => Standing::In,
-            until if self.since_birth(now()) < until => Standing::Out,
-            _ => Standing::Due,
+            until => match self.since_birth(now()).checked_sub(until) {
+                None => Standing::Out,
+                Some(since) => Standing::Due(Duration::from_millis(since)),
+            },
         }
     }
 
@@ -238,6 +240,7 @@ mod tests {
         let health = Health::new(start);
         let standing = |seconds| health.standing(|| at(seconds));
         let begin = |seconds| health.begin(eject.span, || at(seconds));
+        let due = |seconds| Standing::Due(Duration::from_secs(seconds));
         assert_eq!(
             health.standing(|| panic!("no clock is needed")),
             Standing::In
@@ -248,18 +251,18 @@ mod tests {
         assert!(health.failed(&eject, at(2)), "three in a row");
         assert!(!health.failed(&eject, at(3)), "no news");
         assert_eq!((standing(11), begin(11)), (Standing::Out, Err(Elsewhere)));
-        assert_eq!(standing(12), Standing::Due);
+        assert_eq!((standing(12), standing(17)), (due(0), due(5)));
         // One request tries it, and finds out nothing; the next one finds that it fails.
         let trial = begin(12).unwrap().unwrap();
         assert_eq!((standing(12), begin(12)), (Standing::Out, Err(Elsewhere)));
         health.give_back(trial);
-        assert_eq!(standing(12), Standing::Due);
+        assert_eq!(standing(12), due(0));
         let trial = begin(13).unwrap();
         assert!(
             trial.is_some() && !health.failed(&eject, at(14)),
             "it is out as it was"
         );
-        assert_eq!((standing(22), standing(23)), (Standing::Out, Standing::Due));
+        assert_eq!((standing(22), standing(23)), (Standing::Out, due(0)));
         let late = begin(23).unwrap().unwrap();
         assert!(health.served(&eject), "it is back");
         health.give_back(late);

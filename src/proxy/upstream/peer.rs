@@ -49,7 +49,7 @@ const AT_ONCE: u64 = 65_535;
 #[derive(Debug)]
 pub struct Manner {
     timeouts: Timeouts,
-    keep_alive: Option<Duration>,
+    keep_alive: Duration,
     group: u64,
     fallback: Arc<Fallback>,
     material: Material,
@@ -97,7 +97,7 @@ impl Manner {
         options.total_connection_timeout = options.connection_timeout;
         options.read_timeout = within(self.timeouts.read);
         options.write_timeout = within(self.timeouts.write);
-        options.idle_timeout = self.keep_alive;
+        options.idle_timeout = Some(self.keep_alive);
         options.max_h2_streams = STREAMS;
         options.h2_stream_window_size = Some(STREAM_WINDOW);
         options.h2_connection_window_size = Some(CONNECTION_WINDOW);

@@ -166,6 +166,14 @@ impl Pool {
         self.members.load().len()
     }
 
+    /// Whether there is a server that checks say nothing against, beside those that were tried.
+    #[must_use]
+    pub fn has_others(&self, tried: &[Arc<Member>]) -> bool {
+        let members = self.members.load();
+        let mut up = members.iter().filter(|member| self.is_up(member));
+        up.any(|member| tried.iter().all(|tried| !Arc::ptr_eq(tried, member)))
+    }
+
     /// Every server under every address that it has just now.
     #[must_use]
     pub fn members(&self) -> Arc<Vec<Arc<Member>>> {
@@ -257,9 +265,14 @@ impl Pool {
         let (choice, turn) = (self.choice(ask), self.turn(ask));
         let among = |fit: &dyn Fn(&Member) -> bool| choose(members, choice, turn, fit);
         let up = |member: &Member| self.is_up(member);
+        let span = self
+            .settings
+            .eject
+            .map_or(Duration::ZERO, |eject| eject.span);
         let in_use = |member: &Member| match member.health.standing(Instant::now) {
             Standing::In => true,
-            Standing::Due => ask.tries_out,
+            // A request with a body may fail with its trial, and for nothing else. Where there are no others, it has to.
+            Standing::Due(since) => ask.tries_out || since >= span,
             Standing::Out => false,
         };
         let fresh = |member: &Member| {
@@ -267,10 +280,6 @@ impl Pool {
                 .iter()
                 .all(|tried| !std::ptr::eq(tried.as_ref(), member))
         };
-        let span = self
-            .settings
-            .eject
-            .map_or(Duration::ZERO, |eject| eject.span);
         let usual = || among(&|member| up(member) && in_use(member) && fresh(member));
         // One request tries a server whose time alone is over, and the others go elsewhere until it is answered.
         for _ in 0..=members.len() {

@@ -25,13 +25,13 @@ static NEXT: AtomicU64 = AtomicU64::new(1);
 /// Keeps a request off connections of others, if what it says to the service may count for more than itself.
 ///
 /// `group` is that of the upstream, before anything else set the connection apart. `shared` says that the client's connection carries several at once, or several people: then nothing tells which
-/// requests belong together, and each of these has a connection that is not kept.
+/// requests belong together, and each of these has a connection that is not kept. Says whether it is kept off them.
 pub fn keep_apart(
     (peer, group): (&mut HttpPeer, u64),
     headers: &HeaderMap,
     (client, shared): (&ConnState, bool),
     user: Option<&PublicId>,
-) {
+) -> bool {
     let proves = proves_connection(headers);
     let own = match (proves, shared) {
         (true, false) => Some(*client.own.get_or_init(next)),
@@ -48,6 +48,13 @@ pub fn keep_apart(
             peer.options.set_http_version(1, 1);
         }
     }
+    own.is_some()
+}
+
+/// Has a request sent over a connection that nobody had before: those that are kept have gone dead.
+pub fn open_anew(peer: &mut HttpPeer) {
+    peer.options.idle_timeout = Some(Duration::ZERO);
+    peer.group_key = key((peer.group_key, next()));
 }
 
 fn proves_connection(headers: &HeaderMap) -> bool {
