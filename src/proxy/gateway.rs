@@ -270,7 +270,7 @@ impl ProxyHttp for Gateway {
         ctx: &mut Box<Context>,
     ) -> pingora::Result<Option<Bytes>> {
         ctx.note_complete();
-        strip_trailers(trailers, &self.0.running.load().snapshot.reserved);
+        strip_trailers(trailers);
         coding::end(&mut ctx.coder)
     }
 
@@ -340,7 +340,8 @@ impl ProxyHttp for Gateway {
         let bytes = session.body_bytes_sent();
         note_broken(session, ctx);
         ctx.log(status, bytes);
-        if error.is_none() && status > 0 {
+        // After an answer of our own it was done.
+        if error.is_none() && ctx.status > 0 {
             read_on(session).await;
         }
     }

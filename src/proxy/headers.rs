@@ -63,6 +63,8 @@ pub fn join_cookies(request: &mut RequestHeader) {
         .get_all(header::COOKIE)
         .into_iter()
         .map(HeaderValue::as_bytes)
+        // An empty one would leave a `; ` at an end, which no client sends and is refused.
+        .filter(|crumb| !crumb.is_empty())
         .collect();
     match HeaderValue::from_bytes(&all.join(&b"; "[..])) {
         // The name is a constant and the value checked, so that inserting cannot fail.
@@ -243,6 +245,10 @@ mod tests {
             joined.headers.get_all("cookie").iter().collect::<Vec<_>>(),
             ["a=1; sid=2; c=3"]
         );
+        let mut empty = request(&[("cookie", "a=1"), ("cookie", ""), ("cookie", "")]);
+        join_cookies(&mut empty);
+        let lines: Vec<_> = empty.headers.get_all("cookie").iter().collect();
+        assert_eq!(lines, ["a=1"]);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use http::{Method, StatusCode, Version};
 use pingora::http::{RequestHeader, ResponseHeader};
 
 use crate::crypto::cookie::CookieNames;
-use crate::policy::header::{Reserved, Said};
+use crate::policy::header::{Said, fold};
 
 /// Changes a service's answer as plain parts, its own reason phrase kept. Pingora keeps the spelling of names in
 /// a second map, in answers, too, and grows, copies and searches both: names are told in their usual spelling.
@@ -139,12 +139,15 @@ pub fn strip_answer(headers: &mut HeaderMap) {
     strip_our_cookies(headers);
 }
 
-/// Deletes from the trailers of an answer what is ours to say and nobody else's.
-pub fn strip_trailers(trailers: &mut HeaderMap, reserved: &Reserved) {
+/// Deletes from the trailers of an answer what is deleted from its head, and all cookies. What a client may not say is
+/// another matter: services say in trailers what they like, and gRPC's have dots in their names.
+pub fn strip_trailers(trailers: &mut HeaderMap) {
     let ours: Vec<_> = trailers
-        .keys()
-        .filter(|name| reserved.contains(name.as_str()) || **name == header::SET_COOKIE)
-        .cloned()
+        .iter()
+        .filter(|(name, value)| {
+            speaks_for_us(&fold(name.as_str()), value) || **name == header::SET_COOKIE
+        })
+        .map(|(name, _)| name.clone())
         .collect();
     for name in ours {
         trailers.remove(name);
@@ -203,13 +206,28 @@ mod tests {
             "grpc-status",
             "x-auth-user",
             "x_auth_user",
+            "x.portcullis-x",
+            "alt-svc",
             "set-cookie",
+            // What heads of answers may hold as well.
+            "google.rpc.debuginfo-bin",
+            "my_key",
             "x-forwarded-for",
+            "x-request-id",
         ] {
             trailers.insert(name, HeaderValue::from_static("0"));
         }
-        strip_trailers(&mut trailers, &Reserved::new([]));
-        assert_eq!(trailers.keys().collect::<Vec<_>>(), ["grpc-status"]);
+        strip_trailers(&mut trailers);
+        let left: Vec<_> = trailers.keys().map(HeaderName::as_str).collect();
+        let ours = [
+            "x-auth-user",
+            "x_auth_user",
+            "x.portcullis-x",
+            "alt-svc",
+            "set-cookie",
+        ];
+        assert!(ours.iter().all(|name| !left.contains(name)), "{left:?}");
+        assert_eq!(left.len(), 5, "{left:?}");
     }
 
     #[test]
