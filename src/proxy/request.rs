@@ -13,8 +13,10 @@ use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerAp
 use pingora::protocols::Stream;
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::http::v2::server::H2Options;
+use pingora::protocols::raw_connect::ProxyDigest;
 use pingora::proxy::HttpProxy;
 use pingora::server::ShutdownWatch;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::connection::ConnState;
@@ -216,8 +218,27 @@ type Wait = Pin<Box<dyn Future<Output = ()> + Send>>;
 /// The state of the connection that a request came on.
 #[must_use]
 pub fn state_of(session: &ServerSession) -> Option<&Arc<ConnState>> {
-    let digest = session.digest()?.proxy_digest.as_ref()?;
+    connection_of(session.digest()?.proxy_digest.as_ref()?)
+}
+
+fn connection_of(digest: &ProxyDigest) -> Option<&Arc<ConnState>> {
     digest.user_data.as_ref()?.downcast_ref::<Arc<ConnState>>()
+}
+
+/// Turns to true when the gateway goes down, or this connection is to end.
+fn either(mut shutdown: ShutdownWatch, leaving: CancellationToken) -> ShutdownWatch {
+    let (tell, told) = watch::channel(false);
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = shutdown.changed() => {}
+            () = leaving.cancelled() => {}
+            () = tell.closed() => return,
+        }
+        tell.send_replace(true);
+        // Whoever listens to nobody would hear that at once, again and again.
+        tell.closed().await;
+    });
+    told
 }
 
 /// What a listener hands its connections to.
@@ -233,6 +254,12 @@ pub trait Connections: Send + Sync + 'static {
 #[async_trait]
 impl<T: HttpServerApp + Send + Sync + 'static> Connections for T {
     async fn serve(self: Arc<Self>, stream: Stream, shutdown: ShutdownWatch) {
+        let digest = stream.get_proxy_digest();
+        let leaving = digest.as_deref().and_then(connection_of);
+        let shutdown = match leaving.and_then(|state| state.leaving()) {
+            Some(leaving) => either(shutdown, leaving.clone()),
+            None => shutdown,
+        };
         let mut next = self.process_new(stream, &shutdown).await;
         while let Some(stream) = next {
             next = self.process_new(stream, &shutdown).await;

@@ -24,7 +24,7 @@ use super::refusal::{
     ASK_AGAIN, BAD_CERTIFICATE, BAD_TOKEN, BODY_TOO_LARGE, FORBIDDEN, NO_SUCH_PATH, TWO_READINGS,
     TWO_USERS, UNAVAILABLE,
 };
-use super::request::cut_when;
+use super::request::{cut_when, state_of};
 use super::running::Running;
 use super::tunnel::only;
 use super::upstream::Pool;
@@ -58,7 +58,14 @@ impl Gateway {
         let refusal = match fault {
             JudgeFault::Path(_) => return self.two_readings(session, ctx).await,
             JudgeFault::Credential => BAD_TOKEN,
-            JudgeFault::Certificate => BAD_CERTIFICATE,
+            JudgeFault::Certificate => {
+                // In HTTP/2 no answer says so: another one is shown on another connection.
+                let state = state_of(&session.downstream_session);
+                if let Some(leaving) = state.and_then(|state| state.leaving()) {
+                    leaving.cancel();
+                }
+                BAD_CERTIFICATE
+            }
             JudgeFault::TwoUsers => TWO_USERS,
             JudgeFault::Identity(fault) => {
                 tracing::error!(%fault, id = ctx.id_text(), "cannot tell who asks");

@@ -10,7 +10,7 @@ use crate::certificates::{Bench, asking, is_no_good};
 use crate::harness::h2::request;
 use crate::harness::issuer::{Issuer, numbered, until};
 use crate::harness::tls::{self, Identity};
-use crate::harness::{H2, Raw, Setup, Wire, eventually};
+use crate::harness::{H2, Outcome, Raw, Setup, Wire, eventually};
 use crate::tunnels::{agreeing, lines, open_on, round_trip};
 
 /// Longer than anything may take to be noticed, and shorter than what is remembered.
@@ -44,7 +44,12 @@ fn c_15_whoever_is_disabled_or_renamed_is_nobody_on_connections_they_have() {
     assert_eq!(h2.get("/open/x", &[]).status(), Some(200));
     bench.gateway.cli(&["user", "disable", "carol"], "").fine();
     ends(cut);
+    let mut twin_h2 = H2::over(bench.wire(Some(&alice), "h2").unwrap());
+    assert_eq!(twin_h2.get("/only/x", &[]).status(), Some(200));
     assert_eq!(h2.get("/only/x", &[]).status(), Some(401));
+    // On another connection another certificate may be shown; whoever has a good one is left alone.
+    assert_eq!(h2.ends_within(NOTICED), Some(Outcome::Closed));
+    assert_eq!(twin_h2.get("/only/x", &[]).status(), Some(200));
     counts_no_more(&bench, &mut kept);
     bench.gateway.cli(&["user", "enable", "carol"], "").fine();
     eventually("to be somebody again", || {

@@ -68,6 +68,8 @@ pub struct ConnState {
     broke_off: AtomicBool,
     /// Whether the last answer was broken off where only the end of the connection tells that it is whole.
     broken_off: AtomicBool,
+    /// Has an HTTP/2 connection say GOAWAY, where what it showed may count no more.
+    leaving: Option<CancellationToken>,
     /// What waits for the two sides of the current handshake.
     backlogs: Mutex<Arc<Backlogs>>,
 }
@@ -94,6 +96,7 @@ impl ConnState {
             peer_header: HeaderValue::from_str(&text)
                 .unwrap_or(HeaderValue::from_static("unknown")),
             tls,
+            leaving: shown.asked.is_some().then(CancellationToken::new),
             shown,
             crowd,
             cookies: LastCookies::default(),
@@ -116,6 +119,12 @@ impl ConnState {
             broken_off: AtomicBool::new(false),
             backlogs: Mutex::default(),
         })
+    }
+
+    /// What is heard by whoever serves a connection on which a certificate was asked for: it is of no use any more.
+    #[must_use]
+    pub fn leaving(&self) -> Option<&CancellationToken> {
+        self.leaving.as_ref()
     }
 
     /// Whether the other end is a proxy that keeps order among those it speaks for.
