@@ -30,7 +30,7 @@ use crate::proxy::request::Requests;
 use crate::proxy::shell::Shell;
 use crate::proxy::upstream::keeper::Keepers;
 use crate::proxy::upstream::{probe, roots};
-use crate::store::Store;
+use crate::store::{Db, Store};
 use crate::telemetry::log::Lost;
 use crate::telemetry::metrics::Metrics;
 use crate::web::{Parts, Web, echo};
@@ -99,6 +99,7 @@ pub fn serve(
     let orders = background.spawn(acme.clone().run());
     let senders = parts.post.start(&background, &parts.clock, &parts.metrics);
     let (drain, running) = (parts.drain.clone(), Arc::clone(&parts.running));
+    let db = parts.store.db.clone();
     let errands = parts.people.accounts.errands().clone();
     let triggers = Triggers { hangup, watch };
     background.spawn(parts.into_reload(config, path).follow(triggers));
@@ -122,8 +123,23 @@ pub fn serve(
     senders.stop(&background);
     acme.leave();
     give_back(&background, orders);
+    leave_one_file(&background, &db);
     background.shutdown_background();
     Ok(())
+}
+
+/// So that a copy of the database's file is a copy of the database, and one that is put in its place counts.
+fn leave_one_file(background: &Runtime, db: &Db) {
+    let settled = async { tokio::time::timeout(LAST_WORDS, db.settle()).await };
+    let fault = match background.block_on(settled) {
+        Ok(Ok(())) => return,
+        Ok(Err(fault)) => fault.to_string(),
+        Err(late) => late.to_string(),
+    };
+    tracing::warn!(
+        fault,
+        "the newest of the database is in the file beside it (-wal)"
+    );
 }
 
 /// What Pingora cannot do, such as making a thread, ends its main thread, and that may wait for the others for ever: with

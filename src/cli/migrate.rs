@@ -29,10 +29,13 @@ pub enum Command {
 pub fn run(command: &Command, path: &Path) -> anyhow::Result<ExitCode> {
     with_config(path, async |config| {
         let db = Db::open(&config.store.url, None).await?;
-        match command {
+        let done = match command {
             Command::Apply => apply(&db).await,
             Command::Status(format) => status(&db, *format).await,
-        }
+        };
+        // As after every command on the store.
+        let _ = db.settle().await;
+        done
     })
 }
 

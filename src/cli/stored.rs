@@ -56,6 +56,7 @@ pub fn with_store<T>(
         let store = Store::open(&config.store, clock.now(), None)
             .await
             .context("cannot open the store")?;
+        let db = store.db.clone();
         let stored = Stored {
             config,
             store,
@@ -67,7 +68,10 @@ pub fn with_store<T>(
         if !stored.knows_roles_of_a_file().await? {
             stored.take_over_roles().await?;
         }
-        command(stored).await
+        let done = command(stored).await;
+        // Where that fails, the command is done nevertheless, and all of it is in the files.
+        let _ = db.settle().await;
+        done
     })
 }
 

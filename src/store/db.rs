@@ -192,6 +192,18 @@ impl Db {
         self.run(PING_WRITE.with([])).await.map(drop)
     }
 
+    /// Before the process ends: leaves a file of SQLite as one that can be copied, and exchanged for a copy, without the log
+    /// beside it. Nothing more may be asked of this database after that.
+    ///
+    /// # Errors
+    /// What the database said. What was written is kept all the same.
+    pub async fn settle(&self) -> Result<(), DbError> {
+        match &self.engine {
+            Engine::Sqlite(sqlite) => sqlite.settle().await,
+            Engine::Postgres(_) => Ok(()),
+        }
+    }
+
     /// What time it is to a database that several machines share; nothing, where it is this machine's own.
     ///
     /// # Errors

@@ -97,6 +97,7 @@ mod peer;
 mod programs;
 mod readings;
 mod recovery;
+mod recovery_copy;
 mod recovery_kill;
 mod reload;
 mod schema;

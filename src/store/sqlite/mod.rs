@@ -100,6 +100,14 @@ impl Sqlite {
         answered(answer).await.map(|()| Tx(steps))
     }
 
+    /// Has everything that was written in the one file.
+    pub(super) async fn settle(&self) -> Result<(), DbError> {
+        let (reply, answer) = oneshot::channel();
+        let sent = self.0.writer.send(Job::Settle(reply));
+        sent.map_err(|_| gone())?;
+        answered(answer).await
+    }
+
     pub(super) fn changes(&self) -> watch::Receiver<u64> {
         self.0.changes.clone()
     }

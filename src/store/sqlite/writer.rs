@@ -26,6 +26,8 @@ use crate::store::statement::{Access, Answer, Call};
 pub(super) const IDLE: Duration = Duration::from_secs(5);
 /// How often to look for the writes of others. A revocation must reach us within a second.
 const LOOK: Duration = Duration::from_millis(200);
+/// How long others may hold up the end of a process, where they do not let go of the database.
+const SETTLE_WAIT: Duration = Duration::from_millis(500);
 /// How many jobs share a commit at most, so that the first need not wait long for the last.
 const GROUP: usize = 64;
 
@@ -33,6 +35,7 @@ const GROUP: usize = 64;
 pub(super) enum Job {
     Work(Work),
     Begin(Begin),
+    Settle(Reply<()>),
 }
 
 /// A transaction that wants to begin.
@@ -161,6 +164,10 @@ impl Writer {
                     self.group(group);
                     return self.transaction(begin);
                 }
+                Job::Settle(reply) => {
+                    self.group(group);
+                    return drop(reply.send(self.settle()));
+                }
             }
             next = if group.len() < GROUP {
                 self.jobs.try_recv().ok()
@@ -233,6 +240,20 @@ impl Writer {
                 .unwrap_or_else(|| DbError::unavailable("the transaction was lost")));
         }
         self.sql("COMMIT").inspect_err(|_| self.roll_back())
+    }
+
+    /// Moves what was written ahead into the file, and empties the log beside it. Where another process has the database
+    /// open, that is its to do.
+    fn settle(&self) -> Result<(), DbError> {
+        let failed = |e| fault("settle", &e);
+        self.connection.busy_timeout(SETTLE_WAIT).map_err(failed)?;
+        let settled = self
+            .connection
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        self.connection
+            .busy_timeout(connect::BUSY)
+            .map_err(failed)?;
+        settled.map_err(failed)
     }
 
     fn transaction(&self, begin: Begin) {
