@@ -305,7 +305,7 @@ fn server(config: &Config, parts: &Assembled, sockets: Sockets, up: &Arc<Semapho
         running: Arc::clone(&parts.running),
         origins: Arc::default(),
         drain: parts.drain.clone(),
-        lingers: true,
+        public: true,
         room: room.clients,
         up: Arc::clone(up),
         metrics: parts.metrics.clone(),
@@ -334,7 +334,7 @@ fn server(config: &Config, parts: &Assembled, sockets: Sockets, up: &Arc<Semapho
         origins: Arc::default(),
         room: usize::MAX,
         // Probes and scrapers keep connections that nobody misses.
-        lingers: false,
+        public: false,
         ..house
     };
     let mut admin = Listener::new(

@@ -48,7 +48,7 @@ struct Shared<C> {
     running: Arc<ArcSwap<Running>>,
     origins: Arc<Origins>,
     drain: Drain,
-    lingers: bool,
+    public: bool,
     room: usize,
     up: Arc<Semaphore>,
     /// Whether it was said that descriptors have run out.
@@ -65,8 +65,8 @@ pub struct House {
     pub origins: Arc<Origins>,
     /// Whether the gateway is going down.
     pub drain: Drain,
-    /// Whether going down waits for connections that are idle.
-    pub lingers: bool,
+    /// Whether clients of services come here: the file's limits are for them, and going down waits for those who idle.
+    pub public: bool,
     /// How many connections there is room for, where the file does not say it.
     pub room: usize,
     /// Where a listener says, by a permit, that it accepts connections from now on.
@@ -121,19 +121,19 @@ impl<C: Connections> Listener<C> {
             running,
             origins,
             drain,
-            lingers,
+            public,
             room,
             up,
             metrics,
         } = house;
-        let accepting = lingers.then(|| drain.accepts());
+        let accepting = public.then(|| drain.accepts());
         let shared = Arc::new(Shared {
             connections,
             handshakes,
             running,
             origins,
             drain,
-            lingers,
+            public,
             room,
             up,
             exhausted: AtomicBool::new(false),
@@ -209,19 +209,24 @@ impl<C: Connections> Shared<C> {
         let running = self.running.load();
         // A proxy in front speaks for many; it is trusted to keep order among them.
         let trusted = running.snapshot.trusted_proxies.contains(peer.ip());
+        let limits = if self.public {
+            running.limits
+        } else {
+            Limits::DEFAULT
+        };
         let most = if trusted {
             usize::MAX
         } else {
-            running.limits.connections_per_address
+            limits.connections_per_address
         };
-        let room = running.limits.connections.unwrap_or(self.room);
+        let room = limits.connections.unwrap_or(self.room);
         let seat = match self.origins.seat(Origin::of(peer.ip()), most, room) {
             Ok(seat) => seat,
             Err(limit) => return self.metrics.refused(limit),
         };
         let crowd = (!trusted).then(|| Arc::clone(seat.crowd()));
         let shared = Arc::clone(self);
-        let open = self.lingers.then(|| self.drain.connected());
+        let open = self.public.then(|| self.drain.connected());
         tokio::spawn(async move {
             let _counted = shared.metrics.connected();
             if let Some(stream) = shared.prepare(socket, peer, crowd).await {
