@@ -5,7 +5,7 @@ use crate::base::net::Host;
 use crate::base::site::Sites;
 use crate::base::time::Clock;
 use crate::crypto::client::NamedBy;
-use crate::crypto::client_roots::{ClientRoots, RootsFault};
+use crate::crypto::client_roots::ClientRoots;
 use crate::proxy::settings::{ClientCertificates, Listen};
 
 use super::raw::{At, Object};
@@ -44,7 +44,7 @@ pub fn clients(
     let list = list.as_ref().map(|list| list.expose().as_slice());
     match ClientRoots::from_pem(authorities.expose(), list, user, None) {
         Ok(roots) => warn_of_old(&roots, &ca_at, crl_at.as_ref()),
-        Err(fault @ (RootsFault::NoList | RootsFault::UnreadableList(_))) => {
+        Err(fault) if fault.is_of_lists() => {
             return crl_at.unwrap_or(ca_at).refuse(fault.to_string());
         }
         Err(fault) => return ca_at.refuse(fault.to_string()),

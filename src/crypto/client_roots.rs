@@ -5,24 +5,25 @@
 //! signs), one whose time is over, and, where revocations are given, every certificate of which they say nothing and
 //! every list that is older than it says it may be.
 
+use std::iter;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime};
+use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
-use rustls::{DistinguishedName, RootCertStore};
+use rustls::{CertificateError, DistinguishedName, RootCertStore};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
-use x509_parser::revocation_list::CertificateRevocationList;
 
 use crate::base::net::Host;
 use crate::base::time::Timestamp;
 
 use super::certificate::chain_of;
 use super::client::{ClientCertificate, NamedBy};
+use super::client_lists::{Lists, Signer};
 
 /// The authorities in force; none where nobody is asked for a certificate.
 pub type InForce = ArcSwapOption<ClientRoots>;
@@ -31,7 +32,7 @@ pub type InForce = ArcSwapOption<ClientRoots>;
 #[derive(Debug)]
 pub struct ClientRoots {
     roots: Vec<Root>,
-    lists: Vec<CertificateRevocationListDer<'static>>,
+    lists: Lists,
     /// Those of the roots whose time it is.
     current: ArcSwap<Current>,
     subjects: Vec<DistinguishedName>,
@@ -52,17 +53,21 @@ const END: Timestamp = Timestamp::from_millis(i64::MAX);
 struct Root {
     from: Timestamp,
     until: Timestamp,
+    signer: Signer,
     der: CertificateDer<'static>,
 }
 
 /// All who vouch from one time to another, asked together: however many they are, a certificate gets one search for
-/// a path, with one limit to what it may cost.
+/// a path, with one limit to what it may cost. Only where two of one name have lists, and so are asked apart, is there
+/// one for each of these, and then for nobody but who was found by a search among all.
 #[derive(Debug)]
 struct Current {
     from: Timestamp,
     until: Timestamp,
+    /// Asked before the others, if there are several.
+    all: Option<Arc<dyn ClientCertVerifier>>,
     /// None while it is nobody's time.
-    verifier: Option<Arc<dyn ClientCertVerifier>>,
+    apart: Vec<Arc<dyn ClientCertVerifier>>,
 }
 
 /// Authorities could not be used.
@@ -83,6 +88,26 @@ pub enum RootsFault {
     /// The lists are none.
     #[error("a list of revoked certificates cannot be read: {0}")]
     UnreadableList(String),
+    /// Two lists say different things, and none of them that it is the newer.
+    #[error(
+        "nobody can tell which holds, the list {0} or the list {1}: leave the older out, or, if they are by two \
+         authorities of one name, put the certificates of both among the authorities"
+    )]
+    Undecided(String, String),
+    /// A list would take the place of a newer one.
+    #[error("holds the list {0}; a reload puts it in force nevertheless")]
+    OlderList(String),
+}
+
+impl RootsFault {
+    /// Whether the file with the lists is at fault, and not the one with the authorities.
+    #[must_use]
+    pub const fn is_of_lists(&self) -> bool {
+        matches!(
+            self,
+            Self::NoList | Self::UnreadableList(_) | Self::Undecided(..) | Self::OlderList(_)
+        )
+    }
 }
 
 /// Why nobody vouches for a certificate.
@@ -111,27 +136,29 @@ impl ClientRoots {
         hosts: Option<Vec<Host>>,
     ) -> Result<Self, RootsFault> {
         let found = chain_of(authorities).map_err(|_| RootsFault::NoCertificate)?;
-        let lists = revoked.map_or_else(|| Ok(Vec::new()), lists_of)?;
-        let ends = lists.iter().map(|list| end_of_list(list));
-        let ends: Vec<_> = ends
-            .filter_map(Result::transpose)
-            .collect::<Result<_, _>>()?;
         let roots = found.iter().map(Root::new).collect::<Result<Vec<_>, _>>()?;
-        let all = verifier_of(roots.iter(), &lists)?;
+        let whole: Vec<_> = roots.iter().collect();
+        let subjects = store_of(&whole)?.subjects();
+        let signers: Vec<_> = roots.iter().map(|root| &root.signer).collect();
+        let lists = match revoked {
+            Some(pem) => Lists::from_pem(pem, &signers)?,
+            None => Lists::default(),
+        };
+        verifier_of(&whole, Some(&lists))?;
         let mut turns: Vec<_> = roots
             .iter()
             .flat_map(|root| [root.from, root.until])
             .collect();
-        turns.extend(&ends);
+        turns.extend(lists.ends());
         turns.sort_unstable();
         Ok(Self {
-            subjects: all.root_hint_subjects().to_vec(),
+            subjects,
             roots,
+            lists_until: lists.ends().min(),
             lists,
             current: ArcSwap::from_pointee(Current::NEVER),
             named_by,
             hosts,
-            lists_until: ends.iter().min().copied(),
             turns,
         })
     }
@@ -187,10 +214,17 @@ impl ClientRoots {
         }
         let seconds = u64::try_from(now.seconds()).unwrap_or_default();
         let at = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
-        let current = self.current(now)?;
-        let verifier = current.verifier.as_ref().ok_or(Unvouched::Time)?;
-        verifier.verify_client_cert(own, others, at)?;
-        Ok(())
+        self.current(now)?.verify(own, others, at)?;
+        Ok(self.lists.clear(iter::once(own).chain(others))?)
+    }
+
+    /// Whether a list of these is older than the one whose place it would take, and which.
+    ///
+    /// # Errors
+    /// When one is: what was revoked meanwhile would count again.
+    pub fn is_no_step_back(&self, before: &Self) -> Result<(), RootsFault> {
+        let older = self.lists.step_back(&before.lists);
+        older.map_or(Ok(()), |older| Err(RootsFault::OlderList(older)))
     }
 
     /// Until when what they say of a certificate may hold: one of them, or of their lists, is over then.
@@ -211,15 +245,18 @@ impl ClientRoots {
         if known.from <= now && now < known.until {
             return Ok(Arc::clone(&known));
         }
-        let valid = || self.roots.iter().filter(|root| root.is_valid(now));
-        let verifier = match valid().next() {
-            Some(_) => Some(verifier_of(valid(), &self.lists)?),
-            None => None,
-        };
+        let valid = self.roots.iter().filter(|root| root.is_valid(now));
+        let valid: Vec<_> = valid.collect();
+        let apart = apart(&valid, &self.lists);
+        let all = (apart.len() > 1).then(|| verifier_of(&valid, None));
+        let apart = apart
+            .iter()
+            .map(|roots| verifier_of(roots, Some(&self.lists)));
         let current = Arc::new(Current {
             from: self.turned(now),
             until: self.until_turn(now),
-            verifier,
+            all: all.transpose()?,
+            apart: apart.collect::<Result<_, _>>()?,
         });
         self.current.store(Arc::clone(&current));
         Ok(current)
@@ -231,8 +268,41 @@ impl Current {
     const NEVER: Self = Self {
         from: END,
         until: BEGINNING,
-        verifier: None,
+        all: None,
+        apart: Vec::new(),
     };
+
+    fn verify(
+        &self,
+        own: &CertificateDer<'_>,
+        others: &[CertificateDer<'_>],
+        at: UnixTime,
+    ) -> Result<(), Unvouched> {
+        let ask = |one: &Arc<dyn ClientCertVerifier>| one.verify_client_cert(own, others, at);
+        if let Some(all) = &self.all {
+            ask(all)?;
+        }
+        let mut why = Unvouched::Time;
+        for one in &self.apart {
+            match ask(one) {
+                Ok(_) => return Ok(()),
+                // Those beside whoever issued it have less to say of it.
+                Err(_) if why.is_revoked() => {}
+                Err(error) => why = error.into(),
+            }
+        }
+        Err(why)
+    }
+}
+
+impl Unvouched {
+    const fn is_revoked(&self) -> bool {
+        use rustls::Error::InvalidCertificate;
+        matches!(
+            self,
+            Self::Refused(InvalidCertificate(CertificateError::Revoked))
+        )
+    }
 }
 
 impl Root {
@@ -247,6 +317,7 @@ impl Root {
         Ok(Self {
             from: at(from.timestamp()),
             until: at(until.timestamp()),
+            signer: Signer::of(&read),
             der: der.clone(),
         })
     }
@@ -256,36 +327,44 @@ impl Root {
     }
 }
 
-fn verifier_of<'a>(
-    roots: impl Iterator<Item = &'a Root>,
-    lists: &[CertificateRevocationListDer<'static>],
-) -> Result<Arc<dyn ClientCertVerifier>, RootsFault> {
+/// Those who are asked together. webpki knows the lists of who issued a certificate by a name, so where there are lists
+/// none stands beside another of its name who has another key.
+fn apart<'a>(roots: &[&'a Root], lists: &Lists) -> Vec<Vec<&'a Root>> {
+    let mut all: Vec<Vec<&Root>> = Vec::new();
+    for root in roots {
+        let is_other =
+            |other: &&Root| other.signer.name == root.signer.name && other.signer != root.signer;
+        let fits = |group: &&mut Vec<&Root>| lists.is_empty() || !group.iter().any(is_other);
+        match all.iter_mut().find(fits) {
+            Some(group) => group.push(root),
+            None => all.push(vec![root]),
+        }
+    }
+    all
+}
+
+fn store_of(roots: &[&Root]) -> Result<RootCertStore, RootsFault> {
     let mut store = RootCertStore::empty();
     for root in roots {
         let added = store.add(root.der.clone());
         added.map_err(|error| RootsFault::Unreadable(error.to_string()))?;
     }
+    Ok(store)
+}
+
+fn verifier_of(
+    roots: &[&Root],
+    lists: Option<&Lists>,
+) -> Result<Arc<dyn ClientCertVerifier>, RootsFault> {
     let provider = Arc::new(aws_lc_rs::default_provider());
-    WebPkiClientVerifier::builder_with_provider(Arc::new(store), provider)
-        .with_crls(lists.iter().cloned())
+    let signers: Vec<_> = roots.iter().map(|root| &root.signer).collect();
+    // Each has them all: whoever has none of its own is known for that, and vouches for nobody.
+    let lists = lists.into_iter().flat_map(|lists| lists.for_whom(&signers));
+    WebPkiClientVerifier::builder_with_provider(Arc::new(store_of(roots)?), provider)
+        .with_crls(lists)
         .enforce_revocation_expiration()
         .build()
         .map_err(|error| RootsFault::UnreadableList(error.to_string()))
-}
-
-fn lists_of(pem: &[u8]) -> Result<Vec<CertificateRevocationListDer<'static>>, RootsFault> {
-    let found: Result<Vec<_>, _> = rustls_pemfile::crls(&mut &*pem).collect();
-    match found {
-        Ok(found) if !found.is_empty() => Ok(found),
-        _ => Err(RootsFault::NoList),
-    }
-}
-
-fn end_of_list(list: &CertificateRevocationListDer<'_>) -> Result<Option<Timestamp>, RootsFault> {
-    let (_, read) = CertificateRevocationList::from_der(list)
-        .map_err(|error| RootsFault::UnreadableList(error.to_string()))?;
-    let next = read.next_update().map(|at| at.timestamp());
-    Ok(next.map(|seconds| Timestamp::from_millis(seconds.saturating_mul(1000))))
 }
 
 #[cfg(test)]

@@ -24,7 +24,8 @@ impl Authority {
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
 
-    fn below(&self, name: &str) -> Self {
+    /// An authority below it.
+    pub(crate) fn below(&self, name: &str) -> Self {
         let (params, key) = (authority(name, 2020, 2030), KeyPair::generate().unwrap());
         Self(CertifiedIssuer::signed_by(params, key, &self.0).unwrap())
     }
@@ -53,7 +54,8 @@ impl Authority {
         all.take(times).collect()
     }
 
-    fn der(&self, params: &CertificateParams) -> CertificateDer<'static> {
+    /// What it issues for this.
+    pub(crate) fn der(&self, params: &CertificateParams) -> CertificateDer<'static> {
         let key = KeyPair::generate().unwrap();
         params.signed_by(&key, &self.0).unwrap().der().clone()
     }
@@ -65,24 +67,42 @@ impl Authority {
 
     /// What it has revoked, said until a year's first day.
     pub(crate) fn list(&self, serials: &[u64], until: i32) -> String {
+        self.list_with(serials, |list| {
+            list.next_update = date_time_ymd(until, 1, 1)
+        })
+    }
+
+    /// The same, changed.
+    pub(crate) fn list_with(
+        &self,
+        serials: &[u64],
+        change: impl FnOnce(&mut CertificateRevocationListParams),
+    ) -> String {
         let revoked = |serial: &u64| RevokedCertParams {
             serial_number: SerialNumber::from(*serial),
             revocation_time: date_time_ymd(2024, 1, 1),
             reason_code: None,
             invalidity_date: None,
         };
-        let list = CertificateRevocationListParams {
+        let mut list = CertificateRevocationListParams {
             this_update: date_time_ymd(2022, 1, 1),
-            next_update: date_time_ymd(until, 1, 1),
+            next_update: date_time_ymd(2030, 1, 1),
             crl_number: SerialNumber::from(1),
             issuing_distribution_point: None,
             revoked_certs: serials.iter().map(revoked).collect(),
             key_identifier_method: KeyIdMethod::Sha256,
         };
+        change(&mut list);
         list.signed_by(&self.0).unwrap().pem().unwrap()
     }
 
-    fn pem(&self) -> String {
+    /// Its own certificate.
+    pub(crate) fn certificate(&self) -> CertificateDer<'static> {
+        self.0.der().clone()
+    }
+
+    /// The same as PEM.
+    pub(crate) fn pem(&self) -> String {
         self.0.pem()
     }
 }
@@ -104,7 +124,8 @@ fn authority(name: &str, from: i32, until: i32) -> CertificateParams {
     params
 }
 
-fn leaf() -> CertificateParams {
+/// A certificate of `alice`.
+pub(crate) fn leaf() -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name.push(DnType::CommonName, "alice");
     params.not_before = date_time_ymd(2024, 1, 1);
@@ -118,7 +139,8 @@ fn with(change: impl FnOnce(&mut CertificateParams)) -> CertificateParams {
     params
 }
 
-fn serial(serial: u64) -> CertificateParams {
+/// The same of this number.
+pub(crate) fn serial(serial: u64) -> CertificateParams {
     with(|params| params.serial_number = Some(SerialNumber::from(serial)))
 }
 
@@ -129,7 +151,8 @@ pub(crate) fn roots(authorities: &[&Authority], lists: Option<&str>) -> ClientRo
     ClientRoots::from_pem(pem.as_bytes(), lists, NamedBy::CommonName, None).unwrap()
 }
 
-fn year(year: i32) -> Timestamp {
+/// The middle of a year.
+pub(crate) fn year(year: i32) -> Timestamp {
     let at = date_time_ymd(year, 6, 1).unix_timestamp();
     Timestamp::from_millis(at * 1000)
 }

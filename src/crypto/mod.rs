@@ -3,6 +3,7 @@
 pub mod access;
 pub mod certificate;
 pub mod client;
+mod client_lists;
 pub mod client_roots;
 pub mod cookie;
 pub mod csrf;
