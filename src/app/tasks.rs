@@ -186,7 +186,7 @@ pub async fn watch_certificates(
             }
         };
         blind = false;
-        if let Some(Ok(_)) = &vouching {
+        if vouching.iter().any(Result::is_ok) {
             look_again(&sessions).await;
         }
         news.extend(vouching);

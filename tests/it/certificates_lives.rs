@@ -11,6 +11,7 @@ use crate::harness::h2::request;
 use crate::harness::issuer::{Issuer, numbered, until};
 use crate::harness::tls::{self, Identity};
 use crate::harness::{H2, Outcome, Raw, Setup, Wire, eventually};
+use crate::tls::shows;
 use crate::tunnels::{agreeing, lines, open_on, round_trip};
 
 /// Longer than anything may take to be noticed, and shorter than what is remembered.
@@ -128,6 +129,88 @@ fn a_revoked_certificate_counts_no_more_where_it_was_shown() {
     bench.allowed(&mut bench.connect(Some(&twin)), "/only/x", "");
     assert!(!bench.gateway.reload(), "a reload took it over");
     bench.allowed(&mut other, "/only/x", "");
+}
+
+#[test]
+fn of_two_lists_the_newer_holds_and_the_older_does_not_come_back() {
+    let issuer = Issuer::new("the authority");
+    let setup = asking(
+        Setup::before(agreeing()),
+        &issuer,
+        ", user: subject.cn, crl: clients.crl",
+    );
+    let [first, second] = [issuer.edition(1, &[]), issuer.edition(2, &[1])];
+    let bench = Bench::of(setup.asset("clients.crl", &first).start(), issuer);
+    let [alice, twin] = [1, 2].map(|at| bench.issuer.with(numbered("alice", at)));
+    let cut = tunnel(&bench, &alice);
+    // As `cat old.crl new.crl` makes it.
+    bench
+        .gateway
+        .write("clients.crl", &(first.clone() + &second));
+    ends(cut);
+    bench.no_handshake(&alice, "revoked by the second");
+    bench.allowed(&mut bench.connect(Some(&twin)), "/only/x", "");
+    let log = bench.gateway.log();
+    let mut said = log.lines().filter(|line| line.contains("is in force"));
+    assert!(said.all(|line| line.contains("clients.crl")), "{log}");
+    // A copy of last week.
+    bench.gateway.write("clients.crl", &first);
+    bench.gateway.says("a reload puts it in force nevertheless");
+    bench.no_handshake(&alice, "still revoked");
+    bench.allowed(&mut bench.connect(Some(&twin)), "/only/x", "");
+    // Two that contradict each other.
+    let both = second + &bench.issuer.edition(2, &[2]);
+    bench.gateway.write("clients.crl", &both);
+    bench.gateway.says("nobody can tell which holds");
+    bench.no_handshake(&alice, "still revoked");
+    bench.allowed(&mut bench.connect(Some(&twin)), "/only/x", "");
+    assert!(!bench.gateway.reload(), "a reload took it over");
+    bench.gateway.write("clients.crl", &first);
+    assert!(bench.gateway.reload());
+    bench.allowed(&mut bench.connect(Some(&alice)), "/only/x", "");
+}
+
+/// How many files the gateway may open from now on.
+fn may_open(bench: &Bench, files: Option<u64>) {
+    let pid = rustix::process::Pid::from_raw(i32::try_from(bench.gateway.pid()).unwrap());
+    let limit = rustix::process::Resource::Nofile;
+    let mut wanted = rustix::process::getrlimit(limit);
+    wanted.current = files.or(wanted.maximum);
+    rustix::process::prlimit(pid, limit, wanted).unwrap();
+}
+
+#[test]
+fn what_could_not_be_read_for_a_while_is_put_in_force_after_it() {
+    let issuer = Issuer::new("the authority");
+    let setup = asking(
+        Setup::before(agreeing()),
+        &issuer,
+        ", user: subject.cn, crl: clients.crl",
+    );
+    let setup = setup.asset("clients.crl", &issuer.edition(1, &[]));
+    let bench = Bench::of(setup.start(), issuer);
+    let [alice, twin] = [1, 2].map(|at| bench.issuer.with(numbered("alice", at)));
+    let (cut, mut open) = (tunnel(&bench, &alice), tunnel(&bench, &twin));
+    may_open(&bench, Some(1));
+    let renewed = Identity::new(&["localhost"]);
+    let list = bench.issuer.edition(2, &[1]);
+    bench.gateway.write("clients.crl", &list);
+    bench.gateway.write("tls.crt", &renewed.certificate);
+    bench.gateway.write("tls.key", &renewed.key);
+    for file in ["clients.crl: Too many", "tls.crt: Too many"] {
+        bench.gateway.says(file);
+    }
+    may_open(&bench, None);
+    ends(cut);
+    round_trip(&mut open, "still here");
+    bench.gateway.says("a renewed certificate is in force");
+    eventually("the renewed certificate", || {
+        shows(&bench.gateway, &renewed, "localhost").then_some(())
+    });
+    let log = bench.gateway.log();
+    for file in ["clients.crl: Too many", "tls.crt: Too many"] {
+        assert_eq!(log.matches(file).count(), 1, "{log}");
+    }
 }
 
 #[test]

@@ -23,7 +23,7 @@ use crate::crypto::client::ClientCertificate;
 use crate::crypto::client_roots::{ClientRoots, InForce, RootsFault, Unvouched};
 use crate::proxy::settings::ClientCertificates;
 
-use super::files::Stamp;
+use super::files::{Stamp, Watch};
 use super::{SHOWN, Shown, TlsFault};
 
 /// How many sessions are kept to be resumed, as many as rustls keeps.
@@ -42,9 +42,7 @@ pub struct Kept {
     files: ClientCertificates,
     text: [Vec<u8>; 2],
     roots: Arc<ClientRoots>,
-    /// As in [`super::files`].
-    read: Stamp,
-    seen: Stamp,
+    watch: Watch,
 }
 
 impl Clients {
@@ -84,21 +82,27 @@ impl Clients {
 
     /// Looks at the files and puts a change in force once two looks in a row have found them alike. Whoever is told
     /// of one sees to it that what rests on the old ones is judged again.
-    pub fn look(&self) -> Option<Result<PathBuf, TlsFault>> {
+    pub fn look(&self) -> Vec<Result<PathBuf, TlsFault>> {
         let mut own = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = own.as_mut()?;
+        let Some(kept) = own.as_mut() else {
+            return Vec::new();
+        };
         let stamp = Stamp::of(kept.files.paths());
-        let settled = stamp == kept.seen;
-        kept.seen = stamp.clone();
-        if !settled || stamp == kept.read {
-            return None;
+        let Some(changed) = kept.watch.changed(stamp) else {
+            return Vec::new();
+        };
+        let news = kept.news();
+        let is_told = kept.watch.note(changed, &news);
+        match news {
+            Ok(news) => {
+                self.roots.store(Some(Arc::clone(&news.roots)));
+                let files = news.changed_since(kept);
+                *kept = news;
+                files.into_iter().map(Ok).collect()
+            }
+            Err(fault) if is_told => vec![Err(fault)],
+            Err(_) => Vec::new(),
         }
-        kept.read = stamp;
-        Some(Kept::read(&kept.files, Some(kept)).map(|news| {
-            self.roots.store(Some(Arc::clone(&news.roots)));
-            *kept = news;
-            kept.files.ca.clone()
-        }))
     }
 }
 
@@ -120,9 +124,25 @@ impl Kept {
             files: files.clone(),
             text,
             roots,
-            read: stamp.clone(),
-            seen: stamp,
+            watch: Watch::new(stamp),
         })
+    }
+
+    /// What the files say now. That somebody puts back a list of last week, and with it whom it does not know to be
+    /// revoked, is no renewal.
+    fn news(&self) -> Result<Self, TlsFault> {
+        let news = Self::read(&self.files, Some(self))?;
+        let checked = news.roots.is_no_step_back(&self.roots);
+        checked.map_err(|fault| at_fault(&self.files, fault))?;
+        Ok(news)
+    }
+
+    /// Which of the files say something else.
+    fn changed_since(&self, before: &Self) -> Vec<PathBuf> {
+        let files = self.files.paths().into_iter();
+        let differs = self.text.iter().zip(&before.text);
+        let changed = files.zip(differs).filter(|(_, (own, last))| own != last);
+        changed.map(|(path, _)| path.to_owned()).collect()
     }
 }
 
@@ -130,11 +150,12 @@ fn roots(files: &ClientCertificates, text: &[Vec<u8>; 2]) -> Result<ClientRoots,
     let [authorities, revoked] = text;
     let revoked = files.crl.is_some().then_some(revoked.as_slice());
     let read = ClientRoots::from_pem(authorities, revoked, files.user, files.sites.clone());
-    read.map_err(|fault| {
-        let of_list = matches!(fault, RootsFault::NoList | RootsFault::UnreadableList(_));
-        let path = files.crl.as_ref().filter(|_| of_list);
-        TlsFault::Authorities(path.unwrap_or(&files.ca).clone(), fault)
-    })
+    read.map_err(|fault| at_fault(files, fault))
+}
+
+fn at_fault(files: &ClientCertificates, fault: RootsFault) -> TlsFault {
+    let path = files.crl.as_ref().filter(|_| fault.is_of_lists());
+    TlsFault::Authorities(path.unwrap_or(&files.ca).clone(), fault)
 }
 
 /// Asks clients for certificates, and looks at what they show.

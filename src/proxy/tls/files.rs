@@ -26,6 +26,12 @@ pub struct Files {
 pub struct Kept {
     files: Certificate,
     identity: Arc<Identity>,
+    watch: Watch,
+}
+
+/// What is known of two files from outside.
+#[derive(Debug)]
+pub(super) struct Watch {
     /// Of the files as they were last read, for better or worse.
     read: Stamp,
     /// Of the files as they were last looked at: what is still being written is left alone.
@@ -125,30 +131,15 @@ impl Kept {
         Ok(Self {
             files: files.clone(),
             identity: load(files)?,
-            read: stamp.clone(),
-            seen: stamp,
-            told: None,
+            watch: Watch::new(stamp),
         })
     }
 
     fn look(&mut self, now: Timestamp) -> Option<Result<PathBuf, TlsFault>> {
         let stamp = Stamp::of([&self.files.chain, &self.files.key]);
-        let settled = stamp == self.seen;
-        self.seen = stamp.clone();
-        if !settled || stamp == self.read {
-            return None;
-        }
+        let changed = self.watch.changed(stamp)?;
         let swapped = self.swap(now);
-        if let Err(TlsFault::Early(..) | TlsFault::Narrower(..)) = swapped {
-            // It may be good later, and is looked at again; told once.
-            let is_told = self
-                .told
-                .replace(stamp.clone())
-                .is_some_and(|told| told == stamp);
-            return (!is_told).then_some(swapped);
-        }
-        self.read = stamp;
-        Some(swapped)
+        self.watch.note(changed, &swapped).then_some(swapped)
     }
 
     fn swap(&mut self, now: Timestamp) -> Result<PathBuf, TlsFault> {
@@ -165,6 +156,42 @@ impl Kept {
         }
         self.identity = identity;
         Ok(self.files.chain.clone())
+    }
+}
+
+impl TlsFault {
+    /// Whether the same files may be good later: some, because their time comes; and those that could not be read,
+    /// because nothing of them has changed when a disk answers again or a descriptor is free.
+    const fn may_pass(&self) -> bool {
+        matches!(self, Self::File(..) | Self::Early(..) | Self::Narrower(..))
+    }
+}
+
+impl Watch {
+    /// Over files that look like this and are about to be read.
+    pub(super) fn new(stamp: Stamp) -> Self {
+        Self {
+            read: stamp.clone(),
+            seen: stamp,
+            told: None,
+        }
+    }
+
+    /// How the files look, if that is another way than when they were read, and the same as a look ago.
+    pub(super) fn changed(&mut self, stamp: Stamp) -> Option<Stamp> {
+        let settled = stamp == self.seen;
+        self.seen = stamp.clone();
+        (settled && stamp != self.read).then_some(stamp)
+    }
+
+    /// Notes what came of reading them; what may pass is looked at again. Whether that is to be told: what stays the
+    /// same is told once.
+    pub(super) fn note<T>(&mut self, stamp: Stamp, outcome: &Result<T, TlsFault>) -> bool {
+        if outcome.as_ref().is_err_and(TlsFault::may_pass) {
+            return self.told.replace(stamp.clone()) != Some(stamp);
+        }
+        self.read = stamp;
+        true
     }
 }
 
@@ -202,5 +229,43 @@ fn in_time(identity: &Identity, files: &Certificate, now: Timestamp) -> Result<(
         Err(TlsFault::Early(files.chain.clone(), identity.from()))
     } else {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stamp(number: i128) -> Stamp {
+        Stamp([Some([number; 4]), None])
+    }
+
+    fn unread(kind: io::ErrorKind) -> Result<(), TlsFault> {
+        Err(TlsFault::File(PathBuf::from("chain.pem"), kind.into()))
+    }
+
+    #[test]
+    fn what_could_not_be_read_is_looked_at_again_and_told_once() {
+        let mut watch = Watch::new(stamp(0));
+        assert!(watch.changed(stamp(0)).is_none());
+        assert!(watch.changed(stamp(1)).is_none(), "still being written");
+        for told in [true, false, false] {
+            let changed = watch.changed(stamp(1)).unwrap();
+            let said = watch.note(changed, &unread(io::ErrorKind::StaleNetworkFileHandle));
+            assert_eq!(said, told);
+        }
+        let changed = watch.changed(stamp(1)).unwrap();
+        assert!(watch.note(changed, &Ok(())));
+        assert!(watch.changed(stamp(1)).is_none(), "read");
+    }
+
+    #[test]
+    fn what_is_no_good_is_looked_at_once() {
+        let mut watch = Watch::new(stamp(0));
+        assert!(watch.changed(stamp(1)).is_none());
+        let changed = watch.changed(stamp(1)).unwrap();
+        let fault = TlsFault::Unusable(PathBuf::new(), CertificateFault::Damaged);
+        assert!(watch.note(changed, &Err::<(), _>(fault)));
+        assert!(watch.changed(stamp(1)).is_none());
     }
 }

@@ -56,6 +56,11 @@ impl Issuer {
 
     /// A list that revokes certificates with these numbers.
     pub fn list(&self, serials: &[u64]) -> String {
+        self.edition(1, serials)
+    }
+
+    /// The so manieth of its lists.
+    pub fn edition(&self, number: u64, serials: &[u64]) -> String {
         let revoked = |serial: &u64| RevokedCertParams {
             serial_number: SerialNumber::from(*serial),
             revocation_time: date_time_ymd(2026, 1, 1),
@@ -65,7 +70,7 @@ impl Issuer {
         let list = CertificateRevocationListParams {
             this_update: date_time_ymd(2026, 1, 1),
             next_update: date_time_ymd(2040, 1, 1),
-            crl_number: SerialNumber::from(1),
+            crl_number: SerialNumber::from(number),
             issuing_distribution_point: None,
             revoked_certs: serials.iter().map(revoked).collect(),
             key_identifier_method: KeyIdMethod::Sha256,
