@@ -36,6 +36,9 @@ pub enum CertificateFault {
     /// No private key.
     #[error("holds no PEM private key")]
     NoKey,
+    /// The same as [`CertificateFault::Damaged`], of the key.
+    #[error("holds a PEM block of a private key that is damaged or cut off")]
+    DamagedKey,
     /// A private key that a passphrase would open, which nobody types here.
     #[error("the private key is encrypted; openssl pkey -in FILE -out FILE2 takes that off")]
     EncryptedKey,
@@ -63,7 +66,11 @@ impl CertificateFault {
     pub const fn is_of_key(&self) -> bool {
         matches!(
             self,
-            Self::NoKey | Self::EncryptedKey | Self::UnsupportedKey(_) | Self::Mismatch
+            Self::NoKey
+                | Self::DamagedKey
+                | Self::EncryptedKey
+                | Self::UnsupportedKey(_)
+                | Self::Mismatch
         )
     }
 }
@@ -75,7 +82,8 @@ impl Identity {
     /// When they cannot be read or do not belong together.
     pub fn from_pem(chain: &[u8], key: &[u8]) -> Result<Arc<Self>, CertificateFault> {
         let chain = chain_of(chain)?;
-        let found = rustls_pemfile::private_key(&mut &*key).map_err(|_| CertificateFault::Damaged);
+        let found =
+            rustls_pemfile::private_key(&mut &*key).map_err(|_| CertificateFault::DamagedKey);
         if is_encrypted(key) {
             return Err(CertificateFault::EncryptedKey);
         }
@@ -279,6 +287,9 @@ pub(crate) mod tests {
             let said = fault(load(&chain, encrypted));
             assert_eq!(said, CertificateFault::EncryptedKey, "{encrypted}");
         }
+        let cut = key.get(..key.len() / 2).unwrap();
+        assert_eq!(fault(load(&chain, cut)), CertificateFault::DamagedKey);
+        assert!(CertificateFault::DamagedKey.is_of_key());
         let unknown = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
         assert!(matches!(
             fault(load(&chain, unknown)),
