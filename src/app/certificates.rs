@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::base::time::Timestamp;
+use crate::base::time::{Clock, Timestamp};
 use crate::config::Tls;
 use crate::crypto::keyring::Keyring;
 use crate::identity::session::Sessions;
@@ -40,7 +40,8 @@ impl Certificates {
 
     /// How the https listener shakes hands.
     #[must_use]
-    pub fn handshakes(&self, sessions: &Sessions) -> Handshakes {
-        Handshakes::new(Arc::clone(&self.keyring), Arc::clone(sessions.roots()))
+    pub fn handshakes(&self, sessions: &Sessions, clock: Clock) -> Handshakes {
+        let roots = Arc::clone(sessions.roots());
+        Handshakes::new(Arc::clone(&self.keyring), roots, clock)
     }
 }

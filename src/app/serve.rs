@@ -320,7 +320,9 @@ fn server(config: &Config, parts: &Assembled, sockets: Sockets, up: &Arc<Semapho
         ));
     }
     if let Some(socket) = sockets.https {
-        let handshakes = Some(parts.certificates.handshakes(&parts.people.sessions));
+        let handshakes = &parts.certificates;
+        let sessions = &parts.people.sessions;
+        let handshakes = Some(handshakes.handshakes(sessions, parts.clock.clone()));
         server.add_service(Listener::new(
             "https",
             socket,

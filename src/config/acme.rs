@@ -38,15 +38,32 @@ pub struct Around<'a> {
 }
 
 impl Around<'_> {
-    /// Whether certificates in files, none of them over, are for all https sites that there are.
+    /// Whether certificates in files are for all https sites that there are.
     pub fn has_all(&self) -> bool {
+        self.hosts().next().is_some() && !self.hosts().any(|host| self.is_left(host))
+    }
+
+    fn hosts(&self) -> impl Iterator<Item = &Host> {
+        let sites = self.sites.into_iter().flat_map(Sites::iter);
+        sites.filter(|site| site.https).map(|site| &site.host)
+    }
+
+    /// Whether a host has no certificate in a file. One that is over is none where the authority can be asked; where
+    /// it cannot, what was enough until then must be no fault from then on.
+    fn is_left(&self, host: &Host) -> bool {
         let now = Clock::System.now();
-        let secure = self.sites.into_iter().flat_map(Sites::iter);
-        let mut secure = secure.filter(|site| site.https).peekable();
-        let covers = |name: &str| self.files.iter().any(|one| one.covers(name));
-        secure.peek().is_some()
-            && secure.all(|site| site.host.spellings().any(covers))
-            && !self.files.iter().any(|one| one.is_expired(now))
+        let covers = |one: &&Arc<Identity>| host.spellings().any(|name| one.covers(name));
+        let mut found = self.files.iter().filter(covers).peekable();
+        let is_bare = found.peek().is_none();
+        is_bare || can_be_looked_at(host) && found.all(|one| one.is_expired(now))
+    }
+
+    /// Whether one names it as it stands, and so is shown in place of what an authority issues.
+    fn names(&self, name: &str) -> bool {
+        let now = Clock::System.now();
+        let names = |one: &Arc<Identity>| one.names().any(|own| own == name);
+        let mut files = self.files.iter();
+        files.any(|one| names(one) && !one.is_expired(now))
     }
 }
 
@@ -129,10 +146,8 @@ fn roots(at: &At<'_>) -> Option<Arc<[CertificateDer<'static>]>> {
 
 fn names(acme: &At<'_>, given: Option<&At<'_>>, around: &Around<'_>) -> Option<Vec<String>> {
     let Some(at) = given else {
-        let covers = |name: &str| around.files.iter().any(|one| one.covers(name));
-        let covered = |host: &Host| host.spellings().any(covers);
-        let sites = around.sites?.iter().filter(|site| site.https);
-        let hosts = sites.map(|site| &site.host).filter(|host| !covered(host));
+        around.sites?;
+        let hosts = around.hosts().filter(|host| around.is_left(host));
         let hosts: Vec<&Host> = hosts.collect();
         if around.has_all() {
             acme.warn_around(
@@ -155,19 +170,31 @@ fn names(acme: &At<'_>, given: Option<&At<'_>>, around: &Around<'_>) -> Option<V
     let read = |item: &At<'_>| item.parse("a host name").and_then(|host| name(item, &host));
     let found: Vec<_> = items.iter().map(read).collect();
     let found: BTreeSet<String> = found.into_iter().collect::<Option<_>>()?;
+    for hidden in found.iter().filter(|name| around.names(name)) {
+        at.warn_around(
+            format!(
+                "a certificate in a file is for {hidden}, and is shown for as long as it is valid"
+            ),
+            "leave one of the two out",
+        );
+    }
     Some(found.into_iter().collect())
 }
 
 /// A name that an authority can look at from outside.
 fn name(at: &At<'_>, host: &Host) -> Option<String> {
-    let numeric = host.as_str().starts_with('[') || host.as_str().parse::<IpAddr>().is_ok();
-    if host.is_loopback() || numeric {
+    if !can_be_looked_at(host) {
         return at.refuse_around(
             format!("no authority can look at {host}"),
             Some("certificates are got for public host names; others come from files"),
         );
     }
     Some(host.to_string())
+}
+
+fn can_be_looked_at(host: &Host) -> bool {
+    let numeric = host.as_str().starts_with('[') || host.as_str().parse::<IpAddr>().is_ok();
+    !host.is_loopback() && !numeric
 }
 
 /// In the order in which they are tried: the https port is open where there is a site at all.

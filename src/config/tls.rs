@@ -113,17 +113,19 @@ const SCHEMES: [SignatureScheme; 5] = [
     SignatureScheme::ED25519,
 ];
 
-/// Warns of certificates that are never shown, since one of the same kind stands above for each of their names.
+/// Warns of certificates that are never shown, since one of the same kind stands above for each of their names, and
+/// is good for clients.
 fn warn_of_hidden(all: &[((Certificate, Arc<Identity>), &Object<'_>)]) {
     let kind = |identity: &Identity| {
         let key = &identity.key().key;
         let signs = |scheme: &SignatureScheme| key.choose_scheme(&[*scheme]).is_some();
         SCHEMES.map(|scheme| signs(&scheme))
     };
+    let now = Clock::System.now();
     for (number, ((_, identity), item)) in all.iter().enumerate() {
         let above = all.iter().take(number).map(|((_, above), _)| above);
         let above: Vec<_> = above
-            .filter(|above| kind(above) == kind(identity))
+            .filter(|above| !above.is_expired(now) && kind(above) == kind(identity))
             .collect();
         let is_above = |name: &str| {
             above

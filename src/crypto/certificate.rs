@@ -167,6 +167,12 @@ impl Identity {
         self.until <= now
     }
 
+    /// Whether it is neither over nor still to come.
+    #[must_use]
+    pub fn is_valid(&self, now: Timestamp) -> bool {
+        self.from <= now && !self.is_expired(now)
+    }
+
     /// Whether two are the same certificate.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {

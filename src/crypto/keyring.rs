@@ -8,6 +8,8 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use rustls::sign::CertifiedKey;
 
+use crate::base::time::Timestamp;
+
 use super::certificate::Identity;
 
 /// The certificates in force. Connections that are open keep the one they were made with.
@@ -62,33 +64,38 @@ impl Keyring {
 
     /// The certificate for this name: one that names it, else one whose wildcard covers it, else the first; none while
     /// an authority is asked for one that names it, since another site's would only be a riddle to who sees it. Of
-    /// several alike the first that `fits`, as where one is for clients that know no other algorithm.
+    /// several the first that `fits`, as where one is for clients that know no other algorithm, and whose time it is:
+    /// one that is over, and forgotten in its file, must not hide what an authority issues.
     #[must_use]
     pub fn choose(
         &self,
         name: Option<&str>,
+        now: Timestamp,
         fits: impl Fn(&Identity) -> bool,
     ) -> Option<Arc<Identity>> {
         let (files, issued) = (self.files.load(), self.issued.load());
-        let pick = |all: &[Arc<Identity>]| {
-            let fitting = all.iter().find(|identity| fits(identity));
-            fitting.or_else(|| all.first()).cloned()
+        let pick = |all: &[&Arc<Identity>]| {
+            let fitting = || all.iter().filter(|identity| fits(identity));
+            let found = fitting().find(|identity| identity.is_valid(now));
+            let found = found.or_else(|| fitting().next());
+            found.or_else(|| all.first()).map(|found| Arc::clone(found))
         };
         if let Some(name) = name {
             // A fully qualified name may be written with its dot.
             let name = name.trim_end_matches('.').to_ascii_lowercase();
-            let by = |name: &str| {
-                let found = files.by_name.get(name);
-                let found = found.or_else(|| issued.by_name.get(name))?;
-                pick(found)
-            };
             let parent = name.split_once('.').map(|(_, parent)| parent);
-            let found = by(&name).or_else(|| by(&format!("*.{}", parent?)));
+            let wide = parent.map(|parent| format!("*.{parent}"));
+            let mut named = Vec::new();
+            for name in [Some(&name), wide.as_ref()].into_iter().flatten() {
+                named.extend(files.named(name));
+                named.extend(issued.named(name));
+            }
+            let found = pick(&named);
             if found.is_some() || self.awaited.load().contains(&name) {
                 return found;
             }
         }
-        pick(&files.all).or_else(|| pick(&issued.all))
+        pick(&files.all.iter().chain(&issued.all).collect::<Vec<_>>())
     }
 
     /// What is answered to an authority that asks for this token.
@@ -116,6 +123,10 @@ impl Shelf {
         }
         Self { all, by_name }
     }
+
+    fn named(&self, name: &str) -> &[Arc<Identity>] {
+        self.by_name.get(name).map_or(&[], Vec::as_slice)
+    }
 }
 
 #[cfg(test)]
@@ -131,8 +142,8 @@ mod tests {
     #[test]
     fn the_name_chooses() {
         let keyring = Keyring::default();
-        let any = |_: &Identity| true;
-        assert!(keyring.choose(Some("one.test"), any).is_none());
+        let (any, now) = (|_: &Identity| true, Timestamp::from_millis(0));
+        assert!(keyring.choose(Some("one.test"), now, any).is_none());
         let [first, wide, exact, issued] = [
             &["one.test", "both.test"][..],
             &["*.wide.test"],
@@ -141,7 +152,7 @@ mod tests {
         ]
         .map(identity);
         keyring.set_issued(vec![Arc::clone(&issued)], ["soon.test".to_owned()].into());
-        assert!(keyring.choose(None, any).unwrap().is_same(&issued));
+        assert!(keyring.choose(None, now, any).unwrap().is_same(&issued));
         keyring.set_files([&first, &wide, &exact].map(Arc::clone).to_vec());
         let cases = [
             (None, &first),
@@ -157,8 +168,53 @@ mod tests {
             (Some(""), &first),
         ];
         for (name, expected) in cases {
-            let chosen = keyring.choose(name, any).unwrap();
+            let chosen = keyring.choose(name, now, any).unwrap();
             assert!(chosen.is_same(expected), "{name:?}");
         }
+    }
+
+    /// From one year's first day to another's.
+    fn of_years(names: &[&str], from: i32, until: i32) -> Arc<Identity> {
+        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+        let mut params = rcgen::CertificateParams::new(names).unwrap();
+        params.not_before = rcgen::date_time_ymd(from, 1, 1);
+        params.not_after = rcgen::date_time_ymd(until, 1, 1);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let chain = params.self_signed(&key).unwrap().pem();
+        Identity::from_pem(chain.as_bytes(), key.serialize_pem().as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn what_is_over_hides_nothing_that_is_valid() {
+        let keyring = Keyring::default();
+        let names: &[&str] = &["a.wide.test"];
+        let (old, new) = (of_years(names, 2020, 2025), of_years(names, 2024, 2030));
+        let wide = of_years(&["*.wide.test"], 2020, 2028);
+        let issued = of_years(names, 2024, 2040);
+        keyring.set_files([&old, &new, &wide].map(Arc::clone).to_vec());
+        keyring.set_issued(vec![Arc::clone(&issued)], BTreeSet::new());
+        let any = |_: &Identity| true;
+        let not_new = |one: &Identity| !one.is_same(&new);
+        let shown = |year, fits: &dyn Fn(&Identity) -> bool| {
+            let at = rcgen::date_time_ymd(year, 6, 1).unix_timestamp();
+            let now = Timestamp::from_millis(at * 1000);
+            keyring.choose(Some("a.wide.test"), now, fits).unwrap()
+        };
+        for (year, expected) in [
+            (2023, &old),
+            (2024, &old),
+            (2026, &new),
+            (2035, &issued),
+            // Nothing is valid.
+            (2019, &old),
+            (2045, &old),
+        ] {
+            assert!(shown(year, &any).is_same(expected), "{year}");
+        }
+        // Who cannot read the valid one in the file is shown what they can, and that is valid.
+        assert!(shown(2026, &not_new).is_same(&issued));
+        keyring.set_issued(Vec::new(), BTreeSet::new());
+        assert!(shown(2026, &not_new).is_same(&wide));
+        assert!(shown(2029, &not_new).is_same(&old));
     }
 }

@@ -18,6 +18,7 @@ use rustls::sign::CertifiedKey;
 use rustls::{ServerConfig, SupportedCipherSuite};
 use tokio_rustls::TlsAcceptor;
 
+use crate::base::time::Clock;
 use crate::crypto::certificate::Identity;
 use crate::crypto::client::ClientCertificate;
 use crate::crypto::client_roots::{ClientRoots, InForce};
@@ -63,6 +64,7 @@ pub struct Shown {
 pub struct Handshakes {
     keyring: Arc<Keyring>,
     roots: Arc<InForce>,
+    clock: Clock,
     made: ArcSwap<Made>,
 }
 
@@ -76,11 +78,12 @@ pub struct Made {
 impl Handshakes {
     /// By these certificates of ours and, of clients', by those who vouch for them.
     #[must_use]
-    pub fn new(keyring: Arc<Keyring>, roots: Arc<InForce>) -> Self {
-        let made = Made::new(&keyring, roots.load_full());
+    pub fn new(keyring: Arc<Keyring>, roots: Arc<InForce>, clock: Clock) -> Self {
+        let made = Made::new(&keyring, roots.load_full(), &clock);
         Self {
             keyring,
             roots,
+            clock,
             made: ArcSwap::from_pointee(made),
         }
     }
@@ -92,17 +95,18 @@ impl Handshakes {
         if roots.as_ref().map(Arc::as_ptr) == made.roots.as_ref().map(Arc::as_ptr) {
             return made;
         }
-        let made = Arc::new(Made::new(&self.keyring, roots));
+        let made = Arc::new(Made::new(&self.keyring, roots, &self.clock));
         self.made.store(Arc::clone(&made));
         made
     }
 }
 
 impl Made {
-    fn new(keyring: &Arc<Keyring>, roots: Option<Arc<ClientRoots>>) -> Self {
+    fn new(keyring: &Arc<Keyring>, roots: Option<Arc<ClientRoots>>, clock: &Clock) -> Self {
         let resolver = Resolver {
             keyring: Arc::clone(keyring),
             roots: roots.clone(),
+            clock: clock.clone(),
         };
         let builder = ServerConfig::builder();
         let builder = match &roots {
@@ -137,13 +141,15 @@ async fn with_shown<T>(handshake: impl Future<Output = T>) -> (T, Shown) {
 struct Resolver {
     keyring: Arc<Keyring>,
     roots: Option<Arc<ClientRoots>>,
+    clock: Clock,
 }
 
 impl ResolvesServerCert for Resolver {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let name = hello.server_name();
         let challenge = offers(&hello, CHALLENGE);
-        let identity = self.keyring.choose(name, |identity| fits(&hello, identity));
+        let fits = |identity: &Identity| fits(&hello, identity);
+        let identity = self.keyring.choose(name, self.clock.now(), fits);
         let identity = identity.filter(|_| !challenge);
         let key = match &identity {
             Some(identity) => Some(Arc::clone(identity.key())),
