@@ -2,8 +2,8 @@
 
 use crate::certificates::{Bench, is_no_good};
 use crate::certificates_lives::{counts_no_more, ends, tunnel};
-use crate::harness::Setup;
 use crate::harness::issuer::addressed;
+use crate::harness::{Setup, eventually};
 use crate::tunnels::agreeing;
 
 #[test]
@@ -79,4 +79,31 @@ fn an_address_counts_once_it_was_verified() {
         let answer = bench.refused(&mut bench.connect(Some(&own)), "/only/x", "");
         assert!(is_no_good(&answer), "{addresses:?}: {answer:?}");
     }
+}
+
+#[test]
+fn whoever_must_choose_another_password_does_that_first() {
+    let bench = Bench::new(Setup::before(agreeing()), ", user: subject.cn");
+    let alice = bench.issuer.issue("alice");
+    let cut = tunnel(&bench, &alice);
+    let must = |change: &str| {
+        let set = "UPDATE users SET must_change_password = ";
+        let whose = "WHERE username = 'alice' RETURNING username";
+        let said = bench.gateway.stored(&format!("{set}{change} {whose}"));
+        assert_eq!(said, "alice");
+    };
+    must("TRUE");
+    ends(cut);
+    let answer = bench.refused(&mut bench.connect(Some(&alice)), "/only/x", "");
+    assert!(is_no_good(&answer), "{answer:?}");
+    let why = "a client certificate does not count: its user must choose another password first";
+    bench.gateway.says(why);
+    must("FALSE");
+    eventually("the certificate counts again", || {
+        let mut raw = bench.connect(Some(&alice));
+        let answer = raw.ask(bench.request("GET", "/only/again", ""));
+        (answer.status == 200).then_some(())
+    });
+    bench.arrived("/only/again");
+    bench.allowed(&mut bench.connect(Some(&alice)), "/only/x", "");
 }

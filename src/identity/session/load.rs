@@ -145,6 +145,9 @@ impl Sessions {
         else {
             return refused(&"the account may not be used, or its address was not proved");
         };
+        if admitted.must_change_password {
+            return refused(&"its user must choose another password first");
+        }
         let Some(until) = shown.good_until(reading.now) else {
             return refused(&"its time is over");
         };
