@@ -1,6 +1,6 @@
 //! The account at an authority: made once, and kept sealed for every node.
 
-use instant_acme::{Account, AccountCredentials, NewAccount};
+use instant_acme::{Account, AccountCredentials, Error, NewAccount};
 use sha2::{Digest, Sha256};
 
 use crate::base::secret::Secret;
@@ -42,7 +42,7 @@ impl Inner {
         settings: &Settings,
         client: &Client,
     ) -> Result<Secret<Vec<u8>>, OrderFault> {
-        let contact = format!("mailto:{}", settings.email);
+        let contact = contact(settings);
         let wanted = NewAccount {
             contact: &[&contact],
             terms_of_service_agreed: true,
@@ -54,7 +54,26 @@ impl Inner {
         Ok(Secret::new(serde_json::to_vec(&credentials)?))
     }
 
-    /// An authority that has lost the account gets a new one next time.
+    /// Whether the account is why an order failed: the authority has lost it, or closed it (RFC 8555 section 7.3.6).
+    ///
+    /// "Unauthorized" may be about a name as well, and the account as good as ever: only where it may not say either where
+    /// its letters go, which is what it said before, is it closed.
+    pub(super) async fn is_without_account(
+        &self,
+        settings: &Settings,
+        account: &Account,
+        fault: &OrderFault,
+    ) -> bool {
+        if is(fault, "unauthorized") {
+            let said = account.update_contacts(&[&contact(settings)]).await;
+            let said = said.map_err(OrderFault::Authority);
+            said.is_err_and(|fault| is(&fault, "unauthorized") || is(&fault, "accountDoesNotExist"))
+        } else {
+            is(fault, "accountDoesNotExist")
+        }
+    }
+
+    /// An authority that has lost the account, or closed it, gets a new one next time.
     pub(super) async fn forget_account(&self, settings: &Settings) -> Result<(), DbError> {
         let name = account_name(settings);
         match self.store.keys.get(&name).await? {
@@ -62,6 +81,19 @@ impl Inner {
             None => Ok(()),
         }
     }
+}
+
+/// Whether an authority's problem is of this kind (RFC 8555 section 6.7).
+fn is(fault: &OrderFault, kind: &str) -> bool {
+    let OrderFault::Authority(Error::Api(problem)) = fault else {
+        return false;
+    };
+    let own = problem.r#type.as_deref();
+    own.and_then(|own| own.strip_prefix("urn:ietf:params:acme:error:")) == Some(kind)
+}
+
+fn contact(settings: &Settings) -> String {
+    format!("mailto:{}", settings.email)
 }
 
 /// Another address or authority is another account.

@@ -42,9 +42,15 @@ impl<'a> Desk<'a> {
         ways.rotate_left(turns);
         let now = || self.parts.clock.now();
         let outcome = order::order(&account, &ticket.name, &ways, self, now).await;
-        if let Err(OrderFault::Authority(instant_acme::Error::Api(problem))) = &outcome
-            && problem.r#type.as_deref() == Some("urn:ietf:params:acme:error:accountDoesNotExist")
+        if let Err(fault) = &outcome
+            && self
+                .parts
+                .is_without_account(settings, &account, fault)
+                .await
         {
+            tracing::warn!(
+                "the authority has no such account any more: the next order makes another"
+            );
             self.parts.forget_account(settings).await?;
         }
         outcome

@@ -210,3 +210,34 @@ fn f_07_what_a_wrong_clock_noted_is_not_waited_for() {
     let _gateway = slow.restart();
     eventually("an order at once", || (asked() > before).then_some(()));
 }
+
+/// What an authority says of a name, and of whoever has no account with it any more.
+const UNAUTHORIZED: &str =
+    r#"{"type":"urn:ietf:params:acme:error:unauthorized","detail":"Account has been deactivated"}"#;
+
+/// How often an account was made, once so many orders were tried.
+fn accounts(script: Script, tried: usize) -> usize {
+    let stub = Authority::start(script);
+    let _gateway = setup(Doors::new(), &stub.directory(), stub.own(), "")
+        .on_sqlite()
+        .start();
+    let asked = |path: &str| stub.asked().iter().filter(|it| *it == path).count();
+    eventually("orders", || (asked("/order") >= tried).then_some(()));
+    asked("/account")
+}
+
+#[test]
+fn f_07_an_account_that_was_closed_is_replaced_and_no_other() {
+    let closed: Script = |_| (401, "", UNAUTHORIZED);
+    assert!(accounts(closed, 2) >= 2, "another for the second order");
+    let open: Script = |path| match path {
+        "/account/1" => (200, "", r#"{"status":"valid"}"#),
+        _ => (403, "", UNAUTHORIZED),
+    };
+    assert_eq!(accounts(open, 2), 1, "the name is at fault");
+    let mute: Script = |path| match path {
+        "/account/1" => (500, "", "{}"),
+        _ => (403, "", UNAUTHORIZED),
+    };
+    assert_eq!(accounts(mute, 2), 1, "nobody knows");
+}
