@@ -82,8 +82,7 @@ impl Inner {
     /// From when and until when the certificate is good that is shown for a name.
     fn life(&self, name: &str) -> Option<(Timestamp, Timestamp)> {
         let seen = lock(&self.seen);
-        let (_, identity) = seen.opened.get(name)?;
-        let identity = identity.as_ref()?;
+        let identity = seen.shown.get(name)?;
         Some((identity.from(), identity.until()))
     }
 }

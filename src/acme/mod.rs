@@ -13,6 +13,7 @@ mod desk;
 mod hurry;
 mod order;
 pub mod schedule;
+mod shown;
 pub mod worker;
 
 use std::sync::Arc;

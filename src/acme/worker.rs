@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex, Notify};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -30,6 +29,7 @@ use super::client::Client;
 use super::desk::Desk;
 use super::hurry::Hurry;
 use super::order::{Issued, OrderFault};
+use super::shown::{Kept, Opened, context};
 use super::{Settings, schedule};
 
 /// How long an order may take.
@@ -89,19 +89,14 @@ pub(super) struct Inner {
 /// What was read last, so that what has not changed is neither opened again nor complained of again.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
-    pub(super) opened: BTreeMap<String, (Vec<u8>, Option<Arc<Identity>>)>,
+    pub(super) opened: Opened,
+    /// By name, what is shown of it.
+    pub(super) shown: BTreeMap<String, Arc<Identity>>,
     pub(super) answers: Vec<Answer>,
     /// The names for which the last order of this node came to nothing.
     pub(super) failed: BTreeSet<String>,
     /// Why what is noted is to be looked at again, until that is done.
     pub(super) hurry: Option<Hurry>,
-}
-
-/// What is kept of a certificate, before it is sealed.
-#[derive(Serialize, Deserialize)]
-struct Kept {
-    chain: String,
-    key: String,
 }
 
 impl Worker {
@@ -251,34 +246,18 @@ impl Inner {
             self.store.acme.all(directory).await?
         };
         all.retain(|one| settings.names.contains(&one.name));
-        self.show(&settings, &all);
+        let is_issued = |name: &String| {
+            let mut issued = all.iter().filter(|one| one.sealed.is_some());
+            issued.any(|one| one.name == *name)
+        };
+        let former = if settings.names.iter().all(is_issued) {
+            Vec::new()
+        } else {
+            self.store.acme.former(directory).await?
+        };
+        self.show(&settings, &all, &former, now);
         self.answer(now).await?;
         Ok(all)
-    }
-
-    /// Puts in force what was issued. Where nothing was yet by the authority that is asked now, what was shown
-    /// before goes on being shown.
-    fn show(&self, settings: &Settings, all: &[Wanted]) {
-        let mut seen = lock(&self.seen);
-        let seen = &mut *seen;
-        let opened = &mut seen.opened;
-        opened.retain(|name, _| settings.names.contains(name));
-        for one in all {
-            let Some(sealed) = &one.sealed else { continue };
-            if opened
-                .get(&one.name)
-                .is_none_or(|(known, _)| known != sealed)
-            {
-                seen.failed.remove(&one.name);
-                let identity = self.open(settings, &one.name, sealed);
-                opened.insert(one.name.clone(), (sealed.clone(), identity));
-            }
-        }
-        let shown = opened.values().filter_map(|(_, identity)| identity.clone());
-        let is_shown = |name: &&String| opened.get(*name).is_some_and(|(_, it)| it.is_some());
-        let awaited = settings.names.iter().filter(|name| !is_shown(name));
-        self.keyring
-            .set_issued(shown.collect(), awaited.cloned().collect());
     }
 
     pub(super) async fn answer(&self, now: Timestamp) -> Result<(), OrderFault> {
@@ -289,22 +268,6 @@ impl Inner {
             seen.answers = answers;
         }
         Ok(())
-    }
-
-    /// A certificate that does not open is not shown, and not the others' business.
-    fn open(&self, settings: &Settings, name: &str, sealed: &[u8]) -> Option<Arc<Identity>> {
-        let opened = self.key.open(&context(settings, name), sealed);
-        let kept = opened.map_err(|fault| fault.to_string()).and_then(|bytes| {
-            let kept: Kept =
-                serde_json::from_slice(bytes.expose()).map_err(|error| error.to_string())?;
-            let key = Secret::new(kept.key);
-            Identity::from_pem(kept.chain.as_bytes(), key.expose().as_bytes())
-                .map_err(|fault| fault.to_string())
-        });
-        kept.inspect_err(|fault| {
-            tracing::error!(name, "a stored certificate cannot be used: {fault}");
-        })
-        .ok()
     }
 
     async fn take(
@@ -346,7 +309,7 @@ impl Inner {
             chain: issued.chain.clone(),
             key: issued.key.expose().clone(),
         })?);
-        let context = context(settings, &ticket.name);
+        let context = context(&ticket.directory, &ticket.name);
         let sealed = self.key.seal(&context, kept.expose(), &self.random)?;
         let (identity, now) = (&issued.identity, self.clock.now());
         let due = schedule::renewal(identity.from(), identity.until(), now, settings.pause);
@@ -385,11 +348,6 @@ pub(super) fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, 
     mutex
         .lock()
         .unwrap_or_else(std::sync::PoisonError::into_inner)
-}
-
-/// What a certificate is sealed for: it opens for its own name and authority only.
-fn context(settings: &Settings, name: &str) -> String {
-    format!("acme/certificate/{}/{name}", settings.directory)
 }
 
 /// What an authority said, fit for a line of the log.

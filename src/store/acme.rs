@@ -31,6 +31,17 @@ pub struct Wanted {
     pub failures: u32,
 }
 
+/// A certificate that another authority has issued.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Former {
+    /// Who.
+    pub directory: String,
+    /// The name it is for.
+    pub name: String,
+    /// Chain and key, sealed.
+    pub sealed: Vec<u8>,
+}
+
 /// A certificate that was taken to be ordered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ticket {
@@ -144,6 +155,27 @@ impl Acme {
         );
         let rows = self.db.all(ALL.with([directory.into()])).await?;
         rows.iter().map(Wanted::read).collect()
+    }
+
+    /// Every certificate that another directory than this one has issued.
+    ///
+    /// # Errors
+    /// What the database said.
+    pub async fn former(&self, directory: &str) -> Result<Vec<Former>, DbError> {
+        const FORMER: Statement = Statement::read(
+            "acme.former",
+            "SELECT directory, name, sealed FROM acme_certificates
+             WHERE directory <> $1 AND sealed IS NOT NULL ORDER BY directory, name",
+        );
+        let rows = self.db.all(FORMER.with([directory.into()])).await?;
+        let read = |row: &Row| {
+            Ok(Former {
+                directory: row.get("directory")?,
+                name: row.get("name")?,
+                sealed: row.get("sealed")?,
+            })
+        };
+        rows.iter().map(read).collect()
     }
 
     /// Takes a certificate that is due, and keeps it from others until the `lease` is over. None when it is not

@@ -63,7 +63,7 @@ pub fn shown(gateway: &Gateway, root: &Identity) -> Option<Vec<u8>> {
     wire.ok().map(|wire| tls::shown(&wire))
 }
 
-fn issued(gateway: &Gateway, root: &Identity) -> Vec<u8> {
+pub fn issued(gateway: &Gateway, root: &Identity) -> Vec<u8> {
     let found = within(Duration::from_secs(40), || shown(gateway, root));
     found.unwrap_or_else(|| panic!("no certificate: {}", gateway.log()))
 }

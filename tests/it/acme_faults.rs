@@ -1,8 +1,9 @@
 //! An authority that gets everything wrong, and what is made of it: nothing in force, a line in the log, and patience.
 
-use crate::acme::{Doors, orders, setup, shown};
+use crate::acme::{Doors, issued, orders, setup, shown};
 use crate::harness::authority::{Authority, Script};
 use crate::harness::eventually;
+use crate::harness::pebble::Pebble;
 use crate::harness::tls::Identity;
 
 /// Starts against an authority that goes by this script; gives what the log says of the first failure, and how
@@ -240,4 +241,40 @@ fn f_07_an_account_that_was_closed_is_replaced_and_no_other() {
         _ => (403, "", UNAUTHORIZED),
     };
     assert_eq!(accounts(mute, 2), 1, "nobody knows");
+}
+
+#[test]
+fn f_07_what_the_former_authority_issued_is_shown_until_the_next_one_has() {
+    let doors = Doors::new();
+    let pebble = Pebble::start(doors.looks(24 * 3600));
+    let gateway = setup(doors, &pebble.directory(), pebble.own(), "").start();
+    let root = pebble.root();
+    let first = issued(&gateway, &root);
+    assert!(gateway.stop().success());
+    let stub = Authority::start(|_| (500, "", "{}"));
+    let change = |from: &str, to: &str| {
+        let file = std::fs::read_to_string(gateway.config()).unwrap();
+        assert!(file.contains(from), "{file}");
+        std::fs::write(gateway.config(), file.replace(from, to)).unwrap();
+    };
+    change(&pebble.directory(), &stub.directory());
+    gateway.write("ca.pem", stub.own());
+    let config = gateway.config();
+    let gateway = gateway.restart();
+    // From the first handshake on, and still when the next one has failed.
+    assert_eq!(shown(&gateway, &root).as_ref(), Some(&first));
+    eventually("a failure", || {
+        (orders(&gateway, "failed") > 0.5).then_some(())
+    });
+    assert_eq!(shown(&gateway, &root), Some(first));
+    // For names that the file asks for, and for no other.
+    assert!(gateway.stop().success());
+    let file = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(
+        &config,
+        file.replace("https://one.test", "https://two.test"),
+    )
+    .unwrap();
+    let gateway = gateway.restart();
+    assert!(shown(&gateway, &root).is_none());
 }
