@@ -40,7 +40,7 @@ impl Inner {
         for one in all {
             let Some(sealed) = &one.sealed else { continue };
             let place = context(settings.directory.as_str(), &one.name);
-            if !known.get(&place).is_some_and(|(known, _)| known == sealed) {
+            if known.get(&place).is_none_or(|(last, _)| last != sealed) {
                 seen.failed.remove(&one.name);
             }
             let identity = self.open(&mut seen, &known, (place, &one.name), sealed);

@@ -100,7 +100,7 @@ impl Lists {
         }
         let mut all: Vec<List> = Vec::new();
         for der in found {
-            let list = List::new(der, known)?;
+            let list = List::new(&der, known)?;
             match all.iter_mut().find(|other| other.of.rivals(&list.of)) {
                 None => all.push(list),
                 Some(other) => match other.compare(&list) {
@@ -167,14 +167,14 @@ impl Lists {
 
 impl List {
     fn new(
-        der: CertificateRevocationListDer<'static>,
+        der: &CertificateRevocationListDer<'static>,
         known: &[&Signer],
     ) -> Result<Self, RootsFault> {
-        let (_, read) = CertificateRevocationList::from_der(&der)
+        let (_, read) = CertificateRevocationList::from_der(der)
             .map_err(|error| RootsFault::UnreadableList(error.to_string()))?;
         let at = |seconds: i64| Timestamp::from_millis(seconds.saturating_mul(1000));
         let revoked = read.iter_revoked_certificates();
-        let list = Self {
+        Ok(Self {
             of: Of::new(&read, known),
             edition: Edition {
                 issuer: read.issuer().to_string(),
@@ -184,8 +184,7 @@ impl List {
             until: read.next_update().map(|next| at(next.timestamp())),
             revoked: revoked.map(|one| number(one.raw_serial())).collect(),
             der: der.clone(),
-        };
-        Ok(list)
+        })
     }
 
     /// None where nobody can tell.

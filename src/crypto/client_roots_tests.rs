@@ -68,7 +68,7 @@ impl Authority {
     /// What it has revoked, said until a year's first day.
     pub(crate) fn list(&self, serials: &[u64], until: i32) -> String {
         self.list_with(serials, |list| {
-            list.next_update = date_time_ymd(until, 1, 1)
+            list.next_update = date_time_ymd(until, 1, 1);
         })
     }
 
