@@ -1,15 +1,21 @@
 //! The account at an authority: made once, and kept sealed for every node.
 
 use instant_acme::{Account, AccountCredentials, Error, NewAccount};
+use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use crate::base::secret::Secret;
-use crate::store::DbError;
 
 use super::Settings;
 use super::client::Client;
 use super::order::OrderFault;
 use super::worker::Inner;
+
+/// What is read of the account's credentials.
+#[derive(Deserialize)]
+struct Named {
+    id: String,
+}
 
 impl Inner {
     /// The account at the authority, made where there is none yet.
@@ -73,13 +79,23 @@ impl Inner {
         }
     }
 
-    /// An authority that has lost the account, or closed it, gets a new one next time.
-    pub(super) async fn forget_account(&self, settings: &Settings) -> Result<(), DbError> {
+    /// An authority that has lost the account, or closed it, gets a new one next time. Of several orders that found it
+    /// so the last must not forget the one that was made meanwhile.
+    pub(super) async fn forget_account(
+        &self,
+        settings: &Settings,
+        lost: &Account,
+    ) -> Result<(), OrderFault> {
         let name = account_name(settings);
-        match self.store.keys.get(&name).await? {
-            Some(sealed) => self.store.keys.forget(&name, &sealed).await,
-            None => Ok(()),
+        let Some(sealed) = self.store.keys.get(&name).await? else {
+            return Ok(());
+        };
+        let opened = self.key.open(&name, &sealed)?;
+        let kept: Named = serde_json::from_slice(opened.expose())?;
+        if kept.id == lost.id() {
+            self.store.keys.forget(&name, &sealed).await?;
         }
+        Ok(())
     }
 }
 

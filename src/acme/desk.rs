@@ -51,7 +51,7 @@ impl<'a> Desk<'a> {
             tracing::warn!(
                 "the authority has no such account any more: the next order makes another"
             );
-            self.parts.forget_account(settings).await?;
+            self.parts.forget_account(settings, &account).await?;
         }
         outcome
     }
