@@ -222,10 +222,8 @@ fn needs_restart(old: &Config, new: &Config) -> Option<String> {
     let parts = [
         ("listen", old.listen != new.listen),
         ("prefix", old.prefix != new.prefix),
-        (
-            "store",
-            old.store.url.to_string() != new.store.url.to_string(),
-        ),
+        // Itself, not as it is printed: that leaves out the account, the password and what is said of TLS.
+        ("store", old.store.url != new.store.url),
         ("volatile", old.store.volatile != new.store.volatile),
         ("key", !same_key),
         ("threads", old.threads != new.threads),
@@ -242,4 +240,57 @@ fn needs_restart(old: &Config, new: &Config) -> Option<String> {
     let changed = parts.into_iter().filter(|(_, changed)| *changed);
     let names: Vec<&str> = changed.map(|(name, _)| name).collect();
     (!names.is_empty()).then(|| names.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    fn with(store: &str, folder: &Path) -> Config {
+        let env = |name: &str| match name {
+            "STORE" => Some(store.to_owned()),
+            _ => Some("0".repeat(64)),
+        };
+        let text = "store: env:STORE\nkey: env:KEY\nupstreams: { web: { to: http://web } }\n\
+                    rules: [{ path: /**, to: web, allow: signed_in }]\n";
+        Config::from_text(text, folder, &env).unwrap()
+    }
+
+    #[test]
+    fn every_part_of_the_store_needs_a_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        let authority = rcgen::generate_simple_self_signed(["db".to_owned()]).unwrap();
+        std::fs::write(folder.path().join("ca.pem"), authority.cert.pem()).unwrap();
+        let read = |store| with(store, folder.path());
+        let before = "postgres://u:hunter22@db/gate";
+        let cases = [
+            (before, None),
+            ("postgres://u:hunter23@db/gate", Some("store")),
+            ("postgres://other:hunter22@db/gate", Some("store")),
+            (
+                "postgres://u:hunter22@db/gate?sslmode=disable",
+                Some("store"),
+            ),
+            (
+                "postgres://u:hunter22@db/gate?sslrootcert=ca.pem",
+                Some("store"),
+            ),
+            (
+                "postgres://u:hunter22@db/gate?connect_timeout=9",
+                Some("store"),
+            ),
+            ("postgres://u:hunter22@db/other", Some("store")),
+            ("postgres://u:hunter22@db:5433/gate", Some("store")),
+            // The same, in other words.
+            ("postgresql://u:hunter22@db:5432/gate?sslmode=require", None),
+        ];
+        for (after, said) in cases {
+            assert_eq!(
+                needs_restart(&read(before), &read(after)).as_deref(),
+                said,
+                "{after}"
+            );
+        }
+    }
 }
