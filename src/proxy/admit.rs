@@ -136,8 +136,11 @@ pub fn admit(
     running: &Running,
     keyring: &Keyring,
 ) -> Result<Admitted, TurnedAway> {
-    if let Some(fault) = connection.refusal() {
-        return Err(fault.into());
+    if let Some((fault, seen)) = connection.refusal() {
+        return Err(TurnedAway {
+            why: (*fault).into(),
+            host: seen.host.clone(),
+        });
     }
     let limits = &running.limits;
     if request.raw_path().len() > limits.target {

@@ -36,8 +36,8 @@ pub struct Context {
     /// None before the request was read: an idle connection reads no clock.
     started: Option<Instant>,
     logged: bool,
-    /// The method as it came, known or not.
-    method: Method,
+    /// The method as it came, known or not; none where the head had none.
+    method: Option<Method>,
     /// The status of the service's answer, once its head is there.
     pub status: u16,
     /// Bytes of its body that were passed on to the client.
@@ -147,7 +147,7 @@ impl Context {
             metrics,
             started: None,
             logged: true,
-            method: Method::GET,
+            method: None,
             status: 0,
             passed_on: 0,
             complete: None,
@@ -194,7 +194,7 @@ impl Context {
     }
 
     /// A request has been read: from here on it is logged, whatever becomes of it.
-    pub fn begin(&mut self, id: PublicId, method: Method, busy: Busy) {
+    pub fn begin(&mut self, id: PublicId, method: Option<Method>, busy: Busy) {
         self.method = method;
         self.started = Some(Instant::now());
         self.logged = false;
@@ -302,7 +302,7 @@ impl Context {
             let access = Access {
                 id: &id,
                 ip: self.client.as_ref().map(|client| client.ip),
-                method: self.method.as_str(),
+                method: self.method.as_ref().map_or("-", Method::as_str),
                 host: self
                     .target
                     .as_ref()

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, Method};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
@@ -65,6 +65,15 @@ impl Gateway {
     }
 }
 
+/// The method as it came, where it could be read: Pingora may have been given another head in place of one that is refused.
+fn method_of(session: &Session) -> Option<Method> {
+    let refusal = state_of(&session.downstream_session).and_then(|state| state.refusal());
+    match refusal {
+        Some((_, seen)) => seen.method.clone(),
+        None => Some(session.req_header().method.clone()),
+    }
+}
+
 #[async_trait]
 impl ProxyHttp for Gateway {
     /// Boxed, because Pingora moves it from future to future.
@@ -83,8 +92,7 @@ impl ProxyHttp for Gateway {
         ctx: &mut Box<Context>,
     ) -> pingora::Result<bool> {
         let id = PublicId::generate(&self.0.random);
-        let method = session.req_header().method.clone();
-        ctx.begin(id, method, self.0.drain.admitted());
+        ctx.begin(id, method_of(session), self.0.drain.admitted());
         let old = session.req_header().version == http::Version::HTTP_10;
         if old {
             // It does not know that there may be two answers (RFC 9110 sections 10.1.1 and 15.2).

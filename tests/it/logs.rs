@@ -65,6 +65,51 @@ fn whoever_is_turned_away_is_told_of_with_the_host_that_was_asked() {
     });
 }
 
+/// Another head stands in the place of one that is refused, and is not what is told of.
+#[test]
+fn a_head_that_is_refused_is_told_of_as_it_came() {
+    let gateway = Setup::new()
+        .set("log", "{ format: json }")
+        .set("limits", "{ target: 256B }")
+        .start();
+    let long = "x".repeat(400);
+    let cases = [
+        ("PROPFIND /a HTTP/1.1", "", 501, "PROPFIND"),
+        ("TRACE /b HTTP/1.1", "", 405, "TRACE"),
+        ("CONNECT evil.test:443 HTTP/1.1", "", 405, "CONNECT"),
+        (
+            "POST /c HTTP/1.1",
+            "Content-Length: 1\r\nContent-Length: 1\r\n",
+            400,
+            "POST",
+        ),
+        (&format!("HEAD /{long} HTTP/1.1"), "", 414, "HEAD"),
+        ("G(T /d HTTP/1.1", "", 400, "-"),
+    ];
+    for (line, fields, status, method) in cases {
+        let before = gateway.log().len();
+        let answer = gateway.ask(format!("{line}\r\nHost: LocalHost\r\n{fields}\r\n"));
+        assert_eq!(answer.status, status, "{line}");
+        let told = eventually("the access line", || {
+            let log = gateway.log();
+            let mut lines = log.get(before..)?.lines().filter_map(|line| {
+                let told: serde_json::Value = serde_json::from_str(line).ok()?;
+                (told["status"] == status).then_some(told)
+            });
+            lines.next()
+        });
+        assert_eq!(told["method"], method, "{told}");
+        assert_eq!(told["host"], "localhost", "{told}");
+        assert_eq!(told["path"], "-", "{told}");
+    }
+    assert!(gateway.recorder().requests().is_empty());
+    // And one that is not refused.
+    let answer =
+        gateway.ask("PUT /public/e HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n");
+    assert_eq!(answer.status, 200);
+    gateway.says(r#""method":"PUT","host":"localhost","path":"/public/e""#);
+}
+
 /// The line of a request that was broken off tells what it was, and what its client has of the answer.
 #[test]
 fn what_is_cut_is_told_with_what_came_of_it() {

@@ -32,6 +32,7 @@ use self::h2::Traffic;
 use crate::proxy::drain::{Debt, Drain};
 use crate::proxy::settings::Limits;
 use crate::proxy::wire::body::Body;
+use crate::proxy::wire::glimpse::Glimpse;
 use crate::proxy::wire::head::{Head, HeadFault, LastHost, Scanner, check};
 use crate::telemetry::limit::Limit;
 use crate::telemetry::metrics::Metrics;
@@ -245,7 +246,7 @@ impl Guard {
 
     fn replace_head(&mut self, fault: HeadFault) -> Progress {
         self.patience.disarm();
-        self.state.refuse(fault);
+        self.state.refuse(fault, Glimpse::of(&self.inbox));
         self.inbox.clear();
         self.inbox.extend_from_slice(STAND_IN);
         self.approved = STAND_IN.len();

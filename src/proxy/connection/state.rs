@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::base::net::Host;
 use crate::proxy::origins::Crowd;
 use crate::proxy::tls::Shown;
+use crate::proxy::wire::glimpse::Glimpse;
 use crate::proxy::wire::head::{HeadFault, LastHost};
 
 use super::cookies::LastCookies;
@@ -38,7 +39,8 @@ pub struct ConnState {
     pub cookies: LastCookies,
     /// What tells its connections to services from those of others, once a service may take them for it.
     pub own: OnceLock<u64>,
-    refusal: Mutex<Option<HeadFault>>,
+    /// Set once: nothing is read after it.
+    refusal: OnceLock<(HeadFault, Glimpse)>,
     /// The first host that the handshake was found to be for: a certificate is parsed once for most connections.
     fits: OnceLock<Host>,
     /// The host of the head that was let through last, until it is asked for.
@@ -101,7 +103,7 @@ impl ConnState {
             crowd,
             cookies: LastCookies::default(),
             own: OnceLock::new(),
-            refusal: Mutex::default(),
+            refusal: OnceLock::new(),
             fits: OnceLock::new(),
             host: Mutex::default(),
             last_host: Mutex::default(),
@@ -133,10 +135,11 @@ impl ConnState {
         self.crowd.is_none()
     }
 
-    /// The fault for which the head of the current request was refused.
+    /// The fault for which the head of the current request was refused, and what could be made out of it: another head
+    /// stands in its place.
     #[must_use]
-    pub fn refusal(&self) -> Option<HeadFault> {
-        *self.refusal.lock().unwrap_or_else(PoisonError::into_inner)
+    pub fn refusal(&self) -> Option<&(HeadFault, Glimpse)> {
+        self.refusal.get()
     }
 
     /// Whether the handshake was found to be for this host.
@@ -311,8 +314,9 @@ impl ConnState {
         self.fell_silent.store(true, Ordering::Release);
     }
 
-    pub(super) fn refuse(&self, fault: HeadFault) {
-        *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault);
+    pub(super) fn refuse(&self, fault: HeadFault, seen: Glimpse) {
+        // The first one stays: a connection has no other head after it.
+        let _ = self.refusal.set((fault, seen));
     }
 
     /// Whether a request waits for its head.

@@ -324,7 +324,7 @@ pub fn parse_length(value: &[u8]) -> Option<u64> {
 }
 
 /// Without optional white space (RFC 9110 section 5.6.3), which is space and tab and nothing else.
-fn trim(value: &[u8]) -> &[u8] {
+pub(super) fn trim(value: &[u8]) -> &[u8] {
     let blank = |byte: &u8| matches!(byte, b' ' | b'\t');
     let start = value
         .iter()

@@ -5,5 +5,6 @@
 //! it; what passes has one reading.
 
 pub mod body;
+pub mod glimpse;
 pub mod h2;
 pub mod head;
