@@ -38,6 +38,37 @@ fn text(line: &str) -> String {
     as_text(&story, &asked, target.as_ref(), &args, Ink::of_stdout())
 }
 
+/// As the gateway answers: what an upstream allows in its paths says nothing of our own pages.
+#[test]
+fn own_pages_have_one_reading() {
+    let file = "prefix: /auth
+upstreams: { web: { to: http://web, paths: { encoded_slashes: allow, matrix_params: allow } } }
+rules: [{ path: /**, to: web, allow: anyone }]
+tests:
+  - { GET: /auth/a%2fb, expect: bad_request }
+  - { GET: /Auth/a;b, expect: bad_request }
+  - { GET: /other/a%2fb, expect: allow }
+";
+    let config = Config::from_text(file, Path::new("/nonexistent"), &|_| None).unwrap();
+    for outcome in crate::config::policy_test::run(&config) {
+        assert!(outcome.passed(), "{}: {:?}", outcome.test, outcome.failures);
+    }
+    let asker = Asker::new(&config);
+    let cases = [
+        ("/auth/login", "own_page"),
+        ("/Auth/login", "own_page"),
+        ("/auth/a%2fb", "bad_request"),
+        ("/auth/a;b", "bad_request"),
+        ("/Auth/%2f", "bad_request"),
+        ("/authors/a%2fb", "allow"),
+    ];
+    for (path, answer) in cases {
+        let target = asker.target("GET", None, path);
+        let story = tell(&config, &asker, target.as_ref(), &Who::stranger());
+        assert_eq!(story.answer.as_str(), answer, "{path}");
+    }
+}
+
 #[test]
 fn what_becomes_of_the_answer() {
     let file = "upstreams: { web: { to: http://web, strip: /api, headers: { response: { Server: false, X-Mode: a } } } }

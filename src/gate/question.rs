@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use crate::policy::decide::{Decision, Evidence, decide};
 use crate::policy::explain::{Step, explain};
 use crate::policy::index::Policy;
-use crate::policy::readings::{Paths, settle};
+use crate::policy::readings::{Paths, TwoReadings, settle};
 use crate::policy::target::Target;
 
 use super::snapshot::{Owner, owner};
@@ -52,8 +52,10 @@ impl Answer {
 impl<'a, F: Fn(&str) -> Paths<'a>> Rules<'a, F> {
     /// What becomes of a request.
     pub fn answer(&self, target: &Target, who: &Evidence) -> Answer {
-        if owner(self.prefix, target.path().as_str()) == Owner::Gateway {
-            return Answer::OwnPage;
+        match owner(self.prefix, target.path()) {
+            Owner::Gateway => return Answer::OwnPage,
+            Owner::Nobody => return Answer::Refused(TwoReadings.to_string()),
+            Owner::Upstream => {}
         }
         match settle(self.policy, target, &self.paths) {
             Err(fault) => Answer::Refused(fault.to_string()),

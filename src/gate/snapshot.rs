@@ -8,6 +8,7 @@ use crate::base::net::{Host, Networks};
 use crate::base::site::{PageOrigin, Site, Sites};
 use crate::policy::header::Reserved;
 use crate::policy::index::Policy;
+use crate::policy::path::{CanonicalPath, Marks};
 use crate::policy::readings::{Paths, Readings};
 use crate::policy::rewrite::Rewrite;
 use crate::policy::rule::HostPattern;
@@ -43,6 +44,8 @@ pub struct Snapshot {
 pub enum Owner {
     /// Our own pages and API.
     Gateway,
+    /// Nobody: one reading of it is ours, and our pages have no path with two.
+    Nobody,
     /// An upstream, if a rule says so.
     Upstream,
 }
@@ -50,7 +53,7 @@ pub enum Owner {
 impl Snapshot {
     /// Whom a canonical path belongs to.
     #[must_use]
-    pub fn owner(&self, path: &str) -> Owner {
+    pub fn owner(&self, path: &CanonicalPath) -> Owner {
         owner(&self.prefix, path)
     }
 
@@ -113,17 +116,19 @@ impl Snapshot {
 }
 
 /// Whom a canonical path belongs to. Everything below the prefix is ours, known or not. Letter case does
-/// not matter here: a service that ignores case must not get what looks like ours.
+/// not matter here: a service that ignores case must not get what looks like ours. What the upstreams allow
+/// does not either: none of them is asked.
 #[must_use]
-pub fn owner(prefix: &str, path: &str) -> Owner {
+pub fn owner(prefix: &str, path: &CanonicalPath) -> Owner {
     let below = path
+        .as_str()
         .split_at_checked(prefix.len())
         .is_some_and(|(head, rest)| {
             head.eq_ignore_ascii_case(prefix) && (rest.is_empty() || rest.starts_with('/'))
         });
-    if below {
-        Owner::Gateway
-    } else {
-        Owner::Upstream
+    match below {
+        true if path.marks() == Marks::default() => Owner::Gateway,
+        true => Owner::Nobody,
+        false => Owner::Upstream,
     }
 }

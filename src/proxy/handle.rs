@@ -166,15 +166,19 @@ impl Gateway {
             }
         };
         note_hsts(ctx, running, over_https && https_site);
-        let owner = running.snapshot.owner(target.path().as_str());
+        let owner = running.snapshot.owner(target.path());
         ctx.target = Some(target);
         ctx.host = Some(host);
         let names = CookieNames::of(https_site, running.snapshot.cookie_domain.as_ref());
-        if owner == Owner::Gateway {
+        if owner != Owner::Upstream {
             if https_site {
                 ctx.hsts.get_or_insert(OWN_HSTS);
             }
-            return Ok(Received::Keep(Kept::OwnPage(names)));
+            ctx.outcome.rule = Some(Arc::clone(&self.0.own_label));
+            return Ok(Received::Keep(match owner {
+                Owner::Gateway => Kept::OwnPage(names),
+                _ => Kept::NobodysPage,
+            }));
         }
         Ok(match self.preflight(session, ctx, running) {
             Some(answer) => Received::Keep(Kept::Preflight(answer)),
@@ -194,6 +198,7 @@ impl Gateway {
         Box::pin(async move {
             match kept {
                 Kept::OwnPage(names) => self.own_page(session, ctx, running, names).await,
+                Kept::NobodysPage => self.two_readings(session, ctx).await,
                 Kept::Preflight(answer) => self.answer(session, ctx, answer).await,
                 Kept::Refused(Refused::Challenge(answer)) => {
                     ctx.outcome.verdict = "own";
@@ -212,13 +217,8 @@ impl Gateway {
         running: &Running,
         names: CookieNames,
     ) -> pingora::Result<bool> {
-        ctx.outcome.rule = Some(Arc::clone(&self.0.own_label));
         ctx.outcome.verdict = "own";
         let (client, target) = ctx.admitted()?;
-        let marks = target.path().marks();
-        if marks.encoded_slash || marks.matrix {
-            return self.two_readings(session, ctx).await;
-        }
         let visitor = Visitor {
             ip: client.ip,
             cookies: names,
@@ -305,6 +305,8 @@ enum Received {
 enum Kept {
     /// One of our own pages is asked for.
     OwnPage(CookieNames),
+    /// One of them may be, and perhaps something else.
+    NobodysPage,
     /// A service would be asked, and is answered for.
     Preflight(Answer),
     /// Nobody is to see it.
