@@ -10,6 +10,7 @@ use prometheus::{
 
 use crate::base::time::Timestamp;
 
+use super::known;
 use super::limit::Limit;
 
 /// Every metric of the gateway. Clones share the counters, and cost one count.
@@ -63,7 +64,7 @@ pub struct Meters {
     /// Connections closed before they became a request, by reason.
     pub connections_refused: IntCounterVec,
     /// What clients were refused, or cut off from, because a limit was reached.
-    limit_refusals: IntCounterVec,
+    pub(super) limit_refusals: IntCounterVec,
     /// Open tunnels.
     pub tunnels: IntGauge,
     /// Tunnels that were open, by how they ended.
@@ -215,10 +216,7 @@ impl Metrics {
             registry,
         };
         meters.register()?;
-        // There from the start, so that the first refusal is seen as a change.
-        for limit in Limit::ALL {
-            meters.limit_refusals.with_label_values(&[limit.as_str()]);
-        }
+        known::begin(&meters);
         Ok(Self(Arc::new(meters)))
     }
 

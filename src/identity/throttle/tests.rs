@@ -164,3 +164,10 @@ async fn a_05_a_06_success_forgives_and_unknown_names_count_alike() {
         assert!(wrong(&throttle, &bob, origin(2), NOW).await.is_none());
     }
 }
+
+#[test]
+fn metrics_know_every_budget() {
+    let budgets = [PAIR, ORIGIN, ACCOUNT, EVERYBODY].map(|budget| budget.name);
+    let known = crate::telemetry::known::BUDGETS.map(str::as_bytes);
+    assert_eq!(budgets, known);
+}

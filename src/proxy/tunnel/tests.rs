@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::base::site::{Site, Sites};
+use crate::telemetry::known::TUNNEL_ENDS;
 
 type Lines<'a> = &'a [(&'static str, &'a str)];
 
@@ -180,7 +181,11 @@ fn a_service_agrees_to_what_was_asked_or_to_nothing() {
 #[test]
 fn w_01_every_end_is_counted_once() {
     let metrics = Metrics::new().unwrap();
-    for how in [End::Closed, End::Cut, End::Idle, End::Broken] {
+    for (how, known) in [End::Closed, End::Cut, End::Idle, End::Broken]
+        .into_iter()
+        .zip(TUNNEL_ENDS)
+    {
+        assert_eq!(how.as_str(), known);
         let mut tunnel = Tunnel {
             idle: IDLE,
             latch: Latch::default(),
