@@ -123,12 +123,17 @@ fn rule(at: &At<'_>, scope: &Scope<'_>, defaults: &Defaults) -> Option<Rule> {
         let (path, mode) = (path, mode.unwrap_or(Mode::Enforce));
         let closed = allow.as_ref() == Some(&Condition::Nobody);
         let upstream = destination(&object, scope, defaults, closed);
+        // Whom a condition that cannot be read lets pass is not known, so nothing is warned of for it.
+        let open = allow.as_ref().is_none_or(|allow| allow.holds(None));
+        let headers = super::upstreams::headers_of_rule(&object, scope.headers, open);
+        let (idle, origins) = (streams::idle(&object), streams::origins(&object));
+        let compress = compress::compress(&object);
+        // All of it has been read: one fault hides no other.
         let (path, allow, upstream) = (path?, allow?, upstream?);
         refuse_no_method(&object, &auth, &allow);
         if let Some(upstream) = scope.upstreams.get(&upstream) {
             super::upstreams::refuse_unfit(&object, &path, upstream);
         }
-        let open = allow.holds(None);
         let label = name.unwrap_or_else(|| label(methods, host.as_ref(), &path, mode));
         Some(Rule {
             label: label.into(),
@@ -143,10 +148,10 @@ fn rule(at: &At<'_>, scope: &Scope<'_>, defaults: &Defaults) -> Option<Rule> {
             mode,
             body_limit,
             cors: cors.flatten().map(Arc::new),
-            headers: super::upstreams::headers_of_rule(&object, scope.headers, open),
-            idle: streams::idle(&object),
-            origins: streams::origins(&object),
-            compress: compress::compress(&object),
+            headers,
+            idle,
+            origins,
+            compress,
         })
     });
     rule.flatten()

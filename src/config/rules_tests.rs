@@ -334,3 +334,22 @@ fn paths_that_mean_something_else_than_they_look() {
     ?9 rules[6].path: signs that mean something in other languages stand for themselves here: '/x/[0-9]+'
     ");
 }
+
+#[test]
+fn g_01_one_fault_of_a_rule_hides_no_other() {
+    let said = said(
+        "  - { pat: /**, allow: anyonee, to: wbe, headers: { respnse: { X-A: b } }, idle: 5, origins: [x], compress: [zip] }
+  - { path: /b, to: web, allow: signd_in, headers: { response: { Cache-Control: public } } }",
+    );
+    insta::assert_snapshot!(said.join("\n"), @"
+    3 rules[0]: unknown key: 'pat'
+    3 rules[0]: 'path' is missing
+    3 rules[0].allow: unknown condition: 'anyonee'
+    3 rules[0].to: unknown upstream: 'wbe'
+    3 rules[0].headers: unknown key: 'respnse'
+    3 rules[0].idle: not a duration: '5'
+    3 rules[0].origins[0]: not an origin: 'x'
+    3 rules[0].compress[0]: unknown coding: 'zip'
+    4 rules[1].allow: unknown condition: 'signd_in'
+    ");
+}
