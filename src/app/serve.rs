@@ -380,6 +380,7 @@ impl Assembled {
             sessions: self.people.sessions.clone(),
             hashing: self.people.hashing.clone(),
             drain: self.drain.clone(),
+            written: tokio::sync::Mutex::default(),
         }
     }
 

@@ -1,17 +1,20 @@
 //! The admin port: `/metrics`, `/healthz`, `/readyz`, and nothing else. Never on a public listener.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use http::{Method, Response, header};
 use pingora::apps::http_app::ServeHttp;
 use pingora::protocols::http::ServerSession;
+use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout};
 
 use crate::identity::hashing::Hashing;
 use crate::identity::session::Sessions;
-use crate::store::Store;
 use crate::store::outbox::{Kind, Waiting};
+use crate::store::{DbError, Store};
 use crate::telemetry::metrics::Metrics;
 
 use super::drain::Drain;
@@ -31,24 +34,23 @@ pub struct Admin {
     pub hashing: Hashing,
     /// A gateway that is going down is not ready.
     pub drain: Drain,
+    /// When the store was written to last to see whether it can be.
+    pub written: Mutex<Option<Instant>>,
 }
+
+/// How long the store is waited for: whoever asks here waits for a few seconds at most, and is better told what is known.
+const PATIENCE: Duration = Duration::from_millis(1500);
+
+/// For how long a store that could be written to is believed to be so. Probes come often, and what is durable has its
+/// price.
+const WRITABLE: Duration = Duration::from_secs(5);
 
 impl Admin {
     async fn metrics(&self) -> Response<Vec<u8>> {
         self.metrics
             .password_queue
             .set(i64::try_from(self.hashing.waiting()).unwrap_or(i64::MAX));
-        match self.sessions.count().await {
-            Ok(count) => self
-                .metrics
-                .sessions_active
-                .set(i64::try_from(count).unwrap_or(i64::MAX)),
-            Err(fault) => tracing::warn!(%fault, "could not count sessions"),
-        }
-        match self.store.outbox.waiting().await {
-            Ok(waiting) => self.count_waiting(&waiting),
-            Err(error) => tracing::warn!(%error, "could not count the outbox"),
-        }
+        self.count_stored().await;
         let running = self.running.load_full();
         let servers: Vec<_> = running
             .pools
@@ -71,6 +73,27 @@ impl Admin {
         }
     }
 
+    /// Counts what is in the store. What does not answer in time keeps the number it had.
+    async fn count_stored(&self) {
+        let (sessions, waiting) = tokio::join!(
+            timeout(PATIENCE, self.sessions.count()),
+            timeout(PATIENCE, self.store.outbox.waiting()),
+        );
+        match sessions {
+            Ok(Ok(count)) => self
+                .metrics
+                .sessions_active
+                .set(i64::try_from(count).unwrap_or(i64::MAX)),
+            Ok(Err(fault)) => tracing::warn!(%fault, "could not count sessions"),
+            Err(late) => tracing::warn!(fault = %late, "could not count sessions"),
+        }
+        match waiting {
+            Ok(Ok(waiting)) => self.count_waiting(&waiting),
+            Ok(Err(error)) => tracing::warn!(%error, "could not count the outbox"),
+            Err(late) => tracing::warn!(error = %late, "could not count the outbox"),
+        }
+    }
+
     fn count_waiting(&self, waiting: &[Waiting]) {
         for kind in Kind::ALL {
             for (tried, state) in [(false, "new"), (true, "tried")] {
@@ -87,15 +110,31 @@ impl Admin {
     }
 
     async fn ready(&self) -> Response<Vec<u8>> {
-        let text = match self.store.db.ping().await {
+        let text = match timeout(PATIENCE, self.look()).await {
             _ if self.drain.is_draining() => "draining\n",
-            Ok(()) => return answer(200, "text/plain", b"ready\n".to_vec()),
-            Err(error) => {
+            Ok(Ok(())) => return answer(200, "text/plain", b"ready\n".to_vec()),
+            Ok(Err(error)) => {
                 tracing::warn!(%error, "not ready: the store does not answer");
+                "the store does not answer\n"
+            }
+            Err(late) => {
+                tracing::warn!(error = %late, "not ready: the store does not answer");
                 "the store does not answer\n"
             }
         };
         answer(503, "text/plain", text.into())
+    }
+
+    /// Whether the store can be read, and could be written to a moment ago. Of several who ask at once, one writes.
+    async fn look(&self) -> Result<(), DbError> {
+        self.store.db.ping_reading().await?;
+        let mut written = self.written.lock().await;
+        if written.is_none_or(|at| at.elapsed() >= WRITABLE) {
+            *written = None;
+            self.store.db.ping_writing().await?;
+            *written = Some(Instant::now());
+        }
+        Ok(())
     }
 }
 

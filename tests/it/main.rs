@@ -98,6 +98,7 @@ mod programs;
 mod readings;
 mod recovery;
 mod recovery_copy;
+mod recovery_full;
 mod recovery_kill;
 mod reload;
 mod schema;

@@ -97,6 +97,31 @@ fn g_09_with_a_silent_server_the_gate_is_closed() {
     assert_recovers(&gateway, &alice);
 }
 
+/// Whoever asks how the gateway does is told before they give up.
+#[test]
+fn g_09_with_a_silent_server_the_admin_port_answers_in_time() {
+    let database = Database::new();
+    let relay = Relay::to(Server::shared().port());
+    let gateway = with_alice(&database.url_at(relay.port()));
+    gateway.login("alice");
+    let sessions = |gateway: &Gateway| gateway.metrics().sum("portcullis_sessions_active", &[]);
+    assert!((sessions(&gateway) - 1.0).abs() < 0.1);
+    assert_eq!(gateway.ask_admin("/readyz").status, 200);
+    relay.silence();
+    for _ in 0..2 {
+        let began = Instant::now();
+        assert_eq!(gateway.ask_admin("/readyz").status, 503);
+        // The last that is known.
+        assert!((sessions(&gateway) - 1.0).abs() < 0.1);
+        let took = began.elapsed();
+        assert!(took < Duration::from_secs(6), "{took:?}");
+    }
+    relay.mend();
+    eventually("to be ready", || {
+        (gateway.ask_admin("/readyz").status == 200).then_some(())
+    });
+}
+
 #[test]
 fn r_14_a_25_nodes_that_start_at_once_are_one_gateway() {
     let database = Database::new();

@@ -358,5 +358,17 @@ async fn operations_are_timed_by_name(opened: &Opened) {
 }
 
 async fn both_sides_answer(opened: &Opened) {
-    opened.db.ping().await.unwrap();
+    let entries = async || {
+        const COUNT: Statement =
+            Statement::read("test.count", "SELECT COUNT(*) AS n FROM volatile_entries");
+        let row = opened.db.one(COUNT.with([])).await.unwrap().unwrap();
+        row.get::<i64>("n").unwrap()
+    };
+    let before = entries().await;
+    // Many at once, as of several nodes, and nothing is left of them.
+    let pings = (0..8).map(|_| opened.db.ping());
+    for ping in futures_util::future::join_all(pings).await {
+        ping.unwrap();
+    }
+    assert_eq!(entries().await, before);
 }
