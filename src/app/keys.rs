@@ -22,6 +22,9 @@ pub enum KeysFault {
     /// The key file.
     #[error("{0}: {1}")]
     File(PathBuf, io::Error),
+    /// No key file, and a store that needs the one there was: a new one would open nothing of it.
+    #[error("the store was sealed with a key that is not at {}: put it back", .0.display())]
+    Missing(PathBuf),
     /// What is in it, or what it should open.
     #[error("{0}: {1}")]
     Key(String, KeyFault),
@@ -42,29 +45,53 @@ pub enum KeysFault {
 /// The name of the signing key in the store, and the context it is sealed for.
 const SIGNING: &str = "signing/es256/1";
 
-/// The gateway key, made and written (mode 0600) where the file does not name one and there is none yet.
+/// The gateway key, if there is one already.
 ///
 /// # Errors
-/// When it cannot be read, or not be written.
-pub fn gateway_key(source: &KeySource, random: &Random) -> Result<GatewayKey, KeysFault> {
+/// When it cannot be read.
+pub fn kept(source: &KeySource) -> Result<Option<GatewayKey>, KeysFault> {
+    match source {
+        KeySource::Given(key) => Ok(Some(key.clone())),
+        KeySource::Kept(path) => read(path),
+    }
+}
+
+/// The gateway key, made and written (mode 0600) where the file does not name one, there is none yet and nothing in the
+/// store was sealed with one.
+///
+/// # Errors
+/// When it cannot be read, is not there any more, or cannot be written.
+pub async fn gateway_key(
+    source: &KeySource,
+    store: &Store,
+    random: &Random,
+) -> Result<GatewayKey, KeysFault> {
     let path = match source {
         KeySource::Given(key) => return Ok(key.clone()),
         KeySource::Kept(path) => path,
     };
-    let at = |error| KeysFault::File(path.clone(), error);
+    if let Some(key) = read(path)? {
+        return Ok(key);
+    }
+    if store.keys.any().await? {
+        // Unless another process has made the one and sealed the other since.
+        return read(path)?.ok_or_else(|| KeysFault::Missing(path.clone()));
+    }
+    let key = GatewayKey::generate(random)?;
+    write_new(path, &key, random).map_err(|error| KeysFault::File(path.clone(), error))?;
+    tracing::info!(path = %path.display(), "made a gateway key");
+    // Two processes that start at once: whoever wrote first is right.
+    read(path)?.ok_or_else(|| KeysFault::Missing(path.clone()))
+}
+
+fn read(path: &Path) -> Result<Option<GatewayKey>, KeysFault> {
     match fs::read(path) {
-        Ok(bytes) => GatewayKey::parse(&bytes)
-            .map_err(|fault| KeysFault::Key(path.display().to_string(), fault)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let key = GatewayKey::generate(random)?;
-            write_new(path, &key, random).map_err(at)?;
-            tracing::info!(path = %path.display(), "made a gateway key");
-            // Two processes that start at once: whoever wrote first is right.
-            let bytes = fs::read(path).map_err(at)?;
-            GatewayKey::parse(&bytes)
-                .map_err(|fault| KeysFault::Key(path.display().to_string(), fault))
-        }
-        Err(error) => Err(at(error)),
+        Ok(bytes) => match GatewayKey::parse(&bytes) {
+            Ok(key) => Ok(Some(key)),
+            Err(fault) => Err(KeysFault::Key(path.display().to_string(), fault)),
+        },
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(KeysFault::File(path.to_owned(), error)),
     }
 }
 

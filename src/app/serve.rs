@@ -218,8 +218,10 @@ async fn assemble(config: &Config) -> anyhow::Result<Assembled> {
     let (clock, random) = (Clock::System, Random::System);
     let metrics = Metrics::new()?;
     let now = clock.now();
-    let key = keys::gateway_key(&config.key, &random)?;
+    // One that cannot be read leaves the store as it is.
+    keys::kept(&config.key)?;
     let store = Store::open(&config.store, now, Some(metrics.store_observer())).await?;
+    let key = keys::gateway_key(&config.key, &store, &random).await?;
     roles::judge_by(&store, &config.roles);
     let signing = keys::signing_key(&store, &key, &random, now).await?;
     let post = Post::new(config, &store, &key, &random)?;

@@ -87,7 +87,7 @@ async fn test(config: &Config, name: &str) -> anyhow::Result<()> {
 }
 
 async fn leave(stored: &Stored, name: &str) -> anyhow::Result<()> {
-    let hooks = stored.post()?.hooks;
+    let hooks = stored.post().await?.hooks;
     let event = Event::new(Topic::HookTest);
     if !hooks.tell_one(name, &event, stored.clock.now()).await? {
         anyhow::bail!("the file has no hook '{name}'");

@@ -68,7 +68,7 @@ async fn test(config: &Config, to: &Email) -> anyhow::Result<String> {
 }
 
 async fn leave(stored: &Stored, to: &Email) -> anyhow::Result<()> {
-    let mailer = stored.post()?.mailer;
+    let mailer = stored.post().await?.mailer;
     mailer.post(to, &Letter::Test, stored.clock.now()).await?;
     outln!("left for the gateway to send to {to}");
     Ok(())

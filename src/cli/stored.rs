@@ -115,8 +115,8 @@ impl Stored {
     ///
     /// # Errors
     /// When the gateway key cannot be had, or letters cannot be written.
-    pub fn post(&self) -> anyhow::Result<Post> {
-        let key = keys::gateway_key(&self.config.key, &self.random)?;
+    pub async fn post(&self) -> anyhow::Result<Post> {
+        let key = keys::gateway_key(&self.config.key, &self.store, &self.random).await?;
         Ok(Post::new(&self.config, &self.store, &key, &self.random)?)
     }
 

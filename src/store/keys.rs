@@ -33,6 +33,15 @@ impl Keys {
             .transpose()
     }
 
+    /// Whether there is any sealed key.
+    ///
+    /// # Errors
+    /// What the database said.
+    pub async fn any(&self) -> Result<bool, DbError> {
+        const ANY: Statement = Statement::read("key.any", "SELECT name FROM sealed_keys LIMIT 1");
+        Ok(self.db.one(ANY.with([])).await?.is_some())
+    }
+
     /// Keeps a key unless there is one of this name, and gives back the one that is kept: of two nodes that
     /// start at once, both get the same.
     ///

@@ -209,6 +209,25 @@ fn g_06_a_damaged_key_is_never_replaced_by_a_new_one() {
 }
 
 #[test]
+fn g_06_a_lost_key_is_asked_for_and_not_replaced() {
+    let gateway = Setup::new().on_sqlite().start();
+    let key = gateway.path().join("data/gateway.key");
+    let elsewhere = gateway.path().join("kept.key");
+    assert!(gateway.stop().success());
+    fs::rename(&key, &elsewhere).unwrap();
+    let said = gateway.cli(&["serve"], "");
+    assert_eq!(said.code, Some(1), "{}", said.all());
+    let told = "the store was sealed with a key that is not at";
+    assert!(said.all().contains(told), "{}", said.all());
+    assert!(said.all().contains("data/gateway.key"), "{}", said.all());
+    assert!(!key.exists(), "another one was made");
+    fs::rename(&elsewhere, &key).unwrap();
+    let gateway = gateway.restart();
+    let mut trial = Trial::new(&gateway, "G-06");
+    trial.allowed(trial.get("/app/x", &gateway.as_user("alice")));
+}
+
+#[test]
 fn g_06_secrets_that_everybody_may_read_are_warned_of() {
     let folder = Setup::new().tls(&["localhost"]).folder();
     let quiet = folder.cli(&["check"], "").fine();
