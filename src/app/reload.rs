@@ -142,7 +142,7 @@ impl Reload {
     /// Reads the file, and sees whether it may be put in force.
     fn read(&self) -> Result<Config, ReloadFault> {
         let mut config =
-            Config::load(&self.path).map_err(|report| ReloadFault::Config(report.to_string()))?;
+            Config::load(&self.path).map_err(|report| ReloadFault::Config(report.in_one_line()))?;
         if config.site_is_default {
             // Derived from the port that is really bound, which does not change.
             config.sites = self.config.sites.clone();

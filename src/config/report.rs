@@ -106,6 +106,20 @@ impl Report {
     }
 }
 
+impl Report {
+    /// What keeps the file from being used, in one line, as a log has it.
+    #[must_use]
+    pub fn in_one_line(&self) -> String {
+        let blocks = self.faults.iter().map(|fault| {
+            let block = fault.in_file(&self.file).to_string();
+            let mut lines = block.lines().map(str::trim);
+            let first = lines.next().unwrap_or_default().to_owned();
+            lines.fold(first, |text, hint| format!("{text} ({hint})"))
+        });
+        blocks.collect::<Vec<_>>().join("; ")
+    }
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for fault in &self.faults {
@@ -188,6 +202,11 @@ mod tests {
         gateway.yaml:31: rules[3].allow: unknown key: 'rol'
             did you mean 'role'?
         ");
+        assert_eq!(
+            report.in_one_line(),
+            "gateway.yaml: is empty; \
+             gateway.yaml:31: rules[3].allow: unknown key: 'rol' (did you mean 'role'?)"
+        );
     }
 
     #[test]

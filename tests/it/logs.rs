@@ -158,3 +158,20 @@ fn what_is_cut_is_told_with_what_came_of_it() {
         assert!(said.contains(part), "{part}: {said}");
     }
 }
+
+#[test]
+fn a_reload_that_is_refused_is_one_line() {
+    let setup = Setup::new();
+    let gateway = setup.clone().start();
+    let faulty = format!("{}ruels: []\nthreads: many\n", setup.yaml());
+    gateway.write("gateway.yaml", &faulty);
+    assert!(!gateway.reload());
+    gateway.says("configuration not reloaded");
+    let log = gateway.log();
+    let line = log.lines().find(|line| line.contains("not reloaded"));
+    let line = line.unwrap();
+    for part in ["ruels", "did you mean 'rules'", "; ", "threads"] {
+        assert!(line.contains(part), "{part}: {line}");
+    }
+    assert!(gateway.reload_with(&setup));
+}
