@@ -7,8 +7,10 @@
 use std::fmt;
 use std::fs::File;
 use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use rustix::fs::OFlags;
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_yaml::budget::BudgetBreach;
 use serde_yaml::{
@@ -110,7 +112,11 @@ pub fn read_file(path: &Path) -> Result<String, Fault> {
         )),
     };
     let mut bytes = Vec::new();
-    let file = File::open(path).map_err(unreadable)?;
+    let file = open(path).map_err(unreadable)?;
+    let kind = file.metadata().map_err(unreadable)?.file_type();
+    if !kind.is_file() && !kind.is_dir() {
+        return Err(Fault::of_file("is no regular file"));
+    }
     file.take(MAX_BYTES as u64 + 1)
         .read_to_end(&mut bytes)
         .map_err(unreadable)?;
@@ -122,6 +128,12 @@ pub fn read_file(path: &Path) -> Result<String, Fault> {
         let line = String::from_utf8_lossy(valid).matches('\n').count() as u64 + 1;
         Fault::of_file("is not UTF-8 text").at_line(line)
     })
+}
+
+/// Opens a file without waiting: a pipe that nobody writes to would else be waited for, and reloads with it.
+fn open(path: &Path) -> std::io::Result<File> {
+    let at_once = OFlags::NONBLOCK.bits().cast_signed();
+    File::options().read(true).custom_flags(at_once).open(path)
 }
 
 /// Reads YAML.

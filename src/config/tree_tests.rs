@@ -196,4 +196,21 @@ fn g_01_what_is_no_file() {
     let mut file = File::create(at("endless")).unwrap();
     file.write_all(b"a: 1\n").unwrap();
     assert_eq!(read_file(&at("endless")).unwrap(), "a: 1\n");
+    // A pipe that nobody writes to, itself and behind a link, and a link to a file.
+    let mode = rustix::fs::Mode::from_raw_mode(0o600);
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        at("pipe"),
+        rustix::fs::FileType::Fifo,
+        mode,
+        0,
+    )
+    .unwrap();
+    for (link, to) in [("to_pipe", "pipe"), ("to_file", "endless")] {
+        std::os::unix::fs::symlink(to, at(link)).unwrap();
+    }
+    for name in ["pipe", "to_pipe"] {
+        assert_eq!(said(&at(name)).to_string(), "is no regular file");
+    }
+    assert_eq!(read_file(&at("to_file")).unwrap(), "a: 1\n");
 }
