@@ -44,7 +44,12 @@ impl Gateway {
         if status == Some(503) && !is_answered(session) {
             return self.tell_maintenance(session, ctx).await;
         }
-        note(error, status, ctx);
+        let told = sent(session).or(status);
+        if is_answered(session) && ctx.outcome.reason == "-" && !is_the_clients(error, status) {
+            // What was sent looks like a success, and is half of one.
+            ctx.outcome.reason = "broken";
+        }
+        note(error, (status, told), ctx);
         if is_unreachable(error) && has_maintenance(ctx) && !is_answered(session) {
             return self.tell_maintenance(session, ctx).await;
         }
@@ -121,12 +126,18 @@ impl Gateway {
     }
 }
 
-/// Logs a failure. Only what kind it was: the rest may quote what a service sent, secrets included. That a client has left,
+/// The status of the answer, where that has begun: no other one can be told.
+fn sent(session: &Session) -> Option<u16> {
+    let head = session.response_written().filter(|_| is_answered(session));
+    head.map(|head| head.status.as_u16())
+}
+
+/// Logs a failure with the status that the client was told. Only what kind it was: the rest may quote what a service sent, secrets included. That a client has left,
 /// or was too slow, stands in the line of its request, and is nobody else's trouble.
-fn note(error: &Error, status: Option<u16>, ctx: &Context) {
+fn note(error: &Error, (status, told): (Option<u16>, Option<u16>), ctx: &Context) {
     let (id, kind) = (ctx.id_text(), error.etype().as_str());
     if is_the_clients(error, status) {
-        tracing::debug!(id, error = kind, status, "the client failed");
+        tracing::debug!(id, error = kind, status = told, "the client failed");
         return;
     }
     let tried = ctx.tried.last().map(|member| member.label.clone());
@@ -137,7 +148,7 @@ fn note(error: &Error, status: Option<u16>, ctx: &Context) {
         error = kind,
         side = error.esource().as_str(),
         why = why(error),
-        status,
+        status = told,
         upstream = ctx.pool.as_ref().map(|pool| &*pool.name),
         server,
         "a request failed"

@@ -159,6 +159,49 @@ fn what_is_cut_is_told_with_what_came_of_it() {
     }
 }
 
+/// What a service broke off began well; neither its line nor the warning says that it ended so, or that something else was
+/// sent.
+#[test]
+fn what_a_service_broke_off_is_told_of_as_broken() {
+    let recorder = Recorder::start();
+    recorder.answer(|request| match request.path().as_str() {
+        "/public/half" => Reply::raw("HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\nhalf").close(),
+        "/public/none" => Reply::default().close(),
+        _ => Reply::ok("whole"),
+    });
+    let gateway = Setup::before(recorder).start();
+    let lines = |path: &str| {
+        let mut raw = gateway.connect();
+        raw.send(format!(
+            "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        ));
+        assert!(raw.closes(), "{path}");
+        let access = eventually("the access line", || {
+            let log = gateway.log();
+            let mut lines = log.lines().filter(|line| line.contains("status="));
+            lines.find(|line| line.contains(path)).map(str::to_owned)
+        });
+        let id = access.split("id=").nth(1).unwrap();
+        let id = id.split_whitespace().next().unwrap().to_owned();
+        let log = gateway.log();
+        let mut warnings = log.lines().filter(|line| line.contains("a request failed"));
+        let warning = warnings.find(|line| line.contains(&id)).map(str::to_owned);
+        (access, warning.unwrap_or_default())
+    };
+    let (access, warning) = lines("/public/half");
+    assert!(access.contains("status=200"), "{access}");
+    assert!(access.contains("reason=\"broken\""), "{access}");
+    assert!(warning.contains("status=200"), "{warning}");
+    let (access, warning) = lines("/public/none");
+    assert!(access.contains("status=502"), "{access}");
+    assert!(!access.contains("broken"), "{access}");
+    assert!(warning.contains("status=502"), "{warning}");
+    let (access, warning) = lines("/public/whole");
+    assert!(access.contains("status=200"), "{access}");
+    assert!(access.contains("reason=\"-\""), "{access}");
+    assert_eq!(warning, "");
+}
+
 #[test]
 fn a_reload_that_is_refused_is_one_line() {
     let setup = Setup::new();
