@@ -72,6 +72,7 @@ pub fn rules(file: &Object<'_>, scope: &Scope<'_>) -> Vec<Rule> {
     let (places, rules): (Vec<&At<'_>>, Vec<Rule>) = sound.unzip();
     together(&places, &rules, scope);
     warn_of_unused(file, &items, &rules, scope);
+    look_at_upstreams_headers(file, &rules, scope);
     warn_of_unused_certificates(file, &items, &rules);
     rules
 }
@@ -127,6 +128,7 @@ fn rule(at: &At<'_>, scope: &Scope<'_>, defaults: &Defaults) -> Option<Rule> {
         let open = allow.as_ref().is_none_or(|allow| allow.holds(None));
         let headers = super::upstreams::headers_of_rule(&object, scope.headers, open);
         let (idle, origins) = (streams::idle(&object), streams::origins(&object));
+        warn_of_idle_origins(&object, &auth);
         let compress = compress::compress(&object);
         // All of it has been read: one fault hides no other.
         let (path, allow, upstream) = (path?, allow?, upstream?);
@@ -232,6 +234,19 @@ pub fn upstream(at: &At<'_>, scope: &Scope<'_>) -> Option<Arc<str>> {
     at.unknown("upstream", text, scope.names.iter().map(String::as_str))
 }
 
+/// Only what a browser sends along by itself can be made use of by another page.
+fn warn_of_idle_origins(object: &Object<'_>, auth: &[Method]) {
+    let by_itself = [Method::Session, Method::Mtls];
+    if let Some(at) = object.get("origins")
+        && !auth.iter().any(|method| by_itself.contains(method))
+    {
+        at.warn_around(
+            "means nothing here: no page of another origin is kept out where neither a session nor a certificate counts",
+            "leave it out, or name them: auth: [session]",
+        );
+    }
+}
+
 fn refuse_no_method(object: &Object<'_>, auth: &[Method], allow: &Condition) {
     if auth.is_empty() && !allow.holds(None) && allow.attainable() {
         let hint =
@@ -308,6 +323,21 @@ fn warn_of_unused(file: &Object<'_>, items: &[At<'_>], rules: &[Rule], scope: &S
                 "no rule leads to this upstream",
                 "remove it, or name it in a rule",
             );
+        }
+    }
+}
+
+/// What an upstream's answers say is said under every rule that leads to it.
+fn look_at_upstreams_headers(file: &Object<'_>, rules: &[Rule], scope: &Scope<'_>) {
+    let entries = file.get("upstreams").and_then(|at| at.entries());
+    for entry in entries.unwrap_or_default() {
+        if scope.upstreams.contains_key(entry.name) {
+            // A rule that lets nobody pass, or only reports, has no answers.
+            let leads = |rule: &&Rule| *rule.upstream == *entry.name && rule.mode == Mode::Enforce;
+            let leading = rules
+                .iter()
+                .filter(|rule| leads(rule) && rule.allow.attainable());
+            super::upstreams::headers_under_rules(&entry.at, &leading.collect::<Vec<_>>());
         }
     }
 }

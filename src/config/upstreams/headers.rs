@@ -12,6 +12,7 @@ use crate::config::secrets;
 use crate::config::tree::Value;
 use crate::gate::settings::IdentityHeaders;
 use crate::policy::header::{Reserved, Said, fold};
+use crate::policy::rule::Rule;
 use crate::proxy::settings::Headers;
 
 /// What holds for one connection or frames a message (RFC 9110 section 7.6.1, RFC 9112 section 6).
@@ -70,10 +71,69 @@ pub fn of_rule(rule: &Object<'_>, identity: &IdentityHeaders, open: bool) -> Opt
     (!said.is_empty()).then(|| said.into())
 }
 
+/// Headers of an upstream's answers, which each rule that leads to it has its own say in: `cors` and `headers` of a rule
+/// are the later word.
+pub fn under_rules(upstream: &At<'_>, rules: &[&Rule]) {
+    let entries = response(upstream)
+        .and_then(|at| at.entries())
+        .unwrap_or_default();
+    for entry in entries
+        .iter()
+        .filter(|entry| *entry.at.value() != Value::Bool(false))
+    {
+        let silent = |rule: &&&Rule| !says(rule, entry.name);
+        if is_of_cors(entry) {
+            tell_of_cors(entry, rules);
+        } else if rules
+            .iter()
+            .filter(silent)
+            .any(|rule| !rule.allow.holds(None))
+        {
+            warn_of_shared(std::slice::from_ref(entry));
+        }
+    }
+}
+
+/// What an upstream has answers say, as it was written.
+pub(super) fn response<'a>(upstream: &At<'a>) -> Option<At<'a>> {
+    below(&below(upstream, "headers")?, "response")
+}
+
+fn below<'a>(at: &At<'a>, key: &str) -> Option<At<'a>> {
+    let Value::Object(_) = at.value() else {
+        return None;
+    };
+    let found = at.entries()?.into_iter().find(|entry| entry.name == key);
+    found.map(|entry| entry.at)
+}
+
+fn says(rule: &Rule, name: &str) -> bool {
+    let mut said = rule.headers.iter().flat_map(|said| said.iter());
+    said.any(|(other, _)| fold(other.as_str()) == fold(name))
+}
+
+/// Under none of its rules is it heard, or not under all.
+fn tell_of_cors(entry: &Entry<'_>, rules: &[&Rule]) {
+    let Some(rule) = rules.iter().find(|rule| rule.cors.is_some()) else {
+        return;
+    };
+    let name = printable(entry.name);
+    let message = format!("{name} is said by cors in {rule}");
+    let hint = "say it in the headers of the rules without cors";
+    if rules.iter().all(|rule| rule.cors.is_some()) {
+        entry.at.refuse_around::<()>(message, Some("leave it out"));
+    } else {
+        entry.at.warn_around(message, hint);
+    }
+}
+
+fn is_of_cors(entry: &Entry<'_>) -> bool {
+    fold(entry.name).starts_with("access-control-")
+}
+
 /// What `cors` says of other origins takes the place of all else that is said of them.
 fn refuse_other_cors(entries: &[Entry<'_>]) {
-    let of_cors = |entry: &&Entry<'_>| fold(entry.name).starts_with("access-control-");
-    for entry in entries.iter().filter(of_cors) {
+    for entry in entries.iter().filter(|entry| is_of_cors(entry)) {
         let message = format!("{} is said by cors in this rule", printable(entry.name));
         entry
             .at

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::gate::settings::IdentityHeaders;
-use crate::proxy::settings::{Balance, HostSent, Listen, Timeouts, Upstream, Upstreams};
+use crate::proxy::settings::{
+    Balance, Destination, HostSent, Listen, Timeouts, Upstream, Upstreams,
+};
 
 use super::raw::{Entry, Object};
 use super::tree::Value;
@@ -17,7 +19,7 @@ mod paths;
 mod servers;
 mod trust;
 
-pub use headers::of_rule as headers_of_rule;
+pub use headers::{of_rule as headers_of_rule, under_rules as headers_under_rules};
 pub use paths::refuse_unfit;
 
 /// How long an upstream may take where the file says nothing.
@@ -37,6 +39,19 @@ const BALANCES: [(&str, Balance); 4] = [
     ("least_connections", Balance::LeastConnections),
     ("by_user", Balance::ByUser),
     ("by_address", Balance::ByAddress),
+];
+
+/// What is said of servers.
+const OF_SERVERS: [&str; 9] = [
+    "health",
+    "retry",
+    "timeout",
+    "balance",
+    "eject",
+    "keep_alive",
+    "resolve",
+    "host",
+    "maintenance",
 ];
 
 const HOSTS: [(&str, HostSent); 2] = [("keep", HostSent::Keep), ("upstream", HostSent::Upstream)];
@@ -71,6 +86,9 @@ fn upstream(entry: &Entry<'_>, identity: &IdentityHeaders, listen: &Listen) -> O
     let to = object
         .require("to")
         .and_then(|at| servers::destination(&at, listen));
+    if let Some(Destination::Echo) = &to {
+        warn_of_idle_keys(&object);
+    }
     let span = |key, bounds| object.get(key).and_then(|at| duration(&at, bounds));
     Some(Upstream {
         name: entry.name.into(),
@@ -97,6 +115,21 @@ fn upstream(entry: &Entry<'_>, identity: &IdentityHeaders, listen: &Listen) -> O
     })
 }
 
+/// The built-in page is no server that one could connect to, wait for or leave alone. What services are sent it shows.
+fn warn_of_idle_keys(upstream: &Object<'_>) {
+    let mut idle: Vec<&str> = upstream
+        .keys()
+        .filter(|key| OF_SERVERS.contains(key))
+        .collect();
+    idle.extend(headers::response(upstream.at()).map(|_| "headers.response"));
+    if !idle.is_empty() {
+        upstream.at().warn_around(
+            format!("builtin:echo has no use for {}", idle.join(", ")),
+            "leave them out until a service takes its place",
+        );
+    }
+}
+
 /// One span for every step, or one for each.
 fn timeouts(upstream: &Object<'_>) -> Timeouts {
     let default = Timeouts::each(DEFAULT_TIMEOUT);
@@ -119,5 +152,7 @@ fn each_timeout(object: &Object<'_>) -> Timeouts {
     }
 }
 
+#[cfg(test)]
+mod joined_tests;
 #[cfg(test)]
 mod tests;

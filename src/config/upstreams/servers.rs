@@ -26,10 +26,35 @@ pub fn destination(at: &At<'_>, listen: &Listen) -> Option<Destination> {
         return at.refuse_with("an upstream needs a server", NOTATION);
     }
     let servers: Vec<_> = items.iter().map(|at| server(at, listen)).collect();
-    servers
-        .into_iter()
-        .collect::<Option<_>>()
-        .map(Destination::Servers)
+    refuse_twice(&items, &servers);
+    let servers: Vec<Server> = servers.into_iter().collect::<Option<_>>()?;
+    let new = |server: &Server| server.scheme == Scheme::H2c;
+    if servers.iter().any(new) && !servers.iter().all(new) {
+        at.warn_around(
+            "no WebSocket opens here, since one of the servers speaks HTTP/2 only",
+            "name servers of h2c:// in an upstream of their own",
+        );
+    }
+    Some(Destination::Servers(servers))
+}
+
+/// A server named twice is one server, and is asked, checked and left alone as one.
+fn refuse_twice(items: &[At<'_>], servers: &[Option<Server>]) {
+    let mut seen = Vec::new();
+    for (at, server) in items.iter().zip(servers) {
+        let Some(server) = server else { continue };
+        let place = match &server.place {
+            Place::Network { host, port } => Place::Network {
+                host: host.to_ascii_lowercase(),
+                port: *port,
+            },
+            socket @ Place::Socket(_) => socket.clone(),
+        };
+        if seen.contains(&(place.clone(), server.scheme)) {
+            at.refuse_with::<()>("is there twice", "name each server once");
+        }
+        seen.push((place, server.scheme));
+    }
 }
 
 fn server(at: &At<'_>, listen: &Listen) -> Option<Server> {
@@ -82,12 +107,16 @@ fn server(at: &At<'_>, listen: &Listen) -> Option<Server> {
 /// Whether it is a listener of ours on this very machine.
 fn leads_back(host: &str, port: u16, listen: &Listen) -> bool {
     let ip = host.trim_start_matches('[').trim_end_matches(']').parse();
-    let is_here =
-        host.eq_ignore_ascii_case("localhost") || ip.is_ok_and(|ip: IpAddr| ip.is_loopback());
+    let name = host.strip_suffix('.').unwrap_or(host);
     let mut own = [listen.http, listen.https].into_iter().flatten();
-    is_here
-        && own
-            .any(|own| own.port() == port && (own.ip().is_loopback() || own.ip().is_unspecified()))
+    (name.eq_ignore_ascii_case("localhost") || ip.is_ok_and(is_here))
+        && own.any(|own| own.port() == port && is_here(own.ip()))
+}
+
+/// Whether an address leads to this machine: who connects to the unspecified one comes here, too.
+fn is_here(ip: IpAddr) -> bool {
+    let ip = ip.to_canonical();
+    ip.is_loopback() || ip.is_unspecified()
 }
 
 fn socket_path(text: &str) -> Option<(Scheme, &str)> {

@@ -52,6 +52,12 @@ fn told(upstream: &Object<'_>, to: Option<&Destination>) -> Trust {
     }
     let accept_any = object.get("insecure_accept_any_certificate");
     let accept_any = accept_any.is_some_and(|at| accepts_any(&at));
+    if let Some(at) = object.get("ca").filter(|_| accept_any) {
+        at.refuse_around::<()>(
+            "means nothing where every certificate is accepted",
+            Some("leave one of the two out: ca, or insecure_accept_any_certificate"),
+        );
+    }
     Trust {
         authorities: object.get("ca").and_then(|at| authorities(&at)),
         server_name: object.get("server_name").and_then(|at| server_name(&at)),
