@@ -123,23 +123,16 @@ pub fn serve(
     senders.stop(&background);
     acme.leave();
     give_back(&background, orders);
-    leave_one_file(&background, &db);
     background.shutdown_background();
+    close(&db);
     Ok(())
 }
 
 /// So that a copy of the database's file is a copy of the database, and one that is put in its place counts.
-fn leave_one_file(background: &Runtime, db: &Db) {
-    let settled = async { tokio::time::timeout(LAST_WORDS, db.settle()).await };
-    let fault = match background.block_on(settled) {
-        Ok(Ok(())) => return,
-        Ok(Err(fault)) => fault.to_string(),
-        Err(late) => late.to_string(),
-    };
-    tracing::warn!(
-        fault,
-        "the newest of the database is in the file beside it (-wal)"
-    );
+fn close(db: &Db) {
+    if !db.close(LAST_WORDS) {
+        tracing::warn!("the newest of the database is in the file beside it (-wal)");
+    }
 }
 
 /// What Pingora cannot do, such as making a thread, ends its main thread, and that may wait for the others for ever: with

@@ -11,7 +11,7 @@ use crate::store::Db;
 use crate::store::migrate::{self, Migration};
 
 use super::output::Format;
-use super::stored::with_config;
+use super::stored::{close, with_config};
 
 /// What to do about the schema.
 #[derive(Debug, Subcommand)]
@@ -33,8 +33,7 @@ pub fn run(command: &Command, path: &Path) -> anyhow::Result<ExitCode> {
             Command::Apply => apply(&db).await,
             Command::Status(format) => status(&db, *format).await,
         };
-        // As after every command on the store.
-        let _ = db.settle().await;
+        close(&db);
         done
     })
 }

@@ -2,6 +2,7 @@
 
 use std::io::{IsTerminal, Read};
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 
@@ -14,7 +15,7 @@ use crate::config::Config;
 use crate::crypto::password::Password;
 use crate::store::roles::RoleOrigin;
 use crate::store::users::User;
-use crate::store::{Store, VolatileKind};
+use crate::store::{Db, Store, VolatileKind};
 
 /// The store of a configuration, and what goes with it.
 pub struct Stored {
@@ -69,10 +70,15 @@ pub fn with_store<T>(
             stored.take_over_roles().await?;
         }
         let done = command(stored).await;
-        // Where that fails, the command is done nevertheless, and all of it is in the files.
-        let _ = db.settle().await;
+        close(&db);
         done
     })
+}
+
+/// Closes a database, for nobody else to do: what a gateway has open is left to that.
+pub fn close(db: &Db) {
+    // Where it takes longer, the command is done nevertheless, and all of it is in the files.
+    let _ = db.close(Duration::from_secs(2));
 }
 
 impl Stored {

@@ -65,21 +65,6 @@ pub(crate) struct Dialect {
     pub(crate) id: &'static str,
 }
 
-// Of tables that every request needs: a database that is empty, damaged or only to be read answers `SELECT 1` as well.
-const PING_READ: Statement = Statement::read("ping.read", "SELECT id FROM users WHERE id = 0");
-// Of no kind there is, and gone with the same transaction: nobody ever finds it.
-const PING_WRITE: [Statement; 2] = [
-    Statement::quiet(
-        "ping.put",
-        "INSERT INTO volatile_entries (kind, key, value, version, created_at, expires_at)
-         VALUES ('', $1, $1, 0, 0, 0) ON CONFLICT DO NOTHING",
-    ),
-    Statement::quiet(
-        "ping.take",
-        "DELETE FROM volatile_entries WHERE kind = '' AND key = $1",
-    ),
-];
-
 impl Db {
     /// Opens the database; of SQLite it makes the file (mode 0600) and its folder (0700) if they are not there.
     /// Nothing is migrated: see [`super::migrate::apply`].
@@ -191,42 +176,14 @@ impl Db {
         Ok(self.transaction(engine))
     }
 
-    /// Whether both the reading and the writing side answer, of a database that has been migrated.
-    ///
-    /// # Errors
-    /// When one of them does not.
-    pub async fn ping(&self) -> Result<(), DbError> {
-        self.ping_reading().await?;
-        self.ping_writing().await
-    }
-
-    /// Whether the reading side answers.
-    ///
-    /// # Errors
-    /// When it does not.
-    pub async fn ping_reading(&self) -> Result<(), DbError> {
-        self.run(PING_READ.with([])).await.map(drop)
-    }
-
-    /// Whether something can be written, by writing it: a full disk, or one that can only be read, answers whoever
-    /// changes nothing. It costs what a small transaction costs.
-    ///
-    /// # Errors
-    /// When it cannot.
-    pub async fn ping_writing(&self) -> Result<(), DbError> {
-        let calls = PING_WRITE.map(|statement| statement.with([b"ping".to_vec().into()]));
-        self.batch("ping.write", calls.into()).await.map(drop)
-    }
-
     /// Before the process ends: leaves a file of SQLite as one that can be copied, and exchanged for a copy, without the log
-    /// beside it. Nothing more may be asked of this database after that.
-    ///
-    /// # Errors
-    /// What the database said. What was written is kept all the same.
-    pub async fn settle(&self) -> Result<(), DbError> {
+    /// beside it, unless other processes have it open. Nothing more can be asked of this database after that. Blocks;
+    /// says whether it was done within `limit`. What was written is kept in any case.
+    #[must_use]
+    pub fn close(&self, limit: Duration) -> bool {
         match &self.engine {
-            Engine::Sqlite(sqlite) => sqlite.settle().await,
-            Engine::Postgres(_) => Ok(()),
+            Engine::Sqlite(sqlite) => sqlite.close(limit),
+            Engine::Postgres(_) => true,
         }
     }
 

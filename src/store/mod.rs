@@ -13,6 +13,7 @@ pub mod keys;
 mod lock;
 pub mod migrate;
 pub mod outbox;
+mod ping;
 mod postgres;
 pub mod roles;
 mod sqlite;

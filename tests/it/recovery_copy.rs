@@ -1,8 +1,13 @@
 //! The file of the database, copied and put back while nothing runs (G-09).
 
 use std::fs;
+use std::thread;
 
-use crate::harness::{Gateway, Setup};
+use crate::hand_over::Line;
+use crate::harness::gateway::session_cookie;
+use crate::harness::setup::password;
+use crate::harness::{Gateway, Setup, eventually};
+use crate::streams::{HEAD, Told, events_over_http1};
 
 const FILE: &str = "data/portcullis.db";
 
@@ -38,4 +43,66 @@ fn g_09_a_copy_of_the_file_is_a_copy_of_the_database() {
         .query_row("PRAGMA integrity_check", [], |row| row.get(0))
         .unwrap();
     assert_eq!(sound, "ok");
+}
+
+/// Puts a copy in the place of the file while it is open.
+fn exchange(gateway: &Gateway) {
+    let copy = gateway.path().join("copy.db");
+    let database = rusqlite::Connection::open(gateway.path().join(FILE)).unwrap();
+    let sql = format!("VACUUM INTO '{}'", copy.display());
+    database.execute_batch(&sql).unwrap();
+    // Something that the copy does not know.
+    gateway.login("alice");
+    gateway.login("alice");
+    drop(database);
+    fs::rename(copy, gateway.path().join(FILE)).unwrap();
+    gateway.says("the database file was replaced");
+}
+
+fn sessions(gateway: &Gateway) -> i64 {
+    let count = "SELECT CAST(COUNT(*) AS TEXT) FROM volatile_entries WHERE kind = 'session'";
+    gateway.stored(count).parse().unwrap()
+}
+
+#[test]
+fn g_09_a_file_that_was_exchanged_too_early_is_kept_as_it_was() {
+    let gateway = Setup::new().on_sqlite().start();
+    gateway.login("alice");
+    exchange(&gateway);
+    assert_whole(&gateway, "the exchange");
+    assert_eq!(sessions(&gateway), 1);
+    assert_eq!(gateway.stop().code(), Some(0));
+    assert_eq!(sessions(&gateway), 1);
+    gateway.restart().login("alice");
+}
+
+/// The next process has the new file open while the one before, with the old one, comes to its end.
+#[test]
+fn g_09_what_is_written_after_an_exchange_is_not_lost_by_a_hand_over() {
+    let told = Told::start();
+    let gateway = told.setup("").on_sqlite().start();
+    let cookie = gateway.login("alice");
+    let open = events_over_http1(&told, gateway.connect(), &cookie, HEAD);
+    exchange(&gateway);
+    let mut line = Line::of(&gateway);
+    let cookies = thread::scope(|scope| {
+        let handed = scope.spawn(|| line.hand_over());
+        gateway.says("the new process serves");
+        // Who comes at that very moment may still meet the one before, which has no store.
+        let login = || {
+            let answer = gateway.try_login("alice", &password("alice"));
+            (answer.status == 200).then(|| session_cookie(&answer))
+        };
+        let cookies: Vec<_> = (0..6).map(|_| eventually("a login", login)).collect();
+        drop(open);
+        handed.join().unwrap();
+        cookies
+    });
+    assert_eq!(sessions(&gateway), 7);
+    let request = |cookie: &str| {
+        format!("GET /auth/account HTTP/1.1\r\nHost: localhost\r\nCookie: {cookie}\r\n\r\n")
+    };
+    for cookie in &cookies {
+        assert_eq!(gateway.ask(request(cookie)).status, 200);
+    }
 }

@@ -14,8 +14,9 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
+use self::reader::Read;
 use self::writer::{Begin, Job, Step};
 use super::error::DbError;
 use super::statement::{Access, Answer, Call};
@@ -33,7 +34,7 @@ pub(super) struct Sqlite(Arc<Handles>);
 
 struct Handles {
     writer: mpsc::Sender<Job>,
-    readers: Option<mpsc::Sender<Work>>,
+    readers: Option<mpsc::Sender<Read>>,
     places: Arc<Semaphore>,
     changes: watch::Receiver<u64>,
 }
@@ -72,7 +73,7 @@ impl Sqlite {
     pub(super) async fn run(&self, call: Call) -> Result<Answer, DbError> {
         let answers = match (&self.0.readers, call.statement.access) {
             (Some(readers), Access::Read) => {
-                self.send(vec![call], |work| readers.send(work).is_ok())
+                self.send(vec![call], |work| readers.send(Read::Work(work)).is_ok())
                     .await?
             }
             _ => self.write(vec![call]).await?,
@@ -100,12 +101,24 @@ impl Sqlite {
         answered(answer).await.map(|()| Tx(steps))
     }
 
-    /// Has everything that was written in the one file.
-    pub(super) async fn settle(&self) -> Result<(), DbError> {
-        let (reply, answer) = oneshot::channel();
-        let sent = self.0.writer.send(Job::Settle(reply));
-        sent.map_err(|_| gone())?;
-        answered(answer).await
+    /// Closes every connection, the one that writes at last; whether that was done within `limit`. Blocks.
+    pub(super) fn close(&self, limit: Duration) -> bool {
+        let until = Instant::now() + limit;
+        let left = || until.saturating_duration_since(Instant::now());
+        let (close, closed) = mpsc::channel();
+        if let Some(readers) = &self.0.readers {
+            // A thread that has ended has no connection any more.
+            let asked = (0..reader::readers())
+                .filter(|_| readers.send(Read::Close(close.clone())).is_ok())
+                .count();
+            for _ in 0..asked {
+                if closed.recv_timeout(left()).is_err() {
+                    return false;
+                }
+            }
+        }
+        let asked = self.0.writer.send(Job::Close(close)).is_ok();
+        asked && closed.recv_timeout(left()).is_ok()
     }
 
     pub(super) fn changes(&self) -> watch::Receiver<u64> {

@@ -10,8 +10,15 @@ use tokio::sync::oneshot;
 use super::{Reply, Work, answered, connect, run};
 use crate::store::error::DbError;
 
+/// What one of them is asked for.
+pub(super) enum Read {
+    Work(Work),
+    /// The process ends: one of them closes its connection.
+    Close(mpsc::Sender<()>),
+}
+
 /// Starts the readers on one shared queue.
-pub(super) async fn start(path: &Path) -> Result<mpsc::Sender<Work>, DbError> {
+pub(super) async fn start(path: &Path) -> Result<mpsc::Sender<Read>, DbError> {
     let (sender, queue) = mpsc::channel();
     let queue = Arc::new(Mutex::new(queue));
     for number in 0..readers() {
@@ -26,11 +33,12 @@ pub(super) async fn start(path: &Path) -> Result<mpsc::Sender<Work>, DbError> {
     Ok(sender)
 }
 
-fn readers() -> usize {
+/// How many there are.
+pub(super) fn readers() -> usize {
     thread::available_parallelism().map_or(2, |cores| cores.get().clamp(2, 4))
 }
 
-fn serve(path: &Path, queue: &Mutex<mpsc::Receiver<Work>>, opened: Reply<()>) {
+fn serve(path: &Path, queue: &Mutex<mpsc::Receiver<Read>>, opened: Reply<()>) {
     let connection = match connect::reader(path) {
         Ok(connection) => connection,
         Err(e) => return drop(opened.send(Err(e))),
@@ -38,8 +46,16 @@ fn serve(path: &Path, queue: &Mutex<mpsc::Receiver<Work>>, opened: Reply<()>) {
     drop(opened.send(Ok(())));
     // The lock is held while waiting: exactly one idle reader waits for the queue, the others for the lock.
     let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
-    while let Ok(work) = next() {
-        answer(&connection, work);
+    while let Ok(next) = next() {
+        match next {
+            Read::Work(work) => answer(&connection, work),
+            Read::Close(closed) => {
+                drop(connection);
+                // Nobody waits any more where it took too long.
+                let _ = closed.send(());
+                return;
+            }
+        }
     }
 }
 

@@ -26,8 +26,6 @@ use crate::store::statement::{Access, Answer, Call};
 pub(super) const IDLE: Duration = Duration::from_secs(5);
 /// How often to look for the writes of others. A revocation must reach us within a second.
 const LOOK: Duration = Duration::from_millis(200);
-/// How long others may hold up the end of a process, where they do not let go of the database.
-const SETTLE_WAIT: Duration = Duration::from_millis(500);
 /// How many jobs share a commit at most, so that the first need not wait long for the last.
 const GROUP: usize = 64;
 
@@ -35,7 +33,8 @@ const GROUP: usize = 64;
 pub(super) enum Job {
     Work(Work),
     Begin(Begin),
-    Settle(Reply<()>),
+    /// The process ends; nothing is asked after that.
+    Close(mpsc::Sender<()>),
 }
 
 /// A transaction that wants to begin.
@@ -63,6 +62,8 @@ struct Writer {
     file: Option<Held>,
     /// Closed once that is another one.
     places: Arc<Semaphore>,
+    /// Whoever waits for the end.
+    closed: Option<mpsc::Sender<()>>,
 }
 
 /// A file at its path. Held by a descriptor that is good for nothing else (`O_PATH`, `open(2)`): as long as there is one, no
@@ -83,7 +84,7 @@ pub(super) async fn start(
     thread::Builder::new()
         .name("store-writer".to_owned())
         .spawn(move || match Writer::open(file, jobs, changes, places) {
-            Ok(mut writer) => {
+            Ok(writer) => {
                 drop(opened.send(Ok(())));
                 writer.serve();
             }
@@ -139,15 +140,19 @@ impl Writer {
             changes,
             file,
             places,
+            closed: None,
         })
     }
 
-    fn serve(&mut self) {
+    fn serve(mut self) {
         loop {
             match self.jobs.recv_timeout(LOOK) {
                 Ok(job) => self.take(job),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
+            }
+            if let Some(closed) = self.closed.take() {
+                return self.close(&closed);
             }
             self.look();
         }
@@ -164,9 +169,10 @@ impl Writer {
                     self.group(group);
                     return self.transaction(begin);
                 }
-                Job::Settle(reply) => {
+                Job::Close(closed) => {
                     self.group(group);
-                    return drop(reply.send(self.settle()));
+                    self.closed = Some(closed);
+                    return;
                 }
             }
             next = if group.len() < GROUP {
@@ -242,18 +248,36 @@ impl Writer {
         self.sql("COMMIT").inspect_err(|_| self.roll_back())
     }
 
-    /// Moves what was written ahead into the file, and empties the log beside it. Where another process has the database
-    /// open, that is its to do.
-    fn settle(&self) -> Result<(), DbError> {
-        let failed = |e| fault("settle", &e);
-        self.connection.busy_timeout(SETTLE_WAIT).map_err(failed)?;
-        let settled = self
-            .connection
-            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
-        self.connection
-            .busy_timeout(connect::BUSY)
-            .map_err(failed)?;
-        settled.map_err(failed)
+    /// Closes the connection. The last one moves what was written ahead into the file and removes the log beside it; where
+    /// another process has the file open, that is its to do.
+    ///
+    /// The log is found by its path: one that lies beside another file by now belongs to that, and is left to whoever has
+    /// that open.
+    fn close(self, closed: &mpsc::Sender<()>) {
+        if self.is_exchanged() {
+            std::mem::forget(self.connection);
+        } else {
+            drop(self.connection);
+        }
+        // Nobody waits any more where it took too long.
+        let _ = closed.send(());
+    }
+
+    fn is_exchanged(&self) -> bool {
+        self.places.is_closed() || self.file.as_ref().is_some_and(Held::is_gone)
+    }
+
+    /// Takes what was written ahead into the file that is open, so that nothing of it is left beside the one that lies in its
+    /// place now. Whoever is at work on that one is not waited for.
+    fn empty_log(&self) {
+        let emptied = self.connection.busy_timeout(Duration::ZERO).and_then(|()| {
+            let sql = "PRAGMA wal_checkpoint(TRUNCATE)";
+            self.connection
+                .query_row(sql, [], |row| row.get::<_, bool>(0))
+        });
+        if !matches!(emptied, Ok(false)) {
+            tracing::error!("what was written last is left beside the new file (-wal)");
+        }
     }
 
     fn transaction(&self, begin: Begin) {
@@ -324,10 +348,11 @@ impl Writer {
         }
         self.look_at = Instant::now() + LOOK;
         if self.file.as_ref().is_some_and(Held::is_gone) && !self.places.is_closed() {
+            self.places.close();
+            self.empty_log();
             tracing::error!(
                 "the database file was replaced or removed: nothing is read from the old one any more; restart the gateway"
             );
-            self.places.close();
             self.tell();
         }
         let version = data_version(&self.connection);
