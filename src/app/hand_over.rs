@@ -12,6 +12,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::thread::Builder;
 use std::time::Duration;
 
 use command_fds::{CommandFdExt, FdMapping, FdMappingCollision};
@@ -230,13 +231,19 @@ impl Starting {
                 Ok(self.child.id())
             }
             Err(error) => {
-                // It may hang: nobody would notice a second gateway that half works. Killed, it ends at once.
+                // It may hang: nobody would notice a second gateway that half works.
                 let _ = self.child.kill();
-                let _ = self.child.wait();
+                reap(self.child);
                 Err(HandOverFault::NotReady(error))
             }
         }
     }
+}
+
+/// Takes notice of the end of a process, however long a file system may hold that up.
+fn reap(mut child: Child) {
+    // Without a thread it is noticed when this process ends.
+    let _ = Builder::new().spawn(move || child.wait());
 }
 
 impl Line {

@@ -209,11 +209,7 @@ impl<C: Connections> Shared<C> {
         let running = self.running.load();
         // A proxy in front speaks for many; it is trusted to keep order among them.
         let trusted = running.snapshot.trusted_proxies.contains(peer.ip());
-        let limits = if self.public {
-            running.limits
-        } else {
-            Limits::DEFAULT
-        };
+        let limits = self.limits_by(&running);
         let most = if trusted {
             usize::MAX
         } else {
@@ -236,6 +232,14 @@ impl<C: Connections> Shared<C> {
             }
             drop((seat, open));
         });
+    }
+
+    fn limits_by(&self, running: &Running) -> Limits {
+        if self.public {
+            running.limits
+        } else {
+            Limits::DEFAULT
+        }
     }
 
     /// Accepts all who wait, and closes the port. The kernel is asked: the runtime has a task wait after so many answers,
@@ -277,7 +281,7 @@ impl<C: Connections> Shared<C> {
         peer: SocketAddr,
         crowd: Option<Arc<Crowd>>,
     ) -> Option<Stream> {
-        let limits = self.running.load().limits;
+        let limits = self.limits_by(&self.running.load());
         let digest = SocketDigest::from_raw_fd(socket.as_raw_fd());
         // Set by hand: Pingora would ask the kernel again for each request that wants it.
         let _ = digest.peer_addr.set(Some(peer.into()));

@@ -97,11 +97,11 @@ fn b_03_limits_are_settable() {
 /// Whoever scrapes and whoever probes may well be on one machine.
 #[test]
 fn b_05_what_is_for_clients_is_not_for_the_admin_port() {
-    let limits = "{ connections_per_address: 1, connections: 1 }";
+    let limits = "{ connections_per_address: 1, connections: 1, fields: 1 }";
     let gateway = Setup::new().set("limits", limits).start();
     let mut both = [(); 2].map(|()| Raw::connect(gateway.admin()));
     for raw in &mut both {
-        let answer = raw.ask("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        let answer = raw.ask("GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: y\r\n\r\n");
         assert_eq!(answer.status, 200, "{}", answer.text());
     }
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Weak};
 
 use deadpool_postgres::Object;
 use tokio::sync::Mutex;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::connect::ANSWER;
 use super::pool::Lines;
@@ -17,7 +17,14 @@ use crate::store::statement::{Answer, Call};
 
 /// The connection that is shared, for as long as somebody uses it. It is the pool's, and goes back to it.
 #[derive(Default)]
-pub(super) struct Shared(Mutex<Weak<Object>>);
+pub(super) struct Shared(Mutex<Kept>);
+
+#[derive(Default)]
+struct Kept {
+    line: Weak<Object>,
+    /// Why there was none, when somebody asked for one last, and until when they did.
+    failed: Option<(Instant, DbError)>,
+}
 
 impl Shared {
     /// Runs one call that reads, beside others.
@@ -40,26 +47,46 @@ impl Shared {
                     tried = true;
                     drop(line.map(Object::take));
                 }
-                failure => return Err(given_up(lines, line, failure)),
+                Some(failure) => return Err(given_up(lines, line, Some(failure))),
+                None => {
+                    // One that was slow before it may have had all of the time; that says nothing of other connections.
+                    drop(line.map(Object::take));
+                    return Err(DbError::unavailable("no answer in time"));
+                }
             }
         }
     }
 
     async fn line(&self, lines: &Lines) -> Result<Arc<Object>, DbError> {
-        let mut shared = self.0.lock().await;
-        if let Some(line) = shared.upgrade().filter(|line| !line.is_closed()) {
+        let asked = Instant::now();
+        let mut kept = self.0.lock().await;
+        if let Some(line) = kept.line.upgrade().filter(|line| !line.is_closed()) {
             return Ok(line);
         }
-        let line = Arc::new(lines.line().await?);
-        *shared = Arc::downgrade(&line);
-        Ok(line)
+        // Who waited while another one did has waited for that answer.
+        if let Some((until, why)) = &kept.failed
+            && asked <= *until
+        {
+            return Err(why.clone());
+        }
+        match lines.line().await {
+            Ok(line) => {
+                let line = Arc::new(line);
+                kept.line = Arc::downgrade(&line);
+                Ok(line)
+            }
+            Err(why) => {
+                kept.failed = Some((Instant::now(), why.clone()));
+                Err(why)
+            }
+        }
     }
 
     /// Nobody else is to come to this one.
     async fn leave(&self, line: &Arc<Object>) {
-        let mut shared = self.0.lock().await;
-        if shared.as_ptr() == Arc::as_ptr(line) {
-            *shared = Weak::new();
+        let mut kept = self.0.lock().await;
+        if kept.line.as_ptr() == Arc::as_ptr(line) {
+            kept.line = Weak::new();
         }
     }
 }
