@@ -30,7 +30,16 @@ fn gateway() -> Gateway {
         "/public/large" => Reply::ok(&"d".repeat(200_000)),
         _ => Reply::ok("quick"),
     });
-    Setup::before(recorder).start()
+    // What is remembered for a time is remembered for less than the first third: a timer for each is kept until it is over.
+    let yaml = format!(
+        "{{ to: \"{}\", timeout: 5s, keep_alive: 5s }}",
+        recorder.url()
+    );
+    // Without huge pages: whether the kernel makes one of many small ones is its own affair, and each is two megabytes.
+    Setup::before(recorder)
+        .env("MIMALLOC_ALLOW_THP", "0")
+        .upstream("web", &yaml)
+        .start()
 }
 
 /// One round of everything that happens to a gateway in a day.
@@ -91,17 +100,17 @@ fn b_19_memory_does_not_drift() {
         }
         // The middle third is compared with the last: the first one fills caches and pools.
         let third = Duration::from_secs(seconds()) / 3;
-        most(&gateway, third);
+        usual(&gateway, third);
         while rounds.load(Ordering::Relaxed) < WARM {
-            most(&gateway, third / 10);
+            usual(&gateway, third / 10);
         }
-        let measured = (most(&gateway, third), most(&gateway, third));
+        let measured = (usual(&gateway, third), usual(&gateway, third));
         done.store(true, Ordering::Release);
         measured
     });
     let rounds = rounds.load(Ordering::Relaxed);
     println!(
-        "{rounds} rounds; at most {} KiB, then {} KiB",
+        "{rounds} rounds; usually {} KiB, then {} KiB",
         first / 1024,
         last / 1024
     );
@@ -111,14 +120,16 @@ fn b_19_memory_does_not_drift() {
     );
 }
 
-/// The most memory that is seen for so long.
-fn most(gateway: &Gateway, span: Duration) -> u64 {
+/// How much memory there is in the middle of all looks for so long. The most is what happened to be under way: with large bodies
+/// in their buffers that is a tenth more than a moment later, and says nothing of what stays.
+fn usual(gateway: &Gateway, span: Duration) -> u64 {
     let begun = Instant::now();
-    let mut most = 0;
-    while begun.elapsed() < span {
-        most = most.max(resident(gateway));
+    let mut looks = Vec::new();
+    while begun.elapsed() < span || looks.is_empty() {
+        looks.push(resident(gateway));
         gateway.recorder().forget();
         thread::park_timeout(Duration::from_millis(50));
     }
-    most
+    looks.sort_unstable();
+    looks[looks.len() / 2]
 }
