@@ -27,7 +27,7 @@ struct Alike {
 
 /// Families of names that gateways and proxies speak in, those that tell of a client's certificate among them
 /// (RFC 9440); a service that trusts one must hear only us.
-const FAMILIES: [&str; 31] = [
+const FAMILIES: [&str; 16] = [
     "x-auth-",
     "x-forwarded-",
     "x-original-",
@@ -44,28 +44,12 @@ const FAMILIES: [&str; 31] = [
     "x-mtls-",
     "x-amzn-mtls-",
     "x-appengine-",
-    "wl-proxy-",
-    "proxy-ssl-",
-    "proxy-auth-",
-    "sslclient",
-    "cf-client-cert",
-    "cf-cert-",
-    // Login servers and meshes that name who it is without a signature. What they sign is for the service to verify.
-    "iv-",
-    "shib-",
-    "oidc-claim-",
-    "x-ms-client-principal",
-    "x-goog-authenticated-user-",
-    "cf-access-authenticated-",
-    "tailscale-user-",
-    "x-authentik-",
-    "x-consumer-",
 ];
 
 /// Single names of the same kind: client addresses, rewritten targets (`Script-Name` makes gunicorn cut the
 /// path it serves), method overrides, file senders, and `Proxy`, which CGI turns into a proxy setting
 /// (CVE-2016-5385).
-const NAMES: [&str; 55] = [
+const NAMES: [&str; 47] = [
     "script-name",
     "path-info",
     "x-script-name",
@@ -114,9 +98,32 @@ const NAMES: [&str; 55] = [
     "x-client-dn",
     "x-client-cn",
     "x-client-subject",
+];
+
+/// Families in which single proxies, login servers and meshes name who and what it is without a signature: what they sign is
+/// for a service to verify. No client may say them; the file may, for a service that comes from behind one of those.
+const FOREIGN_FAMILIES: [&str; 15] = [
+    "wl-proxy-",
+    "proxy-ssl-",
+    "proxy-auth-",
+    "sslclient",
+    "cf-client-cert",
+    "cf-cert-",
+    "iv-",
+    "shib-",
+    "oidc-claim-",
+    "x-ms-client-principal",
+    "x-goog-authenticated-user-",
+    "cf-access-authenticated-",
+    "tailscale-user-",
+    "x-authentik-",
+    "x-consumer-",
+];
+
+/// Single names of that kind.
+const FOREIGN_NAMES: [&str; 8] = [
     "x-client-s-dn",
     "x-client-i-dn",
-    // People, likewise.
     "sm-user",
     "sm-userdn",
     "eppn",
@@ -126,20 +133,34 @@ const NAMES: [&str; 55] = [
 ];
 
 impl Reserved {
-    /// The built-in names, and those that `identity:` sets.
+    /// What no client may say: the built-in names, and those that `identity:` sets.
     #[must_use]
     pub fn new<'a>(own: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut all = Self::to_file(own);
+        all.hold(FOREIGN_NAMES.map(Box::from), &FOREIGN_FAMILIES);
+        all
+    }
+
+    /// What the file may not say either, because the gateway does.
+    #[must_use]
+    pub fn to_file<'a>(own: impl IntoIterator<Item = &'a str>) -> Self {
         let own = own.into_iter().map(|name| fold(name).into());
-        let mut by_initial: BTreeMap<u8, Alike> = BTreeMap::new();
-        for name in NAMES.into_iter().map(Box::from).chain(own) {
-            let alike = by_initial.entry(initial(&name)).or_default();
+        let mut all = Self {
+            by_initial: BTreeMap::new(),
+        };
+        all.hold(NAMES.into_iter().map(Box::from).chain(own), &FAMILIES);
+        all
+    }
+
+    fn hold(&mut self, names: impl IntoIterator<Item = Box<str>>, families: &[&'static str]) {
+        for name in names {
+            let alike = self.by_initial.entry(initial(&name)).or_default();
             alike.names.push(name);
         }
-        for family in FAMILIES {
-            let alike = by_initial.entry(initial(family)).or_default();
+        for family in families {
+            let alike = self.by_initial.entry(initial(family)).or_default();
             alike.families.push(family);
         }
-        Self { by_initial }
     }
 
     /// Whether a header of this name must be deleted before anything else is done.
@@ -271,6 +292,28 @@ mod tests {
         for name in theirs {
             assert!(!reserved.contains(name), "{name}");
         }
+    }
+
+    #[test]
+    fn h_10_what_only_the_file_may_say_of_others() {
+        let (clients, file) = (
+            Reserved::new(["X-Consumer-Groups"]),
+            Reserved::to_file(["X-Consumer-Groups"]),
+        );
+        for (name, to_file) in [
+            ("X-Consumer-Username", false),
+            ("iv-user", false),
+            ("SM-User", false),
+            // What `identity:` sets is ours, whatever it is called.
+            ("X-Consumer-Groups", true),
+            ("X-Auth-User", true),
+            ("X-Forwarded-For", true),
+            ("X_Mine", true),
+        ] {
+            assert!(clients.contains(name), "{name}");
+            assert_eq!(file.contains(name), to_file, "{name}");
+        }
+        assert!(!clients.contains("X-Mine") && !file.contains("X-Mine"));
     }
 
     #[test]
