@@ -145,7 +145,7 @@ impl ProxyHttp for Gateway {
                 (client, shared),
                 ctx.ask(None).user,
             );
-            if !apart && needs_new_connection(ctx) {
+            if !apart && needs_new_connection(ctx, &peer) {
                 open_anew(&mut peer);
             }
         }

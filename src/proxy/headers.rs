@@ -64,8 +64,11 @@ pub fn join_cookies(request: &mut RequestHeader) {
         .into_iter()
         .map(HeaderValue::as_bytes)
         // An empty one would leave a `; ` at an end, which no client sends and is refused.
-        .filter(|crumb| !crumb.is_empty())
+        .filter(|crumb| !crumb.trim_ascii().is_empty())
         .collect();
+    if all.is_empty() {
+        return drop(request.remove_header(&header::COOKIE));
+    }
     match HeaderValue::from_bytes(&all.join(&b"; "[..])) {
         // The name is a constant and the value checked, so that inserting cannot fail.
         Ok(joined) => drop(request.insert_header(header::COOKIE, joined)),
@@ -245,10 +248,13 @@ mod tests {
             joined.headers.get_all("cookie").iter().collect::<Vec<_>>(),
             ["a=1; sid=2; c=3"]
         );
-        let mut empty = request(&[("cookie", "a=1"), ("cookie", ""), ("cookie", "")]);
+        let mut empty = request(&[("cookie", "a=1"), ("cookie", ""), ("cookie", " ")]);
         join_cookies(&mut empty);
         let lines: Vec<_> = empty.headers.get_all("cookie").iter().collect();
         assert_eq!(lines, ["a=1"]);
+        let mut nothing = request(&[("cookie", ""), ("cookie", "")]);
+        join_cookies(&mut nothing);
+        assert!(!nothing.headers.contains_key("cookie"));
     }
 
     #[test]

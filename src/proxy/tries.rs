@@ -7,6 +7,7 @@ use std::io;
 use std::time::Duration;
 
 use http::header;
+use pingora::protocols::ALPN;
 use pingora::proxy::Session;
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType, RetryType};
@@ -211,7 +212,9 @@ fn too_slow(session: &mut Session, ctx: &mut Context) -> pingora::Result<()> {
 /// Whether a kept connection over TLS was closed without a word in TLS: then it is no error of the system, which Pingora
 /// goes by.
 fn is_closed_unseen(error: &Error) -> bool {
-    let cause = error.root_cause().downcast_ref::<io::Error>();
+    let cause = error.root_cause();
+    let of_h2 = || cause.downcast_ref::<h2::Error>()?.get_io();
+    let cause = cause.downcast_ref::<io::Error>().or_else(of_h2);
     *error.etype() == ErrorType::ReadError
         && *error.esource() == ErrorSource::Upstream
         && cause.is_some_and(|cause| cause.kind() == io::ErrorKind::UnexpectedEof)
@@ -279,9 +282,10 @@ pub fn after_no_connection(ctx: &mut Context, error: &Error) -> bool {
     })
 }
 
-/// Whether the next try is worth nothing on a connection that was kept.
-pub fn needs_new_connection(ctx: &Context) -> bool {
-    ctx.unseen >= DEAD_ONES
+/// Whether the next try is worth nothing on a connection that was kept. Of HTTP/2 there are few, which are seen to as a whole
+/// (`upstream::fallback`).
+pub fn needs_new_connection(ctx: &Context, peer: &HttpPeer) -> bool {
+    ctx.unseen >= DEAD_ONES && peer.options.alpn == ALPN::H1
 }
 
 /// How many of the tries were not the first of a server.

@@ -98,11 +98,9 @@ fn g_18_dead_connections_cost_nobody_an_answer_however_many_there_are() {
 fn g_18_every_server_is_tried_that_has_no_connection() {
     let recorder = Recorder::start();
     let dead: Vec<Dead> = (0..20).map(|_| Dead::new()).collect();
-    let to: String = dead
-        .iter()
-        .map(|dead| format!("\"{}\", ", dead.url()))
-        .collect();
-    let yaml = format!("{{ to: [{to}\"{}\"] }}", recorder.url());
+    let mut to: Vec<_> = dead.iter().map(Dead::url).collect();
+    to.push(recorder.url());
+    let yaml = format!("{{ to: {to:?} }}");
     let gateway = Setup::before(recorder).upstream("web", &yaml).start();
     for number in 0..6 {
         let status = gateway.ask(get("/public/x")).status;

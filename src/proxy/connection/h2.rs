@@ -6,9 +6,11 @@
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::task::yield_now;
+use tokio_util::sync::CancellationToken;
 
 use super::flood::Flood;
 use super::{Guard, Phase, inner};
@@ -35,6 +37,9 @@ type Turn = Pin<Box<dyn Future<Output = ()> + Send + Sync>>;
 
 /// A client that was sent no more than this on all of a connection tells nobody how much of it it has read.
 const READ_AT_ONCE: usize = 64 * 1024;
+
+/// How long nothing may move on a connection whose client was told to leave it.
+const LEAVES_WITHIN: Duration = Duration::from_mins(1);
 
 /// How a connection ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +88,12 @@ impl Traffic {
 }
 
 impl Guard {
+    /// Whether the client was told to come back on another connection.
+    fn is_leaving(&self) -> bool {
+        let leaving = self.state.leaving();
+        leaving.is_some_and(CancellationToken::is_cancelled)
+    }
+
     pub(super) fn poll_h2(
         &mut self,
         cx: &mut Context<'_>,
@@ -91,7 +102,12 @@ impl Guard {
         self.check_due(cx)?;
         let before = buffer.filled().len();
         if self.inbox.is_empty() {
-            ready!(inner(&mut self.inner)?.poll_read(cx, buffer))?;
+            let read = inner(&mut self.inner)?.poll_read(cx, buffer);
+            if read.is_pending() && self.is_leaving() {
+                // Pingora waits for ever for whoever was told to leave.
+                self.patience.check_silence(cx, LEAVES_WITHIN)?;
+            }
+            ready!(read)?;
         } else {
             // What was read to recognise the preface.
             self.approved = self.inbox.len();
@@ -103,6 +119,9 @@ impl Guard {
 
     /// Follows the client; fails when it asks for too much.
     fn follow(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if self.is_leaving() && !bytes.is_empty() {
+            self.patience.moved();
+        }
         let Phase::H2(traffic) = &mut self.phase else {
             return Ok(());
         };
@@ -133,6 +152,9 @@ impl Guard {
         pieces: impl IntoIterator<Item = &'a [u8]>,
         length: usize,
     ) {
+        if self.is_leaving() {
+            self.patience.moved();
+        }
         let Phase::H2(traffic) = &mut self.phase else {
             return;
         };

@@ -290,23 +290,18 @@ impl Guard {
         }
         self.send_what_waits(cx)?;
         // Whether somebody is still there who has sent so much ahead cannot be seen, and is not certain of somebody who has
-        // closed their half: they are waited for as long as something moves.
+        // closed their half with something behind the request: they count as gone once nothing moves.
         let perhaps_gone = Some(self.limits.stall);
         if self.inbox.len() > self.limits.head {
             return self.listen_within(cx, perhaps_gone);
         }
         match self.fill(cx)? {
-            Poll::Ready(0) if !self.holds_request() => Poll::Ready(Ok(Progress::End)),
+            Poll::Ready(0) if self.inbox.is_empty() => Poll::Ready(Ok(Progress::End)),
             // Pipelined requests are answered also to a client that has closed its half.
             Poll::Ready(0) => self.listen_within(cx, perhaps_gone),
             Poll::Pending => self.listen(cx),
             Poll::Ready(_) => self.poll_answering(cx),
         }
-    }
-
-    /// Whether a whole request has come before the one in hand was answered.
-    fn holds_request(&self) -> bool {
-        !self.inbox.is_empty() && matches!(Scanner::default().advance(&self.inbox), Ok(Some(_)))
     }
 }
 

@@ -130,11 +130,13 @@ impl Guard {
             if self.state.take_another() {
                 self.patience.answered();
             }
-            let heard = self.patience.check_answer(cx, limit);
-            if heard.is_err() && asked == Some(limit) {
+            if let Err(late) = self.patience.check_answer(cx, limit) {
+                if asked != Some(limit) {
+                    return Poll::Ready(Ok(Progress::End));
+                }
                 self.state.note_unanswered();
+                return Poll::Ready(Err(late));
             }
-            heard?;
         }
         let Some(limit) = self.state.silence() else {
             return Poll::Pending;
