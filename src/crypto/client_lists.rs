@@ -14,7 +14,7 @@ use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
 use rustls::{CertificateError, Error};
 use x509_parser::certificate::X509Certificate;
-use x509_parser::extensions::ParsedExtension;
+use x509_parser::extensions::{ParsedExtension, X509Extension};
 use x509_parser::num_bigint::BigUint;
 use x509_parser::oid_registry::OID_X509_EXT_ISSUER_DISTRIBUTION_POINT;
 use x509_parser::prelude::FromDer;
@@ -82,6 +82,11 @@ impl Signer {
         }
     }
 
+    fn issued(&self, one: &X509Certificate<'_>) -> bool {
+        *self.name == *one.issuer().as_raw()
+            && self.signed(one.tbs_certificate.as_ref(), &one.signature_value.data)
+    }
+
     fn signed(&self, what: &[u8], signature: &[u8]) -> bool {
         // Of whatever kind the key is: a signature of another does not fit.
         let kinds = aws_lc_rs::default_provider().signature_verification_algorithms;
@@ -136,20 +141,31 @@ impl Lists {
         first.into_iter().chain(others).map(|list| list.der.clone())
     }
 
-    /// Looks for certificates in every list of who issued them.
+    /// Looks for a certificate, and for those among `others` that lead from it to who vouches, in every list of who issued
+    /// them. What else was sent along has nothing to do with it.
     ///
     /// # Errors
     /// When one of them was revoked, or cannot be read.
-    pub(super) fn clear<'a>(
+    pub(super) fn clear(
         &self,
-        all: impl Iterator<Item = &'a CertificateDer<'static>>,
+        own: &CertificateDer<'_>,
+        others: &[CertificateDer<'_>],
     ) -> Result<(), Error> {
-        for one in all {
-            let (_, one) = X509Certificate::from_der(one)
-                .map_err(|_| Error::from(CertificateError::BadEncoding))?;
-            if self.0.iter().any(|list| list.revokes(&one)) {
+        if self.is_empty() {
+            return Ok(());
+        }
+        let mut path = vec![read(own)?];
+        let mut left = others.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+        let mut at = 0;
+        while let Some(one) = path.get(at) {
+            if self.0.iter().any(|list| list.revokes(one)) {
                 return Err(CertificateError::Revoked.into());
             }
+            let issued = |other: &X509Certificate<'_>| Signer::of(other).issued(one);
+            let (issuers, rest) = left.into_iter().partition(issued);
+            left = rest;
+            path.extend::<Vec<_>>(issuers);
+            at += 1;
         }
         Ok(())
     }
@@ -157,7 +173,7 @@ impl Lists {
     /// The first of these that is older than one which takes its place.
     pub(super) fn step_back(&self, before: &Self) -> Option<String> {
         let steps = self.0.iter().filter_map(|list| {
-            let last = before.0.iter().find(|last| last.of == list.of)?;
+            let last = before.0.iter().find(|last| last.of.is_perhaps(&list.of))?;
             let is_older = list.edition.partial_cmp(&last.edition) == Some(Ordering::Less);
             is_older.then(|| format!("{}, and that in force is {}", list.edition, last.edition))
         });
@@ -192,6 +208,11 @@ impl List {
         if self.der == other.der {
             return Some(Ordering::Equal);
         }
+        let same = self.edition == other.edition && self.until == other.until;
+        if self.of == other.of && same && self.revoked == other.revoked {
+            // Signed twice.
+            return Some(Ordering::Equal);
+        }
         // By keys that may be two, neither takes the place of the other.
         let known = self.of == other.of;
         let order = self.edition.partial_cmp(&other.edition);
@@ -208,10 +229,11 @@ impl List {
             && self.revoked.contains(&number(one.raw_serial()))
             && match &self.of.by {
                 // Authorities of one name may count alike.
-                By::Known(signer) => {
-                    signer.signed(one.tbs_certificate.as_ref(), &one.signature_value.data)
-                }
-                By::Unknown(_) => true,
+                By::Known(signer) => signer.issued(one),
+                By::Unknown(list) => match (list, &key_of_issuer(one.extensions())) {
+                    (Some(list), Some(issuer)) => list == issuer,
+                    _ => true,
+                },
             }
     }
 }
@@ -223,19 +245,13 @@ impl Of {
             *signer.name == *issuer
                 && signer.signed(read.tbs_cert_list.as_ref(), &read.signature_value.data)
         };
-        let hint = read.extensions().iter().find_map(|one| {
-            let ParsedExtension::AuthorityKeyIdentifier(of) = one.parsed_extension() else {
-                return None;
-            };
-            of.key_identifier.as_ref().map(|key| key.0.into())
-        });
         let scope = read.extensions().iter();
         let mut scope = scope.filter(|one| one.oid == OID_X509_EXT_ISSUER_DISTRIBUTION_POINT);
         Self {
             issuer: issuer.into(),
             by: match known.iter().find(signed) {
                 Some(signer) => By::Known((*signer).clone()),
-                None => By::Unknown(hint),
+                None => By::Unknown(key_of_issuer(read.extensions())),
             },
             scope: scope.next().map(|one| one.value.into()),
         }
@@ -244,11 +260,20 @@ impl Of {
     /// Whether webpki would take one for the other, and nothing tells it which is right. Of authorities that vouch it
     /// is told.
     fn rivals(&self, other: &Self) -> bool {
+        match (&self.by, &other.by) {
+            (By::Unknown(_), By::Unknown(_)) => self.is_perhaps(other),
+            _ => self == other,
+        }
+    }
+
+    /// Whether both may speak of the same certificates: nothing says that they are by two keys.
+    fn is_perhaps(&self, other: &Self) -> bool {
         self.issuer == other.issuer
             && self.scope == other.scope
             && match (&self.by, &other.by) {
-                (By::Unknown(_), By::Unknown(_)) => true,
-                (one, other) => one == other,
+                (By::Known(one), By::Known(other)) => one == other,
+                (By::Unknown(Some(one)), By::Unknown(Some(other))) => one == other,
+                _ => true,
             }
     }
 }
@@ -277,6 +302,22 @@ impl fmt::Display for Edition {
             None => Ok(()),
         }
     }
+}
+
+fn read<'a>(one: &'a CertificateDer<'_>) -> Result<X509Certificate<'a>, Error> {
+    let read = X509Certificate::from_der(one);
+    read.map(|(_, one)| one)
+        .map_err(|_| CertificateError::BadEncoding.into())
+}
+
+/// What a certificate or a list says of the key that it is signed with.
+fn key_of_issuer(extensions: &[X509Extension<'_>]) -> Option<Box<[u8]>> {
+    extensions.iter().find_map(|one| {
+        let ParsedExtension::AuthorityKeyIdentifier(of) = one.parsed_extension() else {
+            return None;
+        };
+        of.key_identifier.as_ref().map(|key| key.0.into())
+    })
 }
 
 fn number(serial: &[u8]) -> Box<[u8]> {

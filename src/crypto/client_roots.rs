@@ -5,7 +5,6 @@
 //! signs), one whose time is over, and, where revocations are given, every certificate of which they say nothing and
 //! every list that is older than it says it may be.
 
-use std::iter;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -215,7 +214,7 @@ impl ClientRoots {
         let seconds = u64::try_from(now.seconds()).unwrap_or_default();
         let at = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
         self.current(now)?.verify(own, others, at)?;
-        Ok(self.lists.clear(iter::once(own).chain(others))?)
+        Ok(self.lists.clear(own, others)?)
     }
 
     /// Whether a list of these is older than the one whose place it would take, and which.

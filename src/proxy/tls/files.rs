@@ -181,6 +181,10 @@ impl Watch {
     pub(super) fn changed(&mut self, stamp: Stamp) -> Option<Stamp> {
         let settled = stamp == self.seen;
         self.seen = stamp.clone();
+        if stamp == self.read {
+            // What could not be read is there again; should that happen once more, it is news.
+            self.told = None;
+        }
         (settled && stamp != self.read).then_some(stamp)
     }
 
@@ -190,7 +194,7 @@ impl Watch {
         if outcome.as_ref().is_err_and(TlsFault::may_pass) {
             return self.told.replace(stamp.clone()) != Some(stamp);
         }
-        self.read = stamp;
+        (self.told, self.read) = (None, stamp);
         true
     }
 }
