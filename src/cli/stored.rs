@@ -64,12 +64,15 @@ pub fn with_store<T>(
             clock,
             random: Random::System,
         };
-        // A store that no gateway has run on knows no roles yet. Later the file's roles are the running gateway's to
-        // take over, at a reload: looking at users must not put an edited file in force.
-        if !stored.knows_roles_of_a_file().await? {
-            stored.take_over_roles().await?;
-        }
-        let done = command(stored).await;
+        let done = async {
+            // A store that no gateway has run on knows no roles yet. Later the file's roles are the running gateway's to
+            // take over, at a reload: looking at users must not put an edited file in force.
+            if !stored.knows_roles_of_a_file().await? {
+                stored.take_over_roles().await?;
+            }
+            command(stored).await
+        };
+        let done = done.await;
         close(&db);
         done
     })

@@ -1,5 +1,7 @@
 //! Whether the database answers, for whoever asks whether the gateway is ready.
 
+use crate::base::random::Random;
+
 use super::db::Db;
 use super::error::DbError;
 use super::statement::Statement;
@@ -43,7 +45,11 @@ impl Db {
     /// # Errors
     /// When it cannot.
     pub async fn ping_writing(&self) -> Result<(), DbError> {
-        let calls = PING_WRITE.map(|statement| statement.with([b"ping".to_vec().into()]));
+        // Of its own: a node that hangs in the middle must hold up nobody else's.
+        let key: [u8; 16] = Random::System
+            .bytes()
+            .map_err(|error| DbError::unavailable(error.to_string()))?;
+        let calls = PING_WRITE.map(|statement| statement.with([key.to_vec().into()]));
         self.batch("ping.write", calls.into()).await.map(drop)
     }
 }

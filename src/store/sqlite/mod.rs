@@ -34,7 +34,7 @@ pub(super) struct Sqlite(Arc<Handles>);
 
 struct Handles {
     writer: mpsc::Sender<Job>,
-    readers: Option<mpsc::Sender<Read>>,
+    readers: Option<(mpsc::Sender<Read>, usize)>,
     places: Arc<Semaphore>,
     changes: watch::Receiver<u64>,
 }
@@ -72,7 +72,7 @@ impl Sqlite {
     /// Runs one call where its access belongs.
     pub(super) async fn run(&self, call: Call) -> Result<Answer, DbError> {
         let answers = match (&self.0.readers, call.statement.access) {
-            (Some(readers), Access::Read) => {
+            (Some((readers, _)), Access::Read) => {
                 self.send(vec![call], |work| readers.send(Read::Work(work)).is_ok())
                     .await?
             }
@@ -105,20 +105,22 @@ impl Sqlite {
     pub(super) fn close(&self, limit: Duration) -> bool {
         let until = Instant::now() + limit;
         let left = || until.saturating_duration_since(Instant::now());
-        let (close, closed) = mpsc::channel();
-        if let Some(readers) = &self.0.readers {
-            // A thread that has ended has no connection any more.
-            let asked = (0..reader::readers())
-                .filter(|_| readers.send(Read::Close(close.clone())).is_ok())
-                .count();
-            for _ in 0..asked {
-                if closed.recv_timeout(left()).is_err() {
-                    return false;
-                }
+        let mut all = true;
+        if let Some((readers, count)) = &self.0.readers {
+            let (close, closed) = mpsc::channel();
+            for _ in 0..*count {
+                // Where all of them have ended, so have their connections.
+                let _ = readers.send(Read::Close(close.clone()));
+            }
+            drop(close);
+            for _ in 0..*count {
+                all &= closed.recv_timeout(left()).is_ok();
             }
         }
+        // Not the last then, it leaves the log where it is.
+        let (close, closed) = mpsc::channel();
         let asked = self.0.writer.send(Job::Close(close)).is_ok();
-        asked && closed.recv_timeout(left()).is_ok()
+        asked && closed.recv_timeout(left()).is_ok() && all
     }
 
     pub(super) fn changes(&self) -> watch::Receiver<u64> {

@@ -17,11 +17,12 @@ pub(super) enum Read {
     Close(mpsc::Sender<()>),
 }
 
-/// Starts the readers on one shared queue.
-pub(super) async fn start(path: &Path) -> Result<mpsc::Sender<Read>, DbError> {
+/// Starts the readers on one shared queue, and says how many there are.
+pub(super) async fn start(path: &Path) -> Result<(mpsc::Sender<Read>, usize), DbError> {
     let (sender, queue) = mpsc::channel();
     let queue = Arc::new(Mutex::new(queue));
-    for number in 0..readers() {
+    let count = readers();
+    for number in 0..count {
         let (opened, answer) = oneshot::channel();
         let (path, queue) = (path.to_owned(), queue.clone());
         thread::Builder::new()
@@ -30,11 +31,10 @@ pub(super) async fn start(path: &Path) -> Result<mpsc::Sender<Read>, DbError> {
             .map_err(|e| DbError::unavailable(e.to_string()))?;
         answered(answer).await?;
     }
-    Ok(sender)
+    Ok((sender, count))
 }
 
-/// How many there are.
-pub(super) fn readers() -> usize {
+fn readers() -> usize {
     thread::available_parallelism().map_or(2, |cores| cores.get().clamp(2, 4))
 }
 

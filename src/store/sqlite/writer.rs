@@ -26,6 +26,8 @@ use crate::store::statement::{Access, Answer, Call};
 pub(super) const IDLE: Duration = Duration::from_secs(5);
 /// How often to look for the writes of others. A revocation must reach us within a second.
 const LOOK: Duration = Duration::from_millis(200);
+/// What may be written into a file that was put in the place of the one that is open.
+const LEFT: &str = "what was written last is left beside the new file (-wal)";
 /// How many jobs share a commit at most, so that the first need not wait long for the last.
 const GROUP: usize = 64;
 
@@ -276,7 +278,7 @@ impl Writer {
                 .query_row(sql, [], |row| row.get::<_, bool>(0))
         });
         if !matches!(emptied, Ok(false)) {
-            tracing::error!("what was written last is left beside the new file (-wal)");
+            tracing::error!("{LEFT}");
         }
     }
 
@@ -347,15 +349,20 @@ impl Writer {
             return;
         }
         self.look_at = Instant::now() + LOOK;
+        let version = data_version(&self.connection);
         if self.file.as_ref().is_some_and(Held::is_gone) && !self.places.is_closed() {
             self.places.close();
-            self.empty_log();
+            if version == Ok(self.seen) {
+                self.empty_log();
+            } else {
+                // Somebody has written since, perhaps to the new file: the log is that one's now.
+                tracing::error!("{LEFT}");
+            }
             tracing::error!(
                 "the database file was replaced or removed: nothing is read from the old one any more; restart the gateway"
             );
             self.tell();
         }
-        let version = data_version(&self.connection);
         if version != Ok(self.seen) {
             self.seen = version.unwrap_or(self.seen);
             self.tell();
