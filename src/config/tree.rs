@@ -115,7 +115,8 @@ pub fn read_file(path: &Path) -> Result<String, Fault> {
     let file = open(path).map_err(unreadable)?;
     let kind = file.metadata().map_err(unreadable)?.file_type();
     if !kind.is_file() && !kind.is_dir() {
-        return Err(Fault::of_file("is no regular file"));
+        return Err(Fault::of_file("is no regular file")
+            .hint("what a program writes: put it in a file, and name that"));
     }
     file.take(MAX_BYTES as u64 + 1)
         .read_to_end(&mut bytes)

@@ -27,6 +27,12 @@ const OWNED: [HeaderName; 6] = [
     ACCESS_CONTROL_MAX_AGE,
 ];
 
+/// Whether a header of this name is said by `cors:` where a rule has it.
+#[must_use]
+pub fn owns(name: &str) -> bool {
+    OWNED.iter().any(|owned| owned.as_str() == name)
+}
+
 /// `cors:` of a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cors {

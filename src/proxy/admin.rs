@@ -41,6 +41,12 @@ pub struct Admin {
 /// How long the store is waited for: whoever asks here waits for a few seconds at most, and is better told what is known.
 const PATIENCE: Duration = Duration::from_millis(1500);
 
+/// How long the store is waited for to be written to, within that.
+const WRITES_WITHIN: Duration = Duration::from_secs(1);
+
+/// For how long others may hold up what is written before the gateway is not ready for it.
+const BUSY: Duration = Duration::from_secs(15);
+
 /// For how long a store that could be written to is believed to be so. Probes come often, and what is durable has its
 /// price.
 const WRITABLE: Duration = Duration::from_secs(5);
@@ -129,10 +135,18 @@ impl Admin {
     async fn look(&self) -> Result<(), DbError> {
         self.store.db.ping_reading().await?;
         let mut written = self.written.lock().await;
-        if written.is_none_or(|at| at.elapsed() >= WRITABLE) {
-            *written = None;
-            self.store.db.ping_writing().await?;
-            *written = Some(Instant::now());
+        if written.is_some_and(|at| at.elapsed() < WRITABLE) {
+            return Ok(());
+        }
+        match timeout(WRITES_WITHIN, self.store.db.ping_writing()).await {
+            Ok(Ok(())) => *written = Some(Instant::now()),
+            Ok(Err(error)) => {
+                *written = None;
+                return Err(error);
+            }
+            // Others may have it for a while, as when many users are imported.
+            Err(_) if written.is_some_and(|at| at.elapsed() < BUSY) => {}
+            Err(_) => return Err(DbError::unavailable("it could not be written to in time")),
         }
         Ok(())
     }

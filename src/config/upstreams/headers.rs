@@ -11,6 +11,7 @@ use crate::config::reading::printable;
 use crate::config::secrets;
 use crate::config::tree::Value;
 use crate::gate::settings::IdentityHeaders;
+use crate::policy::cors;
 use crate::policy::header::{Reserved, Said, fold};
 use crate::policy::rule::Rule;
 use crate::proxy::settings::Headers;
@@ -128,7 +129,7 @@ fn tell_of_cors(entry: &Entry<'_>, rules: &[&Rule]) {
 }
 
 fn is_of_cors(entry: &Entry<'_>) -> bool {
-    fold(entry.name).starts_with("access-control-")
+    cors::owns(&fold(entry.name))
 }
 
 /// What `cors` says of other origins takes the place of all else that is said of them.
