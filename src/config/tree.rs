@@ -10,7 +10,7 @@ use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use rustix::fs::OFlags;
+use rustix::fs::{OFlags, fcntl_setfl};
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_yaml::budget::BudgetBreach;
 use serde_yaml::{
@@ -113,11 +113,6 @@ pub fn read_file(path: &Path) -> Result<String, Fault> {
     };
     let mut bytes = Vec::new();
     let file = open(path).map_err(unreadable)?;
-    let kind = file.metadata().map_err(unreadable)?.file_type();
-    if !kind.is_file() && !kind.is_dir() {
-        return Err(Fault::of_file("is no regular file")
-            .hint("what a program writes: put it in a file, and name that"));
-    }
     file.take(MAX_BYTES as u64 + 1)
         .read_to_end(&mut bytes)
         .map_err(unreadable)?;
@@ -131,10 +126,16 @@ pub fn read_file(path: &Path) -> Result<String, Fault> {
     })
 }
 
-/// Opens a file without waiting: a pipe that nobody writes to would else be waited for, and reloads with it.
+/// Opens a file without waiting: a pipe that nobody writes to, which is empty then, would else be waited for, and reloads
+/// with it. What a program is writing into one is read as it comes.
 fn open(path: &Path) -> std::io::Result<File> {
     let at_once = OFlags::NONBLOCK.bits().cast_signed();
-    File::options().read(true).custom_flags(at_once).open(path)
+    let file = File::options()
+        .read(true)
+        .custom_flags(at_once)
+        .open(path)?;
+    fcntl_setfl(&file, OFlags::empty())?;
+    Ok(file)
 }
 
 /// Reads YAML.

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
+use std::os::fd::AsRawFd as _;
 use std::time::Duration;
 
 use super::*;
@@ -210,7 +211,12 @@ fn g_01_what_is_no_file() {
         std::os::unix::fs::symlink(to, at(link)).unwrap();
     }
     for name in ["pipe", "to_pipe"] {
-        assert_eq!(said(&at(name)).to_string(), "is no regular file");
+        assert_eq!(read_file(&at(name)).unwrap(), "", "nobody writes to it");
     }
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    writer.write_all(b"a: 1\n").unwrap();
+    drop(writer);
+    let given = format!("/dev/fd/{}", reader.as_raw_fd());
+    assert_eq!(read_file(Path::new(&given)).unwrap(), "a: 1\n");
     assert_eq!(read_file(&at("to_file")).unwrap(), "a: 1\n");
 }
