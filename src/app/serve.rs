@@ -21,7 +21,7 @@ use crate::base::name::Username;
 use crate::base::random::Random;
 use crate::base::time::Clock;
 use crate::config::Config;
-use crate::proxy::admin::Admin;
+use crate::proxy::admin::{Admin, Written};
 use crate::proxy::drain::Drain;
 use crate::proxy::gateway::Gateway;
 use crate::proxy::listener::{House, Listener};
@@ -375,7 +375,7 @@ impl Assembled {
             sessions: self.people.sessions.clone(),
             hashing: self.people.hashing.clone(),
             drain: self.drain.clone(),
-            written: tokio::sync::Mutex::default(),
+            written: Written::default(),
         }
     }
 

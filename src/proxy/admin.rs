@@ -1,6 +1,6 @@
 //! The admin port: `/metrics`, `/healthz`, `/readyz`, and nothing else. Never on a public listener.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -34,8 +34,27 @@ pub struct Admin {
     pub hashing: Hashing,
     /// A gateway that is going down is not ready.
     pub drain: Drain,
-    /// When the store was written to last to see whether it can be.
-    pub written: Mutex<Option<Instant>>,
+    /// Whether the store can be written to.
+    pub written: Written,
+}
+
+/// When the store was written to last to see whether it can be.
+#[derive(Debug, Default)]
+pub struct Written {
+    last: std::sync::Mutex<Option<Instant>>,
+    /// Held while one of those who ask writes for all of them.
+    writing: Mutex<()>,
+}
+
+impl Written {
+    fn is_within(&self, span: Duration) -> bool {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.is_some_and(|at| at.elapsed() < span)
+    }
+
+    fn note(&self, last: Option<Instant>) {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = last;
+    }
 }
 
 /// How long the store is waited for: whoever asks here waits for a few seconds at most, and is better told what is known.
@@ -134,21 +153,22 @@ impl Admin {
     /// Whether the store can be read, and could be written to a moment ago. Of several who ask at once, one writes.
     async fn look(&self) -> Result<(), DbError> {
         self.store.db.ping_reading().await?;
-        let mut written = self.written.lock().await;
-        if written.is_some_and(|at| at.elapsed() < WRITABLE) {
-            return Ok(());
-        }
-        match timeout(WRITES_WITHIN, self.store.db.ping_writing()).await {
-            Ok(Ok(())) => *written = Some(Instant::now()),
-            Ok(Err(error)) => {
-                *written = None;
-                return Err(error);
+        let written = &self.written;
+        let write = async {
+            let _one = written.writing.lock().await;
+            if !written.is_within(WRITABLE) {
+                let done = self.store.db.ping_writing().await;
+                written.note(done.is_ok().then(Instant::now));
+                done?;
             }
+            Ok(())
+        };
+        match timeout(WRITES_WITHIN, write).await {
+            Ok(done) => done,
             // Others may have it for a while, as when many users are imported.
-            Err(_) if written.is_some_and(|at| at.elapsed() < BUSY) => {}
-            Err(_) => return Err(DbError::unavailable("it could not be written to in time")),
+            Err(_) if written.is_within(BUSY) => Ok(()),
+            Err(_) => Err(DbError::unavailable("it could not be written to in time")),
         }
-        Ok(())
     }
 }
 

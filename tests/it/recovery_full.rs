@@ -1,10 +1,11 @@
-//! A disk that takes nothing more (G-09): a limit on the size of files stands in for it.
+//! A disk that takes nothing more, for which a limit on the size of files stands in, and one that others write to (G-09).
 
 use std::process::Command;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::harness::setup::password;
-use crate::harness::{Gateway, Setup, within};
+use crate::harness::{Gateway, Setup, eventually, within};
 
 /// How large a file may be that the gateway writes to. What it has open can still be read.
 fn limit_files(gateway: &Gateway, most: &str) {
@@ -37,4 +38,28 @@ fn g_09_whoever_cannot_write_is_not_ready() {
     limit_files(&gateway, "unlimited");
     // At once: that it cannot be written to is not remembered.
     assert_eq!((ready(), login()), (200, 200));
+}
+
+/// An import, say: whoever looks then, and several do, must not take the gateway out of a balancer. For how long the last write
+/// is believed has passed by then.
+#[test]
+fn g_09_while_another_process_writes_for_a_while_the_gateway_is_ready() {
+    let gateway = Setup::new().on_sqlite().start();
+    let ready = || gateway.ask_admin("/readyz").status;
+    assert_eq!(ready(), 200);
+    let begun = Instant::now();
+    let other = rusqlite::Connection::open(gateway.path().join("data/portcullis.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    while begun.elapsed() < Duration::from_secs(8) {
+        let all = thread::scope(|scope| {
+            let all = [(); 3].map(|()| scope.spawn(ready));
+            all.map(|one| one.join().unwrap())
+        });
+        assert_eq!(all, [200; 3], "after {:?}", begun.elapsed());
+    }
+    // Not for ever.
+    let told = within(Duration::from_secs(20), || (ready() == 503).then_some(()));
+    assert!(told.is_some(), "ready, and nothing can be written");
+    other.execute_batch("ROLLBACK").unwrap();
+    eventually("to be ready again", || (ready() == 200).then_some(()));
 }
