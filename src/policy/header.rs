@@ -136,14 +136,14 @@ impl Reserved {
     /// What no client may say: the built-in names, and those that `identity:` sets.
     #[must_use]
     pub fn new<'a>(own: impl IntoIterator<Item = &'a str>) -> Self {
-        let mut all = Self::to_file(own);
+        let mut all = Self::of_gateway(own);
         all.hold(FOREIGN_NAMES.map(Box::from), &FOREIGN_FAMILIES);
         all
     }
 
     /// What the file may not say either, because the gateway does.
     #[must_use]
-    pub fn to_file<'a>(own: impl IntoIterator<Item = &'a str>) -> Self {
+    pub fn of_gateway<'a>(own: impl IntoIterator<Item = &'a str>) -> Self {
         let own = own.into_iter().map(|name| fold(name).into());
         let mut all = Self {
             by_initial: BTreeMap::new(),
@@ -298,7 +298,7 @@ mod tests {
     fn h_10_what_only_the_file_may_say_of_others() {
         let (clients, file) = (
             Reserved::new(["X-Consumer-Groups"]),
-            Reserved::to_file(["X-Consumer-Groups"]),
+            Reserved::of_gateway(["X-Consumer-Groups"]),
         );
         for (name, to_file) in [
             ("X-Consumer-Username", false),

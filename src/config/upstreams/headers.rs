@@ -168,7 +168,7 @@ fn warn_of_shared(entries: &[Entry<'_>]) {
 fn reserved(identity: &IdentityHeaders) -> Reserved {
     let own = identity.headers.iter().map(|(name, _)| name);
     let own = own.chain(&identity.assertion).map(HeaderName::as_str);
-    Reserved::to_file(own)
+    Reserved::of_gateway(own)
 }
 
 fn all(object: &Object<'_>, key: &'static str, reserved: &Reserved, refused: &[&str]) -> Vec<Said> {
