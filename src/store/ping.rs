@@ -13,7 +13,7 @@ const PING_WRITE: [Statement; 2] = [
     Statement::quiet(
         "ping.put",
         "INSERT INTO volatile_entries (kind, key, value, version, created_at, expires_at)
-         VALUES ('', $1, $1, 0, 0, 0) ON CONFLICT DO NOTHING",
+         VALUES ('', $1, $1, 0, 0, 0)",
     ),
     Statement::quiet(
         "ping.take",

@@ -130,7 +130,7 @@ pub(super) async fn alone(lines: &Lines, call: &Call) -> Result<Answer, DbError>
                 tried = true;
                 drop(Object::take(line));
             }
-            Err(failure) => return Err(given_up(lines, Some(line), failure)),
+            Err(failure) => return Err(given_up(lines, line, failure)),
         }
     }
 }
@@ -158,14 +158,14 @@ pub(super) async fn together(
                         drop(Object::take(line));
                         Err(failure.error)
                     }
-                    Err(None) => Err(given_up(lines, Some(line), None)),
+                    Err(None) => Err(given_up(lines, line, None)),
                 };
             }
             Err(Some(failure)) if failure.again && !tried => {
                 tried = true;
                 drop(Object::take(line));
             }
-            Err(failure) => return Err(given_up(lines, Some(line), failure)),
+            Err(failure) => return Err(given_up(lines, line, failure)),
         }
     }
 }
@@ -283,19 +283,16 @@ pub(super) fn within<T>(
     }
 }
 
-/// What is told of a call that failed. `line` is none where others go on using it.
-pub(super) fn given_up(lines: &Lines, line: Option<Object>, failure: Option<Failure>) -> DbError {
+fn given_up(lines: &Lines, line: Object, failure: Option<Failure>) -> DbError {
     match failure {
         Some(failure) => {
             if failure.again {
-                drop(line.map(Object::take));
+                drop(Object::take(line));
             }
             failure.error
         }
         None => {
-            if let Some(line) = line {
-                lines.abandon(line);
-            }
+            lines.abandon(line);
             DbError::unavailable("no answer in time")
         }
     }

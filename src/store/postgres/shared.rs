@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout};
 
 use super::connect::ANSWER;
 use super::pool::Lines;
-use super::run::{given_up, on, within};
+use super::run::{on, within};
 use crate::store::error::DbError;
 use crate::store::statement::{Answer, Call};
 
@@ -40,19 +40,14 @@ impl Shared {
             if broken {
                 self.leave(&line).await;
             }
-            // Where others wait on it, the last of them sees to it: answered, it is as good as any.
-            let line = Arc::into_inner(line);
+            // Where others wait on it, the last of them sees to it. That nothing was answered in time says nothing of other
+            // connections: one that was slow before it may have had all of the time.
+            let line = Arc::into_inner(line).filter(|_| broken);
+            drop(line.map(Object::take));
             match failure {
-                Some(failure) if failure.again && !tried => {
-                    tried = true;
-                    drop(line.map(Object::take));
-                }
-                Some(failure) => return Err(given_up(lines, line, Some(failure))),
-                None => {
-                    // One that was slow before it may have had all of the time; that says nothing of other connections.
-                    drop(line.map(Object::take));
-                    return Err(DbError::unavailable("no answer in time"));
-                }
+                Some(failure) if failure.again && !tried => tried = true,
+                Some(failure) => return Err(failure.into_error()),
+                None => return Err(DbError::unavailable("no answer in time")),
             }
         }
     }
