@@ -102,7 +102,7 @@ const NAMES: [&str; 47] = [
 
 /// Families in which single proxies, login servers and meshes name who and what it is without a signature: what they sign is
 /// for a service to verify. No client may say them; the file may, for a service that comes from behind one of those.
-const FOREIGN_FAMILIES: [&str; 15] = [
+const FOREIGN_FAMILIES: [&str; 19] = [
     "wl-proxy-",
     "proxy-ssl-",
     "proxy-auth-",
@@ -118,10 +118,14 @@ const FOREIGN_FAMILIES: [&str; 15] = [
     "tailscale-user-",
     "x-authentik-",
     "x-consumer-",
+    "x-vouch-",
+    "x-pomerium-claim-",
+    "x-token-user",
+    "x-shib-",
 ];
 
 /// Single names of that kind.
-const FOREIGN_NAMES: [&str; 8] = [
+const FOREIGN_NAMES: [&str; 14] = [
     "x-client-s-dn",
     "x-client-i-dn",
     "sm-user",
@@ -130,6 +134,12 @@ const FOREIGN_NAMES: [&str; 8] = [
     "x-amzn-oidc-identity",
     "x-credential-identifier",
     "x-proxied-https",
+    "x-userinfo",
+    "x-token-subject",
+    "x-authenticated-user",
+    "x-authenticated-userid",
+    "x-proxy-user",
+    "x-sso-user",
 ];
 
 impl Reserved {
@@ -288,6 +298,8 @@ mod tests {
             "cookie",
             "x-requested-with",
             "proxy-authorization",
+            "x-token",
+            "x-access-token",
         ];
         for name in theirs {
             assert!(!reserved.contains(name), "{name}");

@@ -4,7 +4,7 @@ use crate::harness::{Setup, Trial};
 
 /// What proxies, frameworks and servers are known to believe of an address, a host, a target, a method, a certificate or
 /// a person, as their own manuals spell it.
-const BELIEVED: [&str; 76] = [
+const BELIEVED: [&str; 84] = [
     "Ali-CDN-Real-IP",
     "CDN-Real-IP",
     "CDN-Src-IP",
@@ -81,6 +81,14 @@ const BELIEVED: [&str; 76] = [
     "X-Goog-Authenticated-User-Email",
     "X-MS-CLIENT-PRINCIPAL-NAME",
     "X-Proxied-Https",
+    "X-Authenticated-User",
+    "X-Pomerium-Claim-Email",
+    "X-SSO-User",
+    "X-Shib-User",
+    "X-Token-Subject",
+    "X-Token-User-Email",
+    "X-Userinfo",
+    "X-Vouch-User",
 ];
 
 #[test]
