@@ -102,6 +102,13 @@ pub(super) const UNSAFE: &[(&str, &str)] = &[
              ?3 trusted_proxies[4]: is a large part of the internet: '64.0.0.0/2'",
         ),
         (
+            "trusted_proxies: ['8000::/1', 128.0.0.0/1, 10.0.0.0/8, '::/1']",
+            "3 trusted_proxies: is everybody, who could then choose the address they seem to come from
+             ?3 trusted_proxies[0]: is a large part of the internet: '8000::/1'
+             ?3 trusted_proxies[1]: is a large part of the internet: '128.0.0.0/1'
+             ?3 trusted_proxies[3]: is a large part of the internet: '::/1'",
+        ),
+        (
             "listen: { http: \":80\", admin: \":9901\" }",
             "3 listen.admin: others could reach the admin listener, which asks nobody who they are: ':9901'",
         ),

@@ -247,24 +247,29 @@ pub fn trusted_proxies(file: &Object<'_>) -> Networks {
     let Some(at) = file.get("trusted_proxies") else {
         return Networks::default();
     };
-    at.list()
-        .unwrap_or_default()
+    let all = at.list().unwrap_or_default();
+    let all: Vec<IpNet> = all.iter().filter_map(trusted_proxy).collect();
+    // In pieces it is no less.
+    if IpNet::aggregate(&all)
         .iter()
-        .filter_map(trusted_proxy)
-        .collect()
+        .any(|net| net.prefix_len() == 0)
+    {
+        return at.refuse_with(EVERYBODY, NAME_THEM).unwrap_or_default();
+    }
+    all.into_iter().collect()
 }
+
+const EVERYBODY: &str = "is everybody, who could then choose the address they seem to come from";
+
+const NAME_THEM: &str = "name the addresses of the proxies in front";
 
 fn trusted_proxy(at: &At<'_>) -> Option<IpNet> {
     let net = values::network(at)?;
     let wide = if net.addr().is_ipv4() { 8 } else { 16 };
-    let hint = "name the addresses of the proxies in front";
     match net.prefix_len() {
-        0 => at.refuse_with(
-            "is everybody, who could then choose the address they seem to come from",
-            hint,
-        ),
+        0 => at.refuse_with(EVERYBODY, NAME_THEM),
         len if len < wide => {
-            at.warn("is a large part of the internet", hint);
+            at.warn("is a large part of the internet", NAME_THEM);
             Some(net)
         }
         _ => Some(net),
