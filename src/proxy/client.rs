@@ -44,7 +44,8 @@ impl Client {
             return direct;
         }
         let mut chain = vec![peer];
-        for ip in forwarded(headers).into_iter().rev() {
+        let told = forwarded(headers);
+        for ip in told.iter().rev() {
             let ip = ip.unwrap_or(NOBODY);
             chain.push(ip);
             if !trusted.contains(ip) {
@@ -53,7 +54,16 @@ impl Client {
         }
         let ip = chain.last().copied().unwrap_or(peer);
         let hops: Vec<String> = chain.iter().rev().map(spell).collect();
-        let https = last(headers, "x-forwarded-proto").map_or(connection.tls, is_secure);
+        // One scheme for each address: every proxy has written how it was spoken to, and the client's is as far from the end as
+        // its address. Otherwise the last one is of the nearest proxy that wrote any.
+        let protos = entries(headers, "x-forwarded-proto");
+        let back = if protos.len() == told.len() {
+            chain.len().max(2) - 1
+        } else {
+            1
+        };
+        let proto = protos.len().checked_sub(back).map(|at| &protos[at]);
+        let https = proto.map_or(connection.tls, |proto| is_secure(proto));
         Self {
             ip,
             https,
@@ -76,10 +86,16 @@ const NOBODY: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
 /// The addresses of every `X-Forwarded-For` line, left to right; none where an entry is not an address. Empty entries
 /// say nothing (RFC 9110 section 5.6.1).
 fn forwarded(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
-    let lines = headers.get_all("x-forwarded-for").into_iter();
+    let said = entries(headers, "x-forwarded-for");
+    said.into_iter().map(address).collect()
+}
+
+/// What every line of that name lists, left to right, without what is empty.
+fn entries<'a>(headers: &'a HeaderMap, name: &str) -> Vec<&'a str> {
+    let lines = headers.get_all(name).into_iter();
     let entries = lines.flat_map(|line| line.to_str().unwrap_or("?").split(','));
-    let said = entries.map(str::trim).filter(|entry| !entry.is_empty());
-    said.map(address).collect()
+    let said = entries.map(str::trim);
+    said.filter(|entry| !entry.is_empty()).collect()
 }
 
 /// An address as proxies write it: alone, in brackets, or with the port that it came from.
@@ -96,16 +112,6 @@ fn spell(ip: &IpAddr) -> String {
     } else {
         ip.to_string()
     }
-}
-
-fn last<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    let value = headers
-        .get_all(name)
-        .into_iter()
-        .next_back()?
-        .to_str()
-        .ok()?;
-    value.rsplit(',').next().map(str::trim)
 }
 
 #[cfg(test)]
@@ -170,6 +176,47 @@ mod tests {
                 "{peer} {header}"
             );
             assert_eq!(client.https, peer.contains("10.0.0.1"));
+        }
+    }
+
+    #[test]
+    fn h_10_the_scheme_is_that_of_the_client() {
+        let trusted: Networks = ["10.0.0.0/8".parse().unwrap()].into_iter().collect();
+        // X-Forwarded-For, X-Forwarded-Proto, whether the client used TLS
+        let cases = [
+            ("1.2.3.4", "https", true),
+            ("1.2.3.4", "http", false),
+            ("", "https", true),
+            ("", "", false),
+            ("1.2.3.4", "", false),
+            // Both wrote both.
+            ("1.2.3.4, 10.0.0.2", "https,http", true),
+            ("1.2.3.4, 10.0.0.2", "http, https", false),
+            ("6.6.6.6, 1.2.3.4, 10.0.0.2", "https, http, https", false),
+            ("6.6.6.6, 1.2.3.4, 10.0.0.2", "http, https, http", true),
+            ("10.0.0.3, 10.0.0.2", "https, http", true),
+            // Who is it by? The nearest.
+            ("1.2.3.4, 10.0.0.2", "https", true),
+            ("1.2.3.4, 10.0.0.2", "http", false),
+            ("1.2.3.4", "https, http", false),
+            ("1.2.3.4", "http, https", true),
+            ("1.2.3.4, 10.0.0.2", "https, https, http", false),
+            ("1.2.3.4", "https, ", true),
+        ];
+        for (addresses, protos, https) in cases {
+            let mut headers = HeaderMap::new();
+            for (name, value) in [
+                ("x-forwarded-for", addresses),
+                ("x-forwarded-proto", protos),
+            ] {
+                if !value.is_empty() {
+                    headers.insert(name, value.parse().unwrap());
+                }
+            }
+            let peer = std::net::SocketAddr::new("10.0.0.1".parse().unwrap(), 1);
+            let connection = ConnState::new(peer, false, Shown::default());
+            let client = Client::of(&connection, &headers, &trusted);
+            assert_eq!(client.https, https, "{addresses}; {protos}");
         }
     }
 
