@@ -2,9 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::accounts::{FRESH, call, first_password, get, id_of, open, refused, session};
+use crate::accounts::{FRESH, call, first_password, get, id_of, open, post, refused, session};
 use crate::accounts_links::{managed, root};
 use crate::harness::Setup;
+use crate::pages_browser::Browser;
 use crate::pages_ends::sign_in;
 use crate::pages_stale::page_of;
 
@@ -113,6 +114,24 @@ fn where_nobody_is_invited_the_console_says_so() {
         answer.text().contains("administrators only"),
         "{}",
         answer.text()
+    );
+}
+
+#[test]
+fn where_no_letters_are_sent_none_is_promised() {
+    let gateway = Setup::new().start();
+    for path in ["/forgot-password", "/request-verify-token"] {
+        for who in ["alice", "nobody"] {
+            let wish = json!({ "email": format!("{who}@example.test") });
+            let answer = post(&gateway, path, &wish);
+            refused(&answer, 403, "FORBIDDEN");
+            assert!(answer.text().contains("administrator"), "{}", answer.text());
+        }
+    }
+    let page = Browser::new(&gateway).get("/auth/forgot-password").text();
+    assert!(
+        page.contains("Ask an administrator") && !page.contains("<input"),
+        "{page}"
     );
 }
 

@@ -10,6 +10,9 @@ use crate::base::net::Origin;
 use crate::identity::mail::{Letter, ration};
 use crate::store::volatile::{Key, Kind};
 
+/// What whoever asks for a letter is told where none can be sent.
+pub const NO_LETTERS: &str = "No letters are sent here. Please ask an administrator.";
+
 const HOUR: Duration = Duration::from_hours(1);
 /// Letters of one kind to one address an hour that strangers can cause.
 const TO: u64 = 5;

@@ -50,6 +50,7 @@ use super::settings::Register;
 pub use admin::{Listed, UserDraft, UserEdit};
 pub use fault::AccountFault;
 pub use invitations::{Invitation, Invited, Invitee};
+pub use letters::NO_LETTERS;
 pub use profile::{Changed, MeChange};
 pub use register::{NewAccount, Registered};
 pub use rights::Right;
@@ -157,6 +158,14 @@ impl Accounts {
     #[must_use]
     pub fn has_mail(&self) -> bool {
         self.parts().mailer.is_on()
+    }
+
+    /// Told before anything else, and to anybody alike: it is the file's, and says nothing of accounts.
+    fn must_have_mail(&self) -> Result<(), AccountFault> {
+        if self.has_mail() {
+            return Ok(());
+        }
+        Err(AccountFault::Forbidden(NO_LETTERS))
     }
 
     /// An account and everything it holds.

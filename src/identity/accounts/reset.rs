@@ -28,13 +28,14 @@ impl Accounts {
     /// Sends the letter, to an account that there is. Nobody is told whether there is one.
     ///
     /// # Errors
-    /// When too many are asked for from one place, or the store does not answer.
+    /// When no letters are sent here, too many are asked for from one place, or the store does not answer.
     pub async fn forgot(
         &self,
         email: &Email,
         ip: IpAddr,
         links: &Links,
     ) -> Result<(), AccountFault> {
+        self.must_have_mail()?;
         self.admit_stranger(ip).await?;
         let (this, email, links) = (self.clone(), email.clone(), links.clone());
         // Afterwards: the time that the answer takes must not tell whether the address is known.

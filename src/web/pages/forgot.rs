@@ -4,6 +4,7 @@ use axum::response::Response;
 use serde_json::json;
 
 use crate::base::name::Email;
+use crate::identity::accounts::NO_LETTERS;
 use crate::web::error::Problem;
 use crate::web::form::{Fields, Sent};
 
@@ -14,6 +15,9 @@ const TEMPLATE: &str = "forgot-password.html";
 
 /// Shows the form.
 pub async fn show(Guest(visit): Guest) -> Response {
+    if !visit.web.accounts.has_mail() {
+        return visit.message("Ask an administrator", NO_LETTERS);
+    }
     visit.show(TEMPLATE, json!({ "values": {}, "wrong": {} }))
 }
 
