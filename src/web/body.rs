@@ -83,13 +83,45 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
                 Err(_) => malformed(),
             });
         }
-        // Straight into the type, since a map in between would keep the last of two fields of one name.
-        serde_json::from_slice(&bytes)
-            .map(Self)
-            .map_err(|error| match error.classify() {
-                Category::Data => Problem::invalid(&["body"], &error.to_string(), "value_error"),
-                _ => malformed(),
-            })
+        read(&bytes).map(Self)
+    }
+}
+
+/// Straight into the type, since a map in between would keep the last of two fields of one name.
+fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let path = error.path().to_string();
+        let error = error.into_inner();
+        match error.classify() {
+            Category::Data => invalid(&path, &error.to_string()),
+            _ => malformed(),
+        }
+    })?;
+    reader.end().map_err(|_| malformed())?;
+    Ok(value)
+}
+
+/// What serde found wrong with the field at `path`, told as whoever sent it thinks of it: without places in a text that a
+/// library wrote for them, and with the field that is missing or too many.
+fn invalid(path: &str, told: &str) -> Problem {
+    let told = told.rsplit_once(" at line ").map_or(told, |(told, _)| told);
+    let named = |before: &str| {
+        let (name, _) = told.strip_prefix(before)?.split_once('`')?;
+        Some(name)
+    };
+    let (field, message, kind) = if let Some(name) = named("missing field `") {
+        (name, "is required", "missing")
+    } else if let Some(name) = named("unknown field `") {
+        (name, told, "extra_forbidden")
+    } else if let Some(name) = named("duplicate field `") {
+        (name, told, "value_error")
+    } else {
+        (path, told, "value_error")
+    };
+    match field {
+        "." => Problem::invalid(&["body"], message, kind),
+        field => Problem::invalid(&["body", field], message, kind),
     }
 }
 
@@ -106,4 +138,68 @@ fn is_json(request: &Request) -> bool {
     let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let essence = kind.split(';').next().unwrap_or_default().trim();
     essence.eq_ignore_ascii_case("application/json")
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::response::IntoResponse;
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "read to see what is said of it")]
+    struct Sent {
+        name: String,
+        age: Option<u8>,
+        roles: Option<Vec<String>>,
+    }
+
+    async fn told(problem: Problem) -> String {
+        let body = problem.into_response().into_body();
+        let bytes = axum::body::to_bytes(body, 1 << 16).await.unwrap();
+        let value: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+        value["detail"].to_string()
+    }
+
+    #[tokio::test]
+    async fn the_field_that_is_wrong_is_named() {
+        let cases = [
+            (r#"{"name": "a", "age": 3, "roles": ["x"]}"#, ""),
+            (
+                "{}",
+                r#"[{"loc":["body","name"],"msg":"is required","type":"missing"}]"#,
+            ),
+            (
+                r#"{"name": "a", "nme": 1}"#,
+                r#"[{"loc":["body","nme"],"msg":"unknown field `nme`, expected one of `name`, `age`, `roles`","type":"extra_forbidden"}]"#,
+            ),
+            (
+                r#"{"name": 1}"#,
+                r#"[{"loc":["body","name"],"msg":"invalid type: integer `1`, expected a string","type":"value_error"}]"#,
+            ),
+            (
+                r#"{"name": "a", "age": 300}"#,
+                r#"[{"loc":["body","age"],"msg":"invalid value: integer `300`, expected u8","type":"value_error"}]"#,
+            ),
+            (
+                r#"{"name": "a", "roles": ["x", null]}"#,
+                r#"[{"loc":["body","roles[1]"],"msg":"invalid type: null, expected a string","type":"value_error"}]"#,
+            ),
+            (
+                r#"{"name": "a", "name": "b"}"#,
+                r#"[{"loc":["body","name"],"msg":"duplicate field `name`","type":"value_error"}]"#,
+            ),
+            (r#"{"name": "a"} {}"#, r#""The body is not JSON.""#),
+            (r#"{"name": "a""#, r#""The body is not JSON.""#),
+        ];
+        for (body, told) in cases {
+            let found = match read::<Sent>(body.as_bytes()) {
+                Ok(_) => String::new(),
+                Err(problem) => self::told(problem).await,
+            };
+            assert_eq!(found, told, "{body}");
+        }
+    }
 }
