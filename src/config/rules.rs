@@ -124,9 +124,7 @@ fn rule(at: &At<'_>, scope: &Scope<'_>, defaults: &Defaults) -> Option<Rule> {
         let (path, mode) = (path, mode.unwrap_or(Mode::Enforce));
         let closed = allow.as_ref() == Some(&Condition::Nobody);
         let upstream = destination(&object, scope, defaults, closed);
-        // Whom a condition that cannot be read lets pass is not known, so nothing is warned of for it.
-        let open = allow.as_ref().is_none_or(|allow| allow.holds(None));
-        let headers = super::upstreams::headers_of_rule(&object, scope.headers, open);
+        let headers = super::upstreams::headers_of_rule(&object, scope.headers);
         let (idle, origins) = (streams::idle(&object), streams::origins(&object));
         warn_of_idle_origins(&object, &auth);
         let compress = compress::compress(&object);
@@ -282,7 +280,7 @@ fn together(places: &[&At<'_>], rules: &[Rule], scope: &Scope<'_>) {
         }
     }
     refuse_same_label(places, rules, &dead);
-    warn_of_unheld(places, rules, scope);
+    look_at_each(places, rules, scope);
 }
 
 /// Metrics and logs tell rules apart by their labels.
@@ -300,10 +298,12 @@ fn refuse_same_label(places: &[&At<'_>], rules: &[Rule], dead: &[usize]) {
     }
 }
 
-fn warn_of_unheld(places: &[&At<'_>], rules: &[Rule], scope: &Scope<'_>) {
+/// What only shows once a rule has been read as a whole.
+fn look_at_each(places: &[&At<'_>], rules: &[Rule], scope: &Scope<'_>) {
     let given = Given::by(scope.roles);
     for (at, rule) in places.iter().zip(rules) {
         given.look_at(at, &rule.allow);
+        super::upstreams::look_at_shared(at, rule);
     }
 }
 

@@ -134,6 +134,12 @@ fn h_17_answers_say_nothing_that_is_said_elsewhere_or_too_much() {
         ("signed_in", "", "Cache-Control: No-Store", String::new()),
         (
             "anyone",
+            "from: [10.0.0.0/8], ",
+            "Cache-Control: public",
+            format!("?{at}.Cache-Control: {shared}: 'public'"),
+        ),
+        (
+            "anyone",
             "",
             "Cache-Control: 'public, max-age=600'",
             String::new(),

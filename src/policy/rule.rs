@@ -81,6 +81,13 @@ pub enum Mismatch {
 }
 
 impl Rule {
+    /// Whether every request it speaks for gets the same leave, whoever sends it and from wherever: only then may its
+    /// answers be given to others by whatever keeps them on the way.
+    #[must_use]
+    pub fn lets_everybody_in(&self) -> bool {
+        self.from.is_none() && self.allow.holds(None)
+    }
+
     /// Whether it speaks for this request, or the first thing that does not fit.
     ///
     /// # Errors
@@ -147,6 +154,28 @@ impl fmt::Display for Mismatch {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::decide::tests::rule;
+
+    #[test]
+    fn everybody_is_strangers_from_anywhere() {
+        let networks = || Some(["0.0.0.0/0".parse().unwrap()].into_iter().collect());
+        let either = || Condition::Any(vec![Condition::SignedIn, Condition::Anyone]);
+        for (allow, from, expected) in [
+            (Condition::Anyone, None, true),
+            (either(), None, true),
+            (Condition::SignedIn, None, false),
+            (Condition::Nobody, None, false),
+            // Those of IPv6 are left.
+            (Condition::Anyone, networks(), false),
+            (Condition::SignedIn, networks(), false),
+        ] {
+            let rule = Rule {
+                from,
+                ..rule("/**", allow)
+            };
+            assert_eq!(rule.lets_everybody_in(), expected, "{rule:?}");
+        }
+    }
 
     #[test]
     fn p_18_host_patterns_do_not_leak() {

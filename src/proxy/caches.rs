@@ -1,11 +1,11 @@
-//! What answers for one user say to caches that stand between us and many.
+//! What answers that are not for everybody say to caches that stand between us and many.
 
 use http::header::{self, HeaderMap, HeaderValue};
 
-/// Keeps what was made for one user from the next, whatever stands between us and them. Where the service says nothing of
-/// caches, it is said here; where it does and speaks of time alone, as one that knows of no users, and the rule does not
-/// let everybody in anyway, too: for such a request HTTP itself keeps shared caches away only from what came with
-/// `Authorization` (RFC 9111 section 3.5).
+/// Keeps what was made for one user, or for some addresses, from the next, whatever stands between us and them. Where the
+/// service says nothing of caches, it is said here; where it does and speaks of time alone, as one that knows of no users
+/// and no addresses, and the rule does not let everybody in (`open`), too: HTTP itself keeps shared caches away only from
+/// what was asked for with `Authorization` (RFC 9111 section 3.5).
 pub fn keep_to_one_user(headers: &mut HeaderMap, open: bool) {
     let lines = headers.get_all(header::CACHE_CONTROL).iter();
     let words = lines.flat_map(|line| outside_quotes(line.as_bytes()));

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use crate::policy::cors;
 use crate::policy::decide::Permit;
+use crate::policy::rule::Rule;
 use crate::policy::target::Target;
 
 use super::caches;
@@ -197,11 +198,12 @@ fn lead_home(headers: &mut HeaderMap, ctx: &Context) {
     }
 }
 
-/// What was made for somebody signed in is not for caches to give to others.
+/// What was made for somebody signed in, or for those whom a rule lets in, is not for caches to give to others: a rule may
+/// go by addresses alone.
 fn keep_to_one_user(headers: &mut HeaderMap, ctx: &Context) {
-    if ctx.session.is_some() {
-        let rule = ctx.permit().map(Permit::rule);
-        let open = rule.is_some_and(|rule| rule.allow.holds(None));
+    let rule = ctx.permit().map(Permit::rule);
+    let open = rule.is_some_and(Rule::lets_everybody_in);
+    if !open || ctx.session.is_some() {
         caches::keep_to_one_user(headers, open);
     }
 }

@@ -29,6 +29,7 @@ mod api_races;
 mod api_rights;
 mod assertion;
 mod browser;
+mod caches;
 mod certificates;
 mod certificates_lives;
 mod certificates_names;

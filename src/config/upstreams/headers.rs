@@ -57,19 +57,23 @@ pub fn headers(upstream: &Object<'_>, identity: &IdentityHeaders) -> Headers {
     }
 }
 
-/// Headers of the answers under one rule; `open` says that it lets everybody pass.
-pub fn of_rule(rule: &Object<'_>, identity: &IdentityHeaders, open: bool) -> Option<Arc<[Said]>> {
+/// Headers of the answers under one rule.
+pub fn of_rule(rule: &Object<'_>, identity: &IdentityHeaders) -> Option<Arc<[Said]>> {
     let object = rule.section("headers", "rule_headers")?;
-    let entries = object.get("response").and_then(|at| at.entries());
-    let entries = entries.unwrap_or_default();
     if rule.get("cors").is_some() {
-        refuse_other_cors(&entries);
-    }
-    if !open {
-        warn_of_shared(&entries);
+        let entries = object.get("response").and_then(|at| at.entries());
+        refuse_other_cors(&entries.unwrap_or_default());
     }
     let said = all(&object, "response", &reserved(identity), &NOT_IN_ANSWERS);
     (!said.is_empty()).then(|| said.into())
+}
+
+/// What a rule has its answers say of caches, where it does not let everybody in.
+pub fn look_at_shared(at: &At<'_>, rule: &Rule) {
+    if !rule.lets_everybody_in() {
+        let entries = response(at).and_then(|at| at.entries());
+        warn_of_shared(&entries.unwrap_or_default());
+    }
 }
 
 /// Headers of an upstream's answers, which each rule that leads to it has its own say in: `cors` and `headers` of a rule
@@ -88,16 +92,16 @@ pub fn under_rules(upstream: &At<'_>, rules: &[&Rule]) {
         } else if rules
             .iter()
             .filter(silent)
-            .any(|rule| !rule.allow.holds(None))
+            .any(|rule| !rule.lets_everybody_in())
         {
             warn_of_shared(std::slice::from_ref(entry));
         }
     }
 }
 
-/// What an upstream has answers say, as it was written.
-pub(super) fn response<'a>(upstream: &At<'a>) -> Option<At<'a>> {
-    below(&below(upstream, "headers")?, "response")
+/// What an upstream, or a rule, has answers say, as it was written.
+pub(super) fn response<'a>(at: &At<'a>) -> Option<At<'a>> {
+    below(&below(at, "headers")?, "response")
 }
 
 fn below<'a>(at: &At<'a>, key: &str) -> Option<At<'a>> {

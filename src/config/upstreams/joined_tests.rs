@@ -131,6 +131,7 @@ fn h_17_headers_of_an_upstream_are_held_against_its_rules() {
     let shared = "?upstreams.web.headers.response.Cache-Control: \
                   lets caches give the answer for one user to another";
     let closed = "  - { path: /**, allow: signed_in }";
+    let inside = "  - { path: /**, allow: anyone, from: [10.0.0.0/8] }";
     let own =
         "  - { path: /**, allow: signed_in, headers: { response: { cache-control: no-store } } }";
     let cases = [
@@ -150,6 +151,11 @@ fn h_17_headers_of_an_upstream_are_held_against_its_rules() {
         (
             "Cache-Control: public",
             closed,
+            vec![format!("{shared}: 'public'")],
+        ),
+        (
+            "Cache-Control: public",
+            inside,
             vec![format!("{shared}: 'public'")],
         ),
         (

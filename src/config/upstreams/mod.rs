@@ -19,7 +19,7 @@ mod paths;
 mod servers;
 mod trust;
 
-pub use headers::{of_rule as headers_of_rule, under_rules as headers_under_rules};
+pub use headers::{look_at_shared, of_rule as headers_of_rule, under_rules as headers_under_rules};
 pub use paths::refuse_unfit;
 
 /// How long an upstream may take where the file says nothing.
