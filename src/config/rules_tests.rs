@@ -89,7 +89,6 @@ fn h_17_answers_say_nothing_that_is_said_elsewhere_or_too_much() {
     };
     let cors = "cors: { origins: ['https://other.test'] }, ";
     let at = "3 rules[0].headers.response";
-    let shared = "lets caches give the answer for one user to another";
     for (allow, more, response, expected) in [
         (
             "anyone",
@@ -119,33 +118,59 @@ fn h_17_answers_say_nothing_that_is_said_elsewhere_or_too_much() {
             "Access-Control-Allow-Origin: '*'",
             String::new(),
         ),
+    ] {
+        assert_eq!(said(&rule(allow, more, response)).join("\n"), expected);
+    }
+}
+
+#[test]
+fn h_17_answers_that_caches_share_are_warned_of() {
+    const SIGNED_IN: &str = "allow: signed_in";
+    let at = "?3 rules[0].headers.response";
+    let shared = "lets caches give the answer for one user to another";
+    let warned = |name: &str, value: &str| format!("{at}.{name}: {shared}: '{value}'");
+    let heeded = [
+        warned("X-Accel-Expires", "60"),
+        warned("Surrogate-Control", "private"),
+        warned("Cloudflare-CDN-Cache-Control", "public"),
+    ];
+    for (allow, response, expected) in [
         (
-            "signed_in",
-            "",
+            SIGNED_IN,
             "Cache-Control: 'public, max-age=600'",
-            format!("?{at}.Cache-Control: {shared}: 'public, max-age=600'"),
+            warned("Cache-Control", "public, max-age=600"),
         ),
         (
-            "signed_in",
-            "",
+            SIGNED_IN,
             "Cache-Control: 'max-age=600, private'",
             String::new(),
         ),
-        ("signed_in", "", "Cache-Control: No-Store", String::new()),
+        (SIGNED_IN, "Cache-Control: No-Store", String::new()),
         (
-            "anyone",
-            "from: [10.0.0.0/8], ",
-            "Cache-Control: public",
-            format!("?{at}.Cache-Control: {shared}: 'public'"),
-        ),
-        (
-            "anyone",
-            "",
+            "allow: anyone",
             "Cache-Control: 'public, max-age=600'",
             String::new(),
         ),
+        (
+            "allow: anyone, from: [10.0.0.0/8]",
+            "Cache-Control: public",
+            warned("Cache-Control", "public"),
+        ),
+        (
+            SIGNED_IN,
+            "X-Accel-Expires: '60', Surrogate-Control: private, Cloudflare-CDN-Cache-Control: public",
+            heeded.join("\n"),
+        ),
+        (
+            SIGNED_IN,
+            "X-Accel-Expires: '0', Surrogate-Control: no-store, CDN-Cache-Control: 'private, max-age=60', Edge-Control: false",
+            String::new(),
+        ),
     ] {
-        assert_eq!(said(&rule(allow, more, response)).join("\n"), expected);
+        let rule = format!(
+            "  - {{ path: /a, to: web, {allow}, headers: {{ response: {{ {response} }} }} }}"
+        );
+        assert_eq!(said(&rule).join("\n"), expected, "{response}");
     }
 }
 

@@ -1,36 +1,95 @@
 //! What answers that are not for everybody say to caches that stand between us and many.
 
-use http::header::{self, HeaderMap, HeaderValue};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+
+/// What some caches heed before `Cache-Control`, which so would not keep them away: nginx, whatever else is said; Varnish,
+/// Fastly and Squid, of which Varnish minds `private` no more where this header says anything at all; Akamai.
+const HEEDED_FIRST: [&str; 3] = ["x-accel-expires", "surrogate-control", "edge-control"];
+
+/// Those that are meant for one kind of cache (RFC 9213): `CDN-Cache-Control`, `Cloudflare-CDN-Cache-Control`,
+/// `X-LiteSpeed-Cache-Control` and whatever else is named so.
+const TARGETED: &str = "-cache-control";
+
+/// Whether there are caches that heed a header, by its name in small letters, before `Cache-Control`.
+#[must_use]
+pub fn is_heeded_first(name: &str) -> bool {
+    name.ends_with(TARGETED) || HEEDED_FIRST.contains(&name)
+}
 
 /// Keeps what was made for one user, or for some addresses, from the next, whatever stands between us and them. Where the
 /// service says nothing of caches, it is said here; where it does and speaks of time alone, as one that knows of no users
 /// and no addresses, and the rule does not let everybody in (`open`), too: HTTP itself keeps shared caches away only from
-/// what was asked for with `Authorization` (RFC 9111 section 3.5).
-pub fn keep_to_one_user(headers: &mut HeaderMap, open: bool) {
-    let lines = headers.get_all(header::CACHE_CONTROL).iter();
-    let words = lines.flat_map(|line| outside_quotes(line.as_bytes()));
-    let words = words
-        .map(<[u8]>::trim_ascii)
-        .filter(|word| !word.is_empty());
-    let (mut speaks, mut settled) = (false, false);
-    for word in words {
-        speaks = true;
-        settled |= says_for_whom(word);
-    }
+/// what was asked for with `Authorization` (RFC 9111 section 3.5). What some caches heed before that goes, unless the
+/// file itself says it (`is_said`).
+pub fn keep_to_one_user(
+    headers: &mut HeaderMap,
+    open: bool,
+    is_said: impl Fn(&HeaderName) -> bool,
+) {
     let name = header::CACHE_CONTROL;
-    if speaks {
-        if !open && !settled {
+    let said = Said::in_lines(headers);
+    match said {
+        Some(_) if open => return,
+        Some(said) if said.is_of_time_alone() => {
             headers.append(name, HeaderValue::from_static("private"));
         }
-        return;
+        Some(_) => {}
+        None => {
+            // Once there is a word of HTTP/1.1, the older one counts no more.
+            let pragma = headers.get(header::PRAGMA);
+            let asked = pragma.is_some_and(|it| it.as_bytes().eq_ignore_ascii_case(b"no-cache"));
+            let private = if asked {
+                "private, no-cache"
+            } else {
+                "private"
+            };
+            headers.insert(name, HeaderValue::from_static(private));
+        }
     }
-    // Once there is a word of HTTP/1.1, the older one counts no more.
-    let pragma = headers.get(header::PRAGMA);
-    let private = match pragma.map(|said| said.as_bytes().eq_ignore_ascii_case(b"no-cache")) {
-        Some(true) => "private, no-cache",
-        _ => "private",
-    };
-    headers.insert(name, HeaderValue::from_static(private));
+    if !said.is_some_and(Said::is_for_everybody) {
+        let unsaid = |name: &&HeaderName| is_heeded_first(name.as_str()) && !is_said(name);
+        let gone: Vec<HeaderName> = headers.keys().filter(unsaid).cloned().collect();
+        for name in gone {
+            headers.remove(name);
+        }
+    }
+}
+
+/// What the lines of `Cache-Control` say.
+#[derive(Clone, Copy, Default)]
+struct Said {
+    /// That it is for one user, or for nobody.
+    kept: bool,
+    /// That it is for everybody.
+    shared: bool,
+    /// That it is asked for again each time.
+    asked: bool,
+}
+
+impl Said {
+    /// None where they say nothing.
+    fn in_lines(headers: &HeaderMap) -> Option<Self> {
+        let mut found: Option<Self> = None;
+        let lines = headers.get_all(header::CACHE_CONTROL).iter();
+        let words = lines.flat_map(|line| outside_quotes(line.as_bytes()));
+        let words = words.map(<[u8]>::trim_ascii);
+        for word in words.filter(|word| !word.is_empty()) {
+            let is = |known: &[u8]| word.eq_ignore_ascii_case(known);
+            let said = found.get_or_insert_default();
+            said.kept |= is(b"private") || is(b"no-store");
+            said.shared |= is(b"public") || is_shared_for(word);
+            said.asked |= is(b"no-cache");
+        }
+        found
+    }
+
+    const fn is_of_time_alone(self) -> bool {
+        !self.kept && !self.shared && !self.asked
+    }
+
+    const fn is_for_everybody(self) -> bool {
+        self.shared && !self.kept
+    }
 }
 
 /// The parts between commas that stand in no quotes.
@@ -42,16 +101,12 @@ fn outside_quotes(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// Whether a word of `Cache-Control` says who may keep an answer, or that it is asked for again each time.
-fn says_for_whom(word: &[u8]) -> bool {
-    let same = |known: &&[u8]| word.eq_ignore_ascii_case(known);
-    [&b"private"[..], b"no-store", b"no-cache", b"public"]
-        .iter()
-        .any(same)
-        || word.split_at_checked(9).is_some_and(|(name, age)| {
-            let says = !age.is_empty() && age.iter().all(u8::is_ascii_digit);
-            name.eq_ignore_ascii_case(b"s-maxage=") && says
-        })
+/// Whether a word says for how long shared caches keep an answer.
+fn is_shared_for(word: &[u8]) -> bool {
+    word.split_at_checked(9).is_some_and(|(name, age)| {
+        let says = !age.is_empty() && age.iter().all(u8::is_ascii_digit);
+        name.eq_ignore_ascii_case(b"s-maxage=") && says
+    })
 }
 
 #[cfg(test)]
@@ -68,7 +123,7 @@ mod tests {
             if pragma {
                 headers.insert("pragma", HeaderValue::from_static("No-Cache"));
             }
-            keep_to_one_user(&mut headers, open);
+            keep_to_one_user(&mut headers, open, |_| false);
             let lines = headers.get_all("cache-control").iter();
             let lines: Vec<_> = lines.map(|line| line.to_str().unwrap()).collect();
             lines.join("; ")
@@ -115,5 +170,62 @@ mod tests {
         ] {
             assert_eq!(said(&[settled], true, false), settled);
         }
+    }
+    #[test]
+    fn what_goes_before_cache_control_does_not_get_past_it() {
+        const HEEDED: [&str; 9] = [
+            "x-accel-expires",
+            "surrogate-control",
+            "edge-control",
+            "cdn-cache-control",
+            "cloudflare-cdn-cache-control",
+            "vercel-cdn-cache-control",
+            "akamai-cache-control",
+            "x-litespeed-cache-control",
+            "x-lsadc-cache-control",
+        ];
+        // What says nothing of who may keep an answer.
+        const OTHERS: [&str; 4] = [
+            "expires",
+            "surrogate-key",
+            "x-accel-buffering",
+            "x-cache-control-x",
+        ];
+        let left = |said: &'static str, open: bool, own: &str| {
+            let mut headers = HeaderMap::new();
+            for name in HEEDED.iter().chain(&OTHERS) {
+                headers.append(*name, HeaderValue::from_static("max-age=60"));
+                headers.append(*name, HeaderValue::from_static("3600"));
+            }
+            headers.insert("cache-control", HeaderValue::from_static(said));
+            keep_to_one_user(&mut headers, open, |name| name == own);
+            for name in OTHERS {
+                assert!(headers.contains_key(name), "{name}");
+            }
+            let left = HEEDED.iter().filter(|name| headers.contains_key(**name));
+            left.copied().collect::<Vec<_>>()
+        };
+        for gone in [
+            "",
+            "max-age=60",
+            "private",
+            "no-store",
+            "no-cache",
+            "private, s-maxage=60",
+            "public, no-store",
+        ] {
+            assert_eq!(left(gone, false, ""), [""; 0], "{gone}");
+        }
+        for shared in ["public, max-age=60", "public, no-cache", "s-maxage=60"] {
+            assert_eq!(left(shared, false, ""), HEEDED, "{shared}");
+        }
+        assert_eq!(left("max-age=60", true, ""), HEEDED, "for everybody");
+        assert_eq!(left("private", true, ""), HEEDED, "as the service likes");
+        assert_eq!(left("", true, ""), [""; 0], "made private here");
+        // What the file says stays, and nothing else.
+        assert_eq!(
+            left("max-age=60", false, "cdn-cache-control"),
+            ["cdn-cache-control"]
+        );
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::StatusCode;
-use http::header::{self, HeaderMap, HeaderValue, InvalidHeaderValue};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue};
 use http::request::Parts as ReqParts;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::Session;
@@ -204,7 +204,16 @@ fn keep_to_one_user(headers: &mut HeaderMap, ctx: &Context) {
     let rule = ctx.permit().map(Permit::rule);
     let open = rule.is_some_and(Rule::lets_everybody_in);
     if !open || ctx.session.is_some() {
-        caches::keep_to_one_user(headers, open);
+        let of_pool = ctx
+            .pool
+            .iter()
+            .flat_map(|pool| &pool.settings.headers.response);
+        let said = of_pool.chain(ctx.dress.iter().flat_map(|said| said.iter()));
+        let is_said = |name: &HeaderName| {
+            said.clone()
+                .any(|(other, value)| other == name && value.is_some())
+        };
+        caches::keep_to_one_user(headers, open, is_said);
     }
 }
 

@@ -8,7 +8,7 @@ pub mod admin;
 pub mod admit;
 pub mod answer;
 pub mod bridge;
-mod caches;
+pub mod caches;
 mod cause;
 mod certificates;
 pub mod client;

@@ -10,12 +10,18 @@ const RULES: &str = "
 
 const INSIDE: &str = "X-Forwarded-For: 10.0.0.1\r\n";
 
+/// What a service says to caches of one kind each.
+const HEEDED: &str = "X-Accel-Expires: 3600\r\nSurrogate-Control: max-age=3600\r\nEdge-Control: cache-maxage=1h\r\n\
+    CDN-Cache-Control: max-age=3600\r\nCloudflare-CDN-Cache-Control: max-age=3600\r\n";
+
 /// A gateway before a service that says for how long, and behind a proxy that is trusted.
 fn gateway() -> Gateway {
     let recorder = Recorder::start();
     recorder.answer(|request| {
         let said = match request.path().rsplit('/').next() {
             Some("timed") => "Cache-Control: max-age=3600\r\n",
+            Some("heeded") => HEEDED,
+            Some("public") => &format!("Cache-Control: public\r\n{HEEDED}"),
             _ => "",
         };
         let head = format!("HTTP/1.1 200 OK\r\n{said}Content-Length: 2\r\n\r\n");
@@ -46,4 +52,32 @@ fn answers_to_some_addresses_are_not_kept_for_others() {
     }
     assert_eq!(said("/public/x", INSIDE), [""; 0]);
     assert_eq!(said("/public/timed", INSIDE), ["max-age=3600"]);
+}
+
+/// Each of these was heeded before the `private` that was added, and the answer for one user given to the next.
+#[test]
+fn what_caches_heed_first_does_not_share_answers_for_one_user() {
+    let gateway = gateway();
+    let mut trial = Trial::new(&gateway, "caches");
+    let alice = gateway.as_user("alice");
+    trial.allowed(trial.get("/app/x", &alice));
+    trial.denied(trial.get("/app/heeded", ""), "");
+    let mut ask = |path: &str, lines: &str| {
+        let request = trial.get(path, lines);
+        trial.served(&request).1
+    };
+    let names = || HEEDED.lines().filter_map(|line| line.split(':').next());
+    for (path, lines) in [("/app/heeded", &*alice), ("/inside/heeded", INSIDE)] {
+        let answer = ask(path, lines);
+        assert_eq!(answer.values("cache-control"), ["private"]);
+        for name in names() {
+            assert_eq!(answer.values(name), [""; 0], "{name} of {path}");
+        }
+    }
+    for (path, lines) in [("/public/heeded", ""), ("/app/public", &alice)] {
+        let answer = ask(path, lines);
+        for name in names() {
+            assert_eq!(answer.values(name).len(), 1, "{name} of {path}");
+        }
+    }
 }

@@ -14,6 +14,7 @@ use crate::gate::settings::IdentityHeaders;
 use crate::policy::cors;
 use crate::policy::header::{Reserved, Said, fold};
 use crate::policy::rule::Rule;
+use crate::proxy::caches;
 use crate::proxy::settings::Headers;
 
 /// What holds for one connection or frames a message (RFC 9110 section 7.6.1, RFC 9112 section 6).
@@ -148,23 +149,31 @@ fn refuse_other_cors(entries: &[Entry<'_>]) {
 
 /// Whatever stands between us and the users would give the answer for one of them to the next.
 fn warn_of_shared(entries: &[Entry<'_>]) {
-    let of_caches = |entry: &&Entry<'_>| fold(entry.name) == "cache-control";
-    for entry in entries.iter().filter(of_caches) {
-        let Value::Text(said) = entry.at.value() else {
+    for entry in entries {
+        let (Value::Text(said), Some((kept, hint))) = (entry.at.value(), keeping(entry.name))
+        else {
             continue;
         };
         let mut words = said.split([',', '=']).map(str::trim);
-        let kept = |word: &str| {
-            ["private", "no-store"]
-                .iter()
-                .any(|one| word.eq_ignore_ascii_case(one))
-        };
-        if !words.any(kept) {
-            entry.at.warn(
-                "lets caches give the answer for one user to another",
-                "add private, or no-store",
-            );
+        let is_kept = |word: &str| kept.iter().any(|one| word.eq_ignore_ascii_case(one));
+        if !words.any(is_kept) {
+            entry
+                .at
+                .warn("lets caches give the answer for one user to another", hint);
         }
+    }
+}
+
+/// The words that keep caches which heed this header from sharing an answer, and how to say so.
+fn keeping(name: &str) -> Option<(&'static [&'static str], &'static str)> {
+    match &*fold(name) {
+        "x-accel-expires" => Some((&["0"], "write '0'")),
+        // Of those that heed them not all know of private.
+        "surrogate-control" | "edge-control" => Some((&["no-store"], "add no-store")),
+        folded if folded == "cache-control" || caches::is_heeded_first(folded) => {
+            Some((&["private", "no-store"], "add private, or no-store"))
+        }
+        _ => None,
     }
 }
 

@@ -163,6 +163,25 @@ fn h_17_headers_of_an_upstream_are_held_against_its_rules() {
             "  - { path: /b, allow: nobody }\n  - { path: /a, allow: signed_in, mode: report }\n  - { path: /**, allow: anyone }",
             vec![],
         ),
+        (
+            "X-Accel-Expires: '60', Edge-Control: cache-maxage=60m",
+            closed,
+            vec![
+                format!(
+                    "{}: '60'",
+                    shared.replace("Cache-Control", "X-Accel-Expires")
+                ),
+                format!(
+                    "{}: 'cache-maxage=60m'",
+                    shared.replace("Cache-Control", "Edge-Control")
+                ),
+            ],
+        ),
+        (
+            "X-Accel-Expires: '60', CDN-Cache-Control: public",
+            OPEN,
+            vec![],
+        ),
         ("Cache-Control: private", closed, vec![]),
         ("Cache-Control: false", closed, vec![]),
         ("Cache-Control: public", OPEN, vec![]),
