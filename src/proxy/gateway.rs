@@ -28,7 +28,9 @@ use super::request::{note_piece, note_whole, state_of};
 use super::served::{has_no_body, strip_trailers};
 use super::settings::Limits;
 use super::shell::Shell;
-use super::tries::{after_no_connection, in_time, needs_new_connection, tell_true_cause};
+use super::tries::{
+    ENDLESS_INTERIM, after_no_connection, in_time, needs_new_connection, tell_true_cause,
+};
 use super::tunnel::serve::{note_broken, note_last, wait_for};
 use super::upstream::peer::{is_talk, suit};
 use super::upstream::private::{keep_apart, open_anew};
@@ -237,7 +239,7 @@ impl ProxyHttp for Gateway {
         if !is_final {
             ctx.interim += 1;
             if ctx.interim > MOST_INTERIM {
-                return Err(Error::new_up(ErrorType::Custom("EndlessInterim")));
+                return Err(Error::new_up(ENDLESS_INTERIM));
             }
         }
         if response.status == http::StatusCode::CONTINUE && ctx.body == Passed::Nothing {

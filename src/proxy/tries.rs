@@ -19,11 +19,15 @@ use super::forward::{is_answered, time_left};
 use super::gateway::Gateway;
 use super::pace::{Pace, is_conversation};
 use super::request::state_of;
+use super::upstream::member::Serving;
 use super::upstream::peer::{TALKS, widen};
 use super::upstream::{Ask, Nobody};
 
 /// How many kept connections a request may find closed before it has one made for it: all of them may be.
 const DEAD_ONES: u32 = 2;
+
+/// A service says for ever that its answer is still to come.
+pub const ENDLESS_INTERIM: ErrorType = ErrorType::Custom("EndlessInterim");
 
 /// How often a request is offered to a service that is leaving, altogether.
 const MOST_UNSEEN: u32 = 4;
@@ -116,7 +120,11 @@ impl Gateway {
             // Or a server before this one, or the client with the body that has come by now.
             return false;
         }
-        blame(ctx);
+        if is_answer_refused(error) {
+            drop(leave(ctx));
+        } else {
+            blame(ctx);
+        }
         harmless && self.may_try_again(ctx)
     }
 
@@ -220,6 +228,21 @@ fn is_closed_unseen(error: &Error) -> bool {
         && cause.is_some_and(|cause| cause.kind() == io::ErrorKind::UnexpectedEof)
 }
 
+/// Whether a service answered, and what cannot be passed on. That is no failure of its: whoever can have it repeat a byte that
+/// stands in no header could have all of its servers left alone. One that does not even speak HTTP has not answered, nor one
+/// that never comes to its answer.
+fn is_answer_refused(error: &Error) -> bool {
+    match error.etype() {
+        ErrorType::InvalidHTTPHeader => {
+            let cause = error.root_cause().downcast_ref::<httparse::Error>();
+            cause != Some(&httparse::Error::Version)
+        }
+        ErrorType::InvalidH2 => true,
+        kind @ ErrorType::Custom(_) => *kind != ENDLESS_INTERIM,
+        _ => false,
+    }
+}
+
 /// Whether a service has closed an HTTP/2 connection without having looked at this request, for whatever reason: of those
 /// it has looked at, nothing is said by that (RFC 9113 section 6.8).
 fn is_leaving(error: &Error) -> bool {
@@ -293,13 +316,19 @@ fn tries_again(ctx: &Context) -> usize {
     usize::try_from(ctx.retried.saturating_add(ctx.unseen)).unwrap_or(usize::MAX)
 }
 
+/// Leaves the server of this try, for whatever comes next.
+fn leave(ctx: &mut Context) -> Option<Serving> {
+    let serving = ctx.serving.take()?;
+    ctx.tried.push(serving.member().clone());
+    Some(serving)
+}
+
 /// Notes that the server of this try failed, and leaves it.
 fn blame(ctx: &mut Context) {
-    if let Some(mut serving) = ctx.serving.take() {
+    if let Some(mut serving) = leave(ctx) {
         serving.settle();
         if let Some(pool) = &ctx.pool {
             pool.failed(serving.member());
         }
-        ctx.tried.push(serving.member().clone());
     }
 }

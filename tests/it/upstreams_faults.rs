@@ -70,6 +70,57 @@ fn g_18_who_sends_slowly_puts_no_server_out() {
     assert_eq!(whole, 0, "nothing was passed on whole");
 }
 
+/// Whoever can have a service repeat what they say may have it say what is passed on to nobody.
+#[test]
+fn g_18_who_spoils_answers_puts_no_server_out() {
+    let servers = [Recorder::start(), Recorder::start()];
+    for server in &servers {
+        server.answer(|request| {
+            let head = |line: &str| format!("{line}\r\nContent-Length: 2\r\n\r\nok");
+            Reply::raw(match request.path().as_str() {
+                "/public/cr" => head("HTTP/1.1 200 OK\r\nX-Echo: a\rb"),
+                "/public/nul" => head("HTTP/1.1 200 OK\r\nX-Echo: a\0b"),
+                "/public/reason" => head("HTTP/1.1 200 O\0K"),
+                "/public/coding" => head("HTTP/1.1 200 OK\r\nTransfer-Encoding: x"),
+                // What speaks something else does not answer.
+                "/public/junk" => "SSH-2.0-OpenSSH_9.9\r\n\r\n".to_owned(),
+                _ => head("HTTP/1.1 200 OK"),
+            })
+        });
+    }
+    let [a, b] = [servers[0].url(), servers[1].url()];
+    let gateway = Setup::before(servers[0].clone())
+        .upstream(
+            "web",
+            &format!("{{ to: [\"{a}\", \"{b}\"], eject: {{ after: 1, for: 1h }} }}"),
+        )
+        .start();
+    let spoiled = |path: &str| {
+        let answer = gateway.ask(get(path));
+        let code = answer.json()["code"].as_str().map(str::to_owned);
+        assert_eq!(
+            (answer.status, code.as_deref()),
+            (502, Some("UPSTREAM_INVALID"))
+        );
+    };
+    for path in [
+        "/public/cr",
+        "/public/nul",
+        "/public/reason",
+        "/public/coding",
+    ] {
+        for _ in 0..3 {
+            spoiled(path);
+            assert_eq!(gateway.ask(get("/public/x")).status, 200, "after {path}");
+        }
+        let well = healthy(&gateway);
+        assert!(well.iter().all(|it| *it > 0.5), "{path}: {}", gateway.log());
+    }
+    spoiled("/public/junk");
+    let left: Vec<f64> = healthy(&gateway);
+    assert_eq!(left.iter().filter(|it| **it > 0.5).count(), 1, "{left:?}");
+}
+
 #[test]
 fn g_18_a_handshake_that_gets_no_answer_is_tried_elsewhere_and_counts() {
     let well = tunnels::agreeing();
