@@ -22,6 +22,7 @@ use super::answer::read_on;
 use super::coding;
 use super::context::{Context, Passed};
 use super::forward::{finish_answer, finish_request, time_left};
+use super::headers::says_close;
 use super::places::Place;
 use super::refusal::UNAVAILABLE;
 use super::request::{note_piece, note_whole, state_of};
@@ -104,7 +105,7 @@ impl ProxyHttp for Gateway {
                 .remove_header(&http::header::EXPECT);
         }
         // And it has no reliable way to keep a connection.
-        if old || self.0.drain.is_draining() {
+        if old || says_close(&session.req_header().headers) || self.0.drain.is_draining() {
             session.set_keepalive(None);
         }
         let mut running = self.0.running.load_full();

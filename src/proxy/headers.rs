@@ -82,6 +82,21 @@ pub fn sort_cookies<'a>(line: &'a HeaderValue, name: &str) -> (Option<&'a str>, 
     cookie::sort(line.as_bytes(), name)
 }
 
+/// What the lines of `Connection` say, one by one.
+pub fn connection_options(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+    let lines = headers.get_all(header::CONNECTION).iter();
+    lines
+        .flat_map(|line| line.as_bytes().split(|&byte| byte == b','))
+        .map(<[u8]>::trim_ascii)
+}
+
+/// Whether a connection ends behind this message, in whichever line that is said (RFC 9112 section 9.3): Pingora hears the
+/// first alone, and of one that says both, `keep-alive`.
+#[must_use]
+pub fn says_close(headers: &HeaderMap) -> bool {
+    connection_options(headers).any(|option| option.eq_ignore_ascii_case(b"close"))
+}
+
 /// Deletes what a client may not say: every spelling of every reserved name, our own cookies, and whatever
 /// would change protocols.
 pub fn strip(request: &mut RequestHeader, reserved: &Reserved, cookies: Left) -> Stripped {

@@ -46,6 +46,7 @@ mod cors;
 mod drain;
 mod framing;
 mod framing_chunks;
+mod framing_ends;
 mod framing_h2;
 mod framing_h2spec;
 mod framing_queue;

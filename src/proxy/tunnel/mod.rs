@@ -21,6 +21,7 @@ use crate::policy::decide::Permit;
 use crate::telemetry::metrics::Metrics;
 
 use super::answer::Answer;
+use super::headers::connection_options;
 
 pub mod serve;
 mod socket;
@@ -165,13 +166,6 @@ fn check_form(request: &RequestHeader) -> Result<(), HandshakeFault> {
         Some(key) if is_key(key.as_bytes()) => Ok(()),
         _ => Err(HandshakeFault::Key),
     }
-}
-
-fn connection_options(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
-    let lines = headers.get_all(header::CONNECTION).iter();
-    lines
-        .flat_map(|line| line.as_bytes().split(|&byte| byte == b','))
-        .map(<[u8]>::trim_ascii)
 }
 
 /// Sixteen bytes in base64. The last character carries four bits that say nothing; who sets them is let through, as
