@@ -11,7 +11,7 @@ use crate::policy::header::Reserved;
 use crate::proxy::running::Running;
 use crate::proxy::settings::Upstream;
 use crate::proxy::upstream::Pool;
-use crate::proxy::upstream::pool::refresh_all;
+use crate::proxy::upstream::keeper::refresh_all;
 
 /// Builds the whole state; nothing is in force yet. What is known of upstreams under `before` stays known, and
 /// one of which the file says the same as before stays as it is.

@@ -139,6 +139,13 @@ pub fn finish_answer(
     if !agrees && !served::is_framed_once(response) {
         return Err(Error::new_up(AMBIGUOUS_FRAMING));
     }
+    if let Some(pool) = ctx
+        .pool
+        .as_ref()
+        .filter(|_| headers::hides_close(&response.headers))
+    {
+        pool.forget_kept();
+    }
     let old = session.req_header().version == http::Version::HTTP_10;
     says_its_end(session.req_header(), response)?;
     served::change_answer(response, |answer| {

@@ -97,6 +97,14 @@ pub fn says_close(headers: &HeaderMap) -> bool {
     connection_options(headers).any(|option| option.eq_ignore_ascii_case(b"close"))
 }
 
+/// Whether a connection ends behind this answer although Pingora keeps it.
+#[must_use]
+pub fn hides_close(headers: &HeaderMap) -> bool {
+    let first = headers.get(header::CONNECTION);
+    first.is_some_and(|first| !first.as_bytes().eq_ignore_ascii_case(b"close"))
+        && says_close(headers)
+}
+
 /// Deletes what a client may not say: every spelling of every reserved name, our own cookies, and whatever
 /// would change protocols.
 pub fn strip(request: &mut RequestHeader, reserved: &Reserved, cookies: Left) -> Stripped {

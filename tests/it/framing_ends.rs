@@ -1,6 +1,8 @@
 //! Which connections end behind a message: `close` counts in whatever line of `Connection` it stands (RFC 9112 section 9.3).
 
-use crate::harness::{Gateway, Raw, Recorded, Trial};
+use std::collections::BTreeSet;
+
+use crate::harness::{Gateway, Raw, Recorded, Reply, Setup, Trial, eventually, marker};
 
 #[test]
 fn a_client_that_says_close_is_heard_in_any_line() {
@@ -31,5 +33,45 @@ fn a_client_that_says_close_is_heard_in_any_line() {
         for _ in 0..2 {
             assert_eq!(raw.ask(trial.get("/public/x", lines)).status, 200);
         }
+    }
+}
+
+/// What was sent into such a connection was lost, if it was no request that may be sent twice.
+#[test]
+fn a_service_that_says_close_is_heard_in_any_line() {
+    let setup = Setup::new();
+    setup.recorder().answer(|request| {
+        let lines = match request.path().rsplit('/').next() {
+            Some("lines") => "Connection: keep-alive\r\nConnection: close\r\n",
+            Some("both") => "Connection: keep-alive, close\r\n",
+            Some("named") => "Connection: x-a\r\nConnection: x-b, Close\r\n",
+            Some("kept") => "Connection: keep-alive\r\nConnection: x-close\r\n",
+            _ => "",
+        };
+        let head = format!("HTTP/1.1 200 OK\r\n{lines}Content-Length: 2\r\n\r\n");
+        Reply::raw(head + "ok")
+    });
+    let gateway = setup.start();
+    let trial = Trial::with_plain_twin(&gateway, "close");
+    let came_on = |path: &str| {
+        let mark = marker("close");
+        let answer = gateway.ask(trial.get(format!("/public/{mark}/{path}"), ""));
+        assert_eq!(answer.status, 200);
+        gateway.recorder().wait_for(&mark, 1).remove(0).connection
+    };
+    for path in ["lines", "both", "named"] {
+        let mut used = BTreeSet::new();
+        for _ in 0..8 {
+            let one = came_on(path);
+            assert!(used.insert(one), "{path}: {one} of {used:?}");
+        }
+    }
+    // Its twin: what says nothing of the kind is kept, if not always before the next request comes.
+    for path in ["kept", "silent"] {
+        let mut last = came_on(path);
+        eventually("a kept connection", || {
+            let before = std::mem::replace(&mut last, came_on(path));
+            (before == last).then_some(())
+        });
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Pingora offers such a service HTTP/1.1 alone from then on, for ever: one bad frame and a service that speaks nothing
 //! else, as those of gRPC do, is gone until a restart. So what failed is told from what was asked for, and every time the
-//! connections that come after are another kind to Pingora.
+//! connections that come after are another kind to Pingora. So they are where one that it keeps is about to end.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -96,7 +96,14 @@ impl Fallback {
         true
     }
 
-    fn group(&self, group: u64) -> u64 {
+    /// Has connections opened anew: those of before belong to another group.
+    pub fn forget_kept(&self) {
+        self.generation.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// What sets connections apart from those of before, in whatever version.
+    #[must_use]
+    pub fn group(&self, group: u64) -> u64 {
         match self.generation.load(Ordering::Acquire) {
             0 => group,
             generation => key((group, generation)),

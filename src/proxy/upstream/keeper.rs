@@ -6,6 +6,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use futures_util::FutureExt;
+use futures_util::future::join_all;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::pool::Pool;
@@ -35,6 +37,11 @@ impl Keepers {
             });
         }
     }
+}
+
+/// Looks every pool up once, at once.
+pub async fn refresh_all(pools: impl Iterator<Item = &Pool>) {
+    join_all(pools.map(|pool| pool.refresh().boxed())).await;
 }
 
 async fn keep(pool: Arc<Pool>) {

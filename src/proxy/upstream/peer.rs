@@ -111,7 +111,10 @@ impl Manner {
             HttpUpstreamRequestPolicy::deny_upgrades()
         };
         match scheme {
-            Scheme::Http => options.set_http_version(1, 1),
+            Scheme::Http => {
+                peer.group_key = self.fallback.group(self.group);
+                peer.options.set_http_version(1, 1);
+            }
             Scheme::Https => {
                 let kind = self.fallback.kind(self.group);
                 peer.group_key = kind.group;
@@ -125,6 +128,11 @@ impl Manner {
 }
 
 impl Manner {
+    /// Nobody is sent over a connection any more that is kept now, or that is kept after a request which is under way.
+    pub fn forget_kept(&self) {
+        self.fallback.forget_kept();
+    }
+
     /// A request failed on a connection to this peer; whether the next one is opened otherwise.
     pub fn note_failure(&self, peer: &HttpPeer, error: &Error) -> bool {
         self.fallback.note(self.group, peer.group_key, error)

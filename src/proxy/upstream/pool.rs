@@ -7,7 +7,6 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use futures_util::FutureExt;
 use futures_util::future::join_all;
 use pingora::Error;
 use pingora::protocols::l4::socket::SocketAddr;
@@ -141,6 +140,12 @@ impl Pool {
                 "HTTP/2 failed; connections are opened anew"
             );
         }
+    }
+
+    /// A connection will end that is about to be kept. Which one that is cannot be told to Pingora, so none that is kept is
+    /// used again.
+    pub fn forget_kept(&self) {
+        self.manner.forget_kept();
     }
 
     /// A request that was sent here took so long.
@@ -389,9 +394,4 @@ impl Pool {
             (Balance::ByUser, None) | (Balance::ByAddress, _) => Choice::Key(key(ask.address)),
         }
     }
-}
-
-/// Looks every pool up once, at once.
-pub async fn refresh_all(pools: impl Iterator<Item = &Pool>) {
-    join_all(pools.map(|pool| pool.refresh().boxed())).await;
 }
