@@ -55,7 +55,40 @@ impl Access<'_> {
             user = self.user,
             upstream = self.upstream,
             bytes = self.bytes,
-            ms = self.took.as_secs_f64() * 1000.0,
+            ms = in_millis(self.took),
         );
+    }
+}
+
+/// Milliseconds, to the microsecond: what a float adds behind that is noise.
+fn in_millis(took: Duration) -> f64 {
+    (took.as_secs_f64() * 1e6).round() / 1e3
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_span_is_told_to_the_microsecond() {
+        for (nanos, told) in [
+            (0, "0.0"),
+            (499, "0.0"),
+            (500, "0.001"),
+            (368_983, "0.369"),
+            (1_000_000, "1.0"),
+            (12_345_678, "12.346"),
+            (70_000_000_000, "70000.0"),
+            (3_600_123_456_789, "3600123.457"),
+        ] {
+            let millis = in_millis(Duration::from_nanos(nanos));
+            assert_eq!(format!("{millis:?}"), told);
+        }
+        // As many digits for each of a second's.
+        for micros in 0..1_000_000 {
+            let told = in_millis(Duration::from_micros(micros)).to_string();
+            let behind = told.split_once('.').map_or("", |(_, behind)| behind);
+            assert!(behind.len() <= 3, "{micros}: {told}");
+        }
     }
 }
