@@ -17,6 +17,7 @@ mod accounts_cross;
 mod accounts_letters;
 mod accounts_links;
 mod accounts_me;
+mod accounts_moves;
 mod accounts_names;
 mod acme;
 mod acme_faults;

@@ -12,6 +12,7 @@ mod fault;
 mod grants;
 mod invitations;
 mod letters;
+mod moves;
 mod names;
 mod onetime;
 mod profile;

@@ -1,4 +1,6 @@
 //! Sessions, as their owners see and end them, and as administrators do for others.
+//!
+//! What was asked for in a session ends with it, unless it is the one that asks: that is a logout.
 
 use super::rights::Right;
 use super::{AccountFault, Accounts, Actor};
@@ -89,7 +91,12 @@ impl Accounts {
         sid: PublicId,
     ) -> Result<(), AccountFault> {
         let sessions = &self.parts().sessions;
-        if !sessions.end_of(user, sid).await? {
+        let ended = sessions.end_of(user, sid).await;
+        if sid != actor.sid {
+            // Also of one that is over already: who ends it means to be rid of whoever was in it.
+            sessions.end_moves(user).await?;
+        }
+        if !ended? {
             return Err(AccountFault::Missing);
         }
         if let Some(user) = self.parts().store.users.by_id(user).await? {
@@ -107,7 +114,9 @@ impl Accounts {
         let (sessions, users) = (&self.parts().sessions, &self.parts().store.users);
         let spared = but.map(|sid| sid.to_string());
         let ended = sessions.of_user(user).await?;
-        let count = sessions.end_all_of(user, but).await?;
+        let count = sessions.end_all_of(user, but).await;
+        sessions.end_moves(user).await?;
+        let count = count?;
         if let Some(user) = users.by_id(user).await? {
             for (_, info) in ended {
                 if spared.as_deref() != Some(&*info.sid) {

@@ -46,6 +46,11 @@ pub enum Letter {
         /// How long the link is good, in hours.
         hours: u32,
     },
+    /// Somebody who is signed in asks for another address; to the old one.
+    NewEmailAsked {
+        /// The account.
+        name: Username,
+    },
     /// The address was changed; to the old one.
     EmailChanged {
         /// The account.
@@ -114,6 +119,7 @@ impl Letter {
             Self::AlreadyRegistered { .. } => "already_registered",
             Self::ResetPassword { .. } => "reset_password",
             Self::ConfirmNewEmail { .. } => "confirm_new_email",
+            Self::NewEmailAsked { .. } => "new_email_asked",
             Self::EmailChanged { .. } => "email_changed",
             Self::PasswordChanged { .. } => "password_changed",
             Self::PasswordSetByAdministrator { .. } => "password_set",
@@ -171,7 +177,9 @@ impl Letter {
                 let roles: Vec<String> = roles.iter().map(ToString::to_string).collect();
                 context! { by => harmless(by), roles => roles.join(", "), link => link.as_str(), hours => *hours }
             }
-            Self::AccountDeleted { name } => context! { name => harmless(name) },
+            Self::NewEmailAsked { name } | Self::AccountDeleted { name } => {
+                context! { name => harmless(name) }
+            }
             Self::Test => context! {},
         }
     }

@@ -37,12 +37,13 @@ macro_rules! embedded {
     };
 }
 
-const ALL: [(&str, &str); 24] = embedded![
+const ALL: [(&str, &str); 26] = embedded![
     "base",
     "verify_email",
     "already_registered",
     "reset_password",
     "confirm_new_email",
+    "new_email_asked",
     "email_changed",
     "password_changed",
     "password_set",

@@ -36,6 +36,7 @@ pub(super) fn letters() -> Result<Vec<Letter>, NameError> {
             link: link(),
             hours: 24,
         },
+        Letter::NewEmailAsked { name: named() },
         Letter::EmailChanged {
             name: named(),
             old: "a@example.com".parse()?,

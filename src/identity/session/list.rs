@@ -18,16 +18,30 @@ impl Sessions {
         self.end_key(Key::from(token.hash())).await
     }
 
-    /// Ends the session of this public name, whoever's it is; whether there was one.
+    /// Ends the session of this public name, whoever's it is, and what may have been asked for in it; whether there was
+    /// one.
     ///
     /// # Errors
     /// As [`Sessions::end`].
     pub async fn end_sid(&self, sid: PublicId) -> Result<bool, IdentityFault> {
-        if self.end_key(Key::from(hash_of(sid))).await? {
-            return Ok(true);
-        }
-        let all = self.all().await?;
-        self.end_in(&all, sid).await
+        let (all, name) = (self.all().await?, sid.to_string());
+        let Some((key, info)) = all.iter().find(|(_, info)| info.sid == name) else {
+            return Ok(false);
+        };
+        let ended = self.end_key(*key).await;
+        self.end_moves(UserId(info.user_id)).await?;
+        ended
+    }
+
+    /// Ends the links to another address that somebody has asked for: where a session is ended from outside, it may have
+    /// been in a thief's hands, and so may the new address. A logout leaves them: they are opened on another device.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn end_moves(&self, user: UserId) -> Result<(), IdentityFault> {
+        let volatile = &self.0.store.volatile;
+        let ended = volatile.delete_owned(Kind::NewEmail, user.0, None).await;
+        Ok(ended.map(drop)?)
     }
 
     /// Ends a session of a user's own; whether they had one of this public name.

@@ -235,7 +235,10 @@ impl Tokens {
         sid: PublicId,
         live: &Live,
     ) -> Result<RefreshRefusal, IdentityFault> {
-        self.0.sessions.end_of_tokens(sid).await?;
+        let sessions = &self.0.sessions;
+        let ended = sessions.end_of_tokens(sid).await;
+        sessions.end_moves(live.identity.id).await?;
+        ended?;
         tracing::warn!(%sid, user = %live.identity.id, "a used refresh token came back: its session was ended");
         Ok(RefreshRefusal::Reused)
     }

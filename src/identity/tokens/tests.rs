@@ -121,11 +121,23 @@ async fn op_14_a_used_token_that_comes_back_late_ends_the_family() {
     let bench = bench().await;
     let first = bench.issue().await;
     let second = bench.refresh(&first).await.unwrap();
+    let asked = NewEntry {
+        key: Key::of(&[b"asked"]),
+        value: Vec::new(),
+        owner: Some(bench.user.id.0),
+        expires_at: bench.clock.now().plus(Duration::from_hours(24)),
+    };
+    let volatile = &bench.store.volatile;
+    let made = volatile.create(Kind::NewEmail, asked, bench.clock.now());
+    assert!(made.await.unwrap());
     bench.wait(11);
     assert!(matches!(
         bench.refresh(&first).await,
         Err(RefreshRefusal::Reused)
     ));
+    // The thief may have asked for another address as well.
+    let asked = volatile.live(Kind::NewEmail, bench.clock.now()).await;
+    assert_eq!(asked.unwrap(), 0);
     assert!(!bench.opens(&second).await);
     assert!(matches!(
         bench.refresh(&second).await,

@@ -1,0 +1,111 @@
+//! A thief of a session asks for another address: what stops it, and who is told.
+
+use serde_json::{Value, json};
+
+use crate::accounts::{
+    call, cookie_line, get, id_of, lets_in, letters, opens, post, strict, wait_for,
+};
+use crate::accounts_links::{managed, root};
+use crate::harness::Gateway;
+use crate::harness::setup::password;
+
+const ALICE: &str = "alice@example.test";
+
+/// Ends the session of this public name.
+type End<'a> = &'a dyn Fn(&str);
+
+/// Asks for an address in a session, and gives the token of the letter.
+fn asked(gateway: &Gateway, line: &str, to: &str) -> String {
+    let count = letters(gateway, to).len();
+    let answer = call(gateway, "PUT", "/me", line, &json!({ "email": to }));
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let found = wait_for(gateway, to, count + 1);
+    found.last().unwrap().token("confirm-email")
+}
+
+fn confirm(gateway: &Gateway, token: &str) -> u16 {
+    post(gateway, "/confirm-email", &json!({ "token": token })).status
+}
+
+/// The public name of the session that asks.
+fn sid(gateway: &Gateway, line: &str) -> String {
+    let all = get(gateway, "/auth/sessions", line).json();
+    let all = all.as_array().unwrap();
+    let current = all.iter().find(|one| one["current"] == true).unwrap();
+    current["id"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_16_what_was_asked_for_in_a_session_ends_when_somebody_else_ends_it() {
+    let gateway = managed(strict()).start();
+    let delete = |path: &str, line: &str| {
+        let answer = call(&gateway, "DELETE", path, line, &Value::Null);
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+    };
+    let theirs = format!("/users/{}/sessions", id_of(&gateway, "alice"));
+    let alice = || cookie_line(&gateway.login("alice"));
+    let ends: [(&str, End<'_>); 5] = [
+        ("an administrator, all", &|_| {
+            delete(&theirs, &root(&gateway));
+        }),
+        ("an administrator, one", &|sid| {
+            delete(&format!("{theirs}/{sid}"), &root(&gateway));
+        }),
+        ("its owner, all others", &|_| delete("/sessions", &alice())),
+        ("its owner, one", &|sid| {
+            delete(&format!("/sessions/{sid}"), &alice());
+        }),
+        ("the command line", &|sid| {
+            gateway.cli(&["session", "revoke", sid], "").fine();
+        }),
+    ];
+    for (number, (who, end)) in ends.into_iter().enumerate() {
+        let thief = alice();
+        let to = format!("thief{number}@example.test");
+        let token = asked(&gateway, &thief, &to);
+        end(&sid(&gateway, &thief));
+        assert_eq!(confirm(&gateway, &token), 400, "{who}");
+        assert!(!lets_in(&gateway, &to, &password("alice")), "{who}");
+    }
+    assert!(lets_in(&gateway, ALICE, &password("alice")));
+}
+
+#[test]
+fn a_17_a_logout_leaves_the_link_to_a_new_address() {
+    let gateway = strict().start();
+    let outs: [&dyn Fn(&str); 2] = [
+        &|line| {
+            let answer = call(&gateway, "POST", "/logout", line, &Value::Null);
+            assert!(answer.status < 300, "{}", answer.text());
+        },
+        &|line| {
+            let path = format!("/sessions/{}", sid(&gateway, line));
+            let answer = call(&gateway, "DELETE", &path, line, &Value::Null);
+            assert_eq!(answer.status, 200, "{}", answer.text());
+        },
+    ];
+    for (number, out) in outs.into_iter().enumerate() {
+        let line = cookie_line(&gateway.login("alice"));
+        let to = format!("alice{number}@example.test");
+        let token = asked(&gateway, &line, &to);
+        out(&line);
+        assert!(!opens(&gateway, &line));
+        assert_eq!(confirm(&gateway, &token), 200);
+        assert!(lets_in(&gateway, &to, &password("alice")));
+    }
+}
+
+#[test]
+fn a_20_an_address_is_told_that_another_is_asked_for_though_it_is_taken() {
+    let gateway = strict().start();
+    let line = cookie_line(&gateway.login("alice"));
+    for (count, to) in [(1, "new@example.test"), (2, "root@example.test")] {
+        let answer = call(&gateway, "PUT", "/me", &line, &json!({ "email": to }));
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let told = wait_for(&gateway, ALICE, count);
+        let letter = told.last().unwrap();
+        assert_eq!(letter.subject(), "A new e-mail address was asked for");
+        assert!(!letter.text.contains(to), "{}", letter.text);
+    }
+    assert_eq!(letters(&gateway, "root@example.test").len(), 0);
+}
