@@ -3,6 +3,7 @@
 //! Nothing here does IO. The clock and the source of randomness are values that are handed in, so that
 //! everything above can be tested at any hour with any dice.
 
+pub mod device;
 pub mod id;
 pub mod identity;
 pub mod name;

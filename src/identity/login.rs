@@ -20,7 +20,7 @@ use super::IdentityFault;
 use super::account::Bar;
 use super::hashing::{Busy, Hashing, Place};
 use super::hooks::{Event, Hooks, Topic};
-use super::mail::{Letter, Mailer, ration};
+use super::mail::{Letter, Mailer, Salutation, ration};
 use super::session::{Begun, Opening, Sessions};
 use super::throttle::{Subject, Throttle, Throttled};
 use super::tokens::{Pair, Tokens};
@@ -253,7 +253,7 @@ impl Logins {
             return;
         }
         let letter = Letter::NewSignIn {
-            name: user.username.clone(),
+            name: Salutation::of(user),
             ip: credentials.ip,
             user_agent: credentials.user_agent.clone(),
             at: now,

@@ -3,9 +3,10 @@
 use serde_json::{Value, json};
 
 use crate::accounts::{
-    call, cookie_line, get, id_of, lets_in, letters, opens, post, strict, wait_for,
+    FRESH, Letter, call, cookie_line, get, id_of, lets_in, letters, open, opens, post, register,
+    reset_token, session, strict, wait_for,
 };
-use crate::accounts_links::{managed, root};
+use crate::accounts_links::{edit, managed, root};
 use crate::harness::Gateway;
 use crate::harness::setup::password;
 
@@ -108,4 +109,49 @@ fn a_20_an_address_is_told_that_another_is_asked_for_though_it_is_taken() {
         assert!(!letter.text.contains(to), "{}", letter.text);
     }
     assert_eq!(letters(&gateway, "root@example.test").len(), 0);
+}
+
+#[test]
+fn x_05_an_address_that_nobody_proved_is_told_nothing_in_the_words_of_a_stranger() {
+    let gateway = managed(open("")).start();
+    let name = "won-call-08005551234";
+    let victim = "victim@example.test";
+    assert_eq!(register(&gateway, name, victim, FRESH).status, 201);
+    let line = session(&gateway, name, FRESH);
+    let message = "call-08005551234@example.test";
+    let moved = call(&gateway, "PUT", "/me", &line, &json!({ "email": message }));
+    assert_eq!(moved.status, 200, "{}", moved.text());
+    edit(&gateway, name, &json!({ "email": victim }));
+    edit(&gateway, name, &json!({ "email": message }));
+    edit(
+        &gateway,
+        name,
+        &json!({ "email": victim, "password": "set by root 5522" }),
+    );
+    reset_token(&gateway, victim);
+    let line = session(&gateway, name, "set by root 5522");
+    let word = json!({ "current_password": "set by root 5522" });
+    let left = call(&gateway, "DELETE", "/me", &line, &word);
+    assert_eq!(left.status, 403, "{}", left.text());
+    let path = format!("/users/{}", id_of(&gateway, name));
+    let root = root(&gateway);
+    let deleted = call(&gateway, "DELETE", &path, &root, &Value::Null);
+    assert_eq!(deleted.status, 200, "{}", deleted.text());
+    let told = wait_for(&gateway, victim, 4);
+    let deleted = |letter: &Letter| letter.subject() == "Your account was deleted";
+    assert!(told.iter().any(deleted), "{told:?}");
+    for letter in told {
+        assert!(!letter.text.contains("08005551234"), "{letter:?}");
+    }
+    // The twin: who has proved theirs is told who they are, and where it went.
+    edit(
+        &gateway,
+        "alice",
+        &json!({ "email": message, "is_verified": true }),
+    );
+    let told = wait_for(&gateway, ALICE, 1).remove(0);
+    assert!(
+        told.text.contains(message) && told.text.contains("Hello alice,"),
+        "{told:?}"
+    );
 }

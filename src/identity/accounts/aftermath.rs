@@ -5,7 +5,7 @@ use super::admin::UserEdit;
 use super::{AccountFault, Accounts, Actor};
 use crate::base::id::UserId;
 use crate::identity::hooks::{Event, Person, Topic};
-use crate::identity::mail::Letter;
+use crate::identity::mail::{Letter, Salutation};
 use crate::identity::session::Live;
 use crate::store::users::User;
 
@@ -39,7 +39,7 @@ impl Accounts {
     pub(super) async fn deleted(&self, actor: &Actor<'_>, user: &User) -> Result<(), AccountFault> {
         let tell = async {
             if let Some(email) = &user.email {
-                let name = user.username.clone();
+                let name = Salutation::of(user);
                 self.send(email, &Letter::AccountDeleted { name }).await;
             }
             let event = Event::of(Topic::UserDeleted, user);
@@ -85,17 +85,22 @@ impl Accounts {
 
     /// To the address that was theirs before: whoever changed it could otherwise hide that they did.
     async fn write_to_owner(&self, before: &User, after: &User, edit: &UserEdit) {
-        let Some(address) = before.email.as_ref().or(after.email.as_ref()) else {
+        let reader = if before.email.is_some() {
+            before
+        } else {
+            after
+        };
+        let Some(address) = &reader.email else {
             return;
         };
-        let name = after.username.clone();
+        let name = Salutation::of(reader);
         if let (Some(old), Some(new)) = (&before.email, &after.email)
             && old != new
         {
             let letter = Letter::EmailChanged {
                 name: name.clone(),
                 old: old.clone(),
-                new: new.clone(),
+                new: before.is_verified.then(|| new.clone()),
             };
             self.send(old, &letter).await;
         }

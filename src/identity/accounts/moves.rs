@@ -11,7 +11,7 @@ use super::{AccountFault, Accounts, Claim, Links};
 use crate::base::id::UserId;
 use crate::base::name::Email;
 use crate::identity::hooks::{Event, Topic};
-use crate::identity::mail::Letter;
+use crate::identity::mail::{Letter, Salutation};
 use crate::store::users::{User, UserChange};
 use crate::store::volatile::Kind;
 
@@ -109,7 +109,6 @@ impl Accounts {
             .make_link(Kind::NewEmail, Some(user.id), &what, life)
             .await?;
         let letter = Letter::ConfirmNewEmail {
-            name: user.username,
             link: links.with_token("confirm-email", &token),
             hours: HOURS,
         };
@@ -120,7 +119,7 @@ impl Accounts {
     /// Tells the address of an account that another is asked for, while there is time to stop it.
     async fn tell_asked(&self, user: &User) {
         if let Some(email) = user.email.as_ref().filter(|_| user.is_verified) {
-            let name = user.username.clone();
+            let name = Salutation::of(user);
             self.send(email, &Letter::NewEmailAsked { name }).await;
         }
     }
@@ -138,9 +137,9 @@ impl Accounts {
             && was != is
         {
             let letter = Letter::EmailChanged {
-                name: new.username.clone(),
+                name: Salutation::of(old),
                 old: was.clone(),
-                new: is.clone(),
+                new: old.is_verified.then(|| is.clone()),
             };
             self.send(was, &letter).await;
         }

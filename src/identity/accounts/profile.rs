@@ -12,7 +12,7 @@ use crate::base::name::{Email, Username};
 use crate::base::secret::Secret;
 use crate::crypto::password::Password;
 use crate::identity::hooks::{Event, Topic};
-use crate::identity::mail::Letter;
+use crate::identity::mail::{Letter, Salutation};
 use crate::store::Account;
 use crate::store::users::{User, UserChange};
 
@@ -132,7 +132,7 @@ impl Accounts {
         // All of them: what was the user's is gone, so that nobody could tell which sessions those were.
         let tell = async {
             if let Some(email) = &user.email {
-                let name = user.username.clone();
+                let name = Salutation::of(&user);
                 self.send(email, &Letter::AccountDeleted { name }).await;
             }
             self.tell(Event::of(Topic::UserDeleted, &user)).await;
@@ -258,7 +258,7 @@ impl Accounts {
     pub(super) async fn tell_password(&self, user: &User, ip: IpAddr) {
         if let Some(email) = &user.email {
             let letter = Letter::PasswordChanged {
-                name: user.username.clone(),
+                name: Salutation::of(user),
                 ip,
                 at: self.now(),
             };

@@ -18,7 +18,7 @@ use crate::base::id::PublicId;
 use crate::base::name::{Email, RoleName, Username};
 use crate::base::secret::Secret;
 use crate::identity::hooks::{Event, Topic};
-use crate::identity::mail::Letter;
+use crate::identity::mail::{Letter, Salutation};
 use crate::identity::settings::Register;
 use crate::store::Account;
 use crate::store::roles::RoleOrigin;
@@ -144,10 +144,7 @@ impl Accounts {
             email: email.to_string(),
             password_hash: hash.expose().clone(),
         };
-        if self
-            .write_to_prove(username, &email, &pending, &links)
-            .await?
-        {
+        if self.write_to_prove(&email, &pending, &links).await? {
             self.keep_wanted(&email, &pending).await?;
         }
         Ok(())
@@ -156,7 +153,6 @@ impl Accounts {
     /// Sends the letter; whether there was room for one more.
     async fn write_to_prove(
         &self,
-        username: Username,
         email: &Email,
         pending: &Pending,
         links: &Links,
@@ -169,7 +165,6 @@ impl Accounts {
             .make_link(Kind::Registration, None, pending, life)
             .await?;
         let letter = Letter::VerifyEmail {
-            name: username,
             link: links.with_token("verify", &token),
             hours: HOURS,
         };
@@ -221,7 +216,7 @@ impl Accounts {
         // A link that would come to nothing is not sent.
         match self.refuse_taken(&username, None).await {
             Ok(()) => self
-                .write_to_prove(username, &email, &pending, &links)
+                .write_to_prove(&email, &pending, &links)
                 .await
                 .map(drop),
             Err(AccountFault::UsernameTaken(_)) => Ok(()),
@@ -338,11 +333,11 @@ impl Accounts {
 
     /// Somebody registered with an address that is known: only its owner is told.
     async fn tell_owner(&self, owner: User, links: &Links) -> Result<(), AccountFault> {
-        let Some(email) = owner.email else {
+        let Some(email) = owner.email.clone() else {
             return Ok(());
         };
         let letter = Letter::AlreadyRegistered {
-            name: owner.username,
+            name: Salutation::of(&owner),
             login_link: links.to("login"),
             reset_link: links.to("forgot-password"),
         };

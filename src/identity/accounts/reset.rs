@@ -10,7 +10,7 @@ use super::{AccountFault, Accounts, Links};
 use crate::base::name::Email;
 use crate::base::secret::Secret;
 use crate::identity::hooks::{Event, Topic};
-use crate::identity::mail::Letter;
+use crate::identity::mail::{Letter, Salutation};
 use crate::store::users::{User, UserChange};
 use crate::store::volatile::Kind;
 
@@ -65,7 +65,7 @@ impl Accounts {
             .make_link(Kind::Reset, Some(user.id), &wish, life)
             .await?;
         let letter = Letter::ResetPassword {
-            name: user.username.clone(),
+            name: Salutation::of(&user),
             link: links.with_token("reset-password", &token),
             minutes: MINUTES,
         };

@@ -135,7 +135,6 @@ impl Accounts {
             .make_link(Kind::Verify, Some(user.id), &proof, life)
             .await?;
         let letter = Letter::VerifyEmail {
-            name: user.username.clone(),
             link: links.with_token("verify", &token),
             hours: HOURS,
         };

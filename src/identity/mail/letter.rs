@@ -4,16 +4,16 @@ use std::net::IpAddr;
 
 use minijinja::{Value, context};
 
+use crate::base::device;
 use crate::base::name::{Email, RoleName, Username};
 use crate::base::time::Timestamp;
+use crate::store::users::User;
 
 /// A letter. Links are whole URLs, made from `site`.
 #[derive(Clone, Debug)]
 pub enum Letter {
     /// Asks a new user to prove that the address is theirs.
     VerifyEmail {
-        /// Who registered.
-        name: Username,
         /// Proves it.
         link: String,
         /// How long the link is good, in hours.
@@ -22,7 +22,7 @@ pub enum Letter {
     /// Somebody registered with an address that has an account: tells its owner, and nobody else.
     AlreadyRegistered {
         /// The account.
-        name: Username,
+        name: Salutation,
         /// Where to log in.
         login_link: String,
         /// Where to ask for a new password.
@@ -31,7 +31,7 @@ pub enum Letter {
     /// Lets a user who forgot the password choose another.
     ResetPassword {
         /// The account.
-        name: Username,
+        name: Salutation,
         /// Where to choose it.
         link: String,
         /// How long the link is good, in minutes.
@@ -39,8 +39,6 @@ pub enum Letter {
     },
     /// Asks a user to prove that their new address is theirs; to the new address.
     ConfirmNewEmail {
-        /// The account.
-        name: Username,
         /// Proves it.
         link: String,
         /// How long the link is good, in hours.
@@ -49,21 +47,21 @@ pub enum Letter {
     /// Somebody who is signed in asks for another address; to the old one.
     NewEmailAsked {
         /// The account.
-        name: Username,
+        name: Salutation,
     },
     /// The address was changed; to the old one.
     EmailChanged {
         /// The account.
-        name: Username,
+        name: Salutation,
         /// The old address.
         old: Email,
-        /// The new one.
-        new: Email,
+        /// The new one, where the old one is proved.
+        new: Option<Email>,
     },
     /// The password was changed.
     PasswordChanged {
         /// The account.
-        name: Username,
+        name: Salutation,
         /// From where.
         ip: IpAddr,
         /// When.
@@ -72,14 +70,14 @@ pub enum Letter {
     /// An administrator set the password.
     PasswordSetByAdministrator {
         /// The account.
-        name: Username,
+        name: Salutation,
         /// When.
         at: Timestamp,
     },
     /// Somebody signed in from a device that was not seen before.
     NewSignIn {
         /// The account.
-        name: Username,
+        name: Salutation,
         /// From where.
         ip: IpAddr,
         /// What the browser calls itself.
@@ -101,14 +99,35 @@ pub enum Letter {
     /// The account was deleted.
     AccountDeleted {
         /// The account.
-        name: Username,
+        name: Salutation,
     },
     /// Nothing but a test.
     Test,
 }
 
-/// What a browser calls itself may be of any length.
-const DEVICE_SHOWN: usize = 120;
+/// What a letter calls its reader. The name was chosen by whoever made the account: an address that nobody has proved may
+/// be a stranger's, who is told nothing in words of theirs.
+#[derive(Clone, Debug)]
+pub struct Salutation(Option<Username>);
+
+impl Salutation {
+    /// Of a letter to the address that this account has.
+    #[must_use]
+    pub fn of(user: &User) -> Self {
+        Self(user.is_verified.then(|| user.username.clone()))
+    }
+
+    /// Of a letter to an address that is proved to be the account's.
+    #[must_use]
+    pub const fn proved(name: Username) -> Self {
+        Self(Some(name))
+    }
+
+    /// The name, unless a mail program might make a link of it.
+    fn as_str(&self) -> &str {
+        self.0.as_ref().map_or("", harmless)
+    }
+}
 
 impl Letter {
     /// The name of its templates, without the ending.
@@ -133,32 +152,30 @@ impl Letter {
     /// What its templates may say.
     pub(super) fn values(&self) -> Value {
         match self {
-            // Whoever chose these names did not always prove that the address is theirs: a name that a mail program
-            // would make a link of could carry a stranger's message to anybody.
-            Self::VerifyEmail { name, link, hours }
-            | Self::ConfirmNewEmail { name, link, hours } => {
-                context! { name => harmless(name), link => link.as_str(), hours => *hours }
+            // Nobody has proved these addresses yet. Templates of one's own may ask for a name all the same.
+            Self::VerifyEmail { link, hours } | Self::ConfirmNewEmail { link, hours } => {
+                context! { name => "", link => link.as_str(), hours => *hours }
             }
             Self::AlreadyRegistered {
                 name,
                 login_link,
                 reset_link,
             } => {
-                context! { name => harmless(name), login_link => login_link.as_str(), reset_link => reset_link.as_str() }
+                context! { name => name.as_str(), login_link => login_link.as_str(), reset_link => reset_link.as_str() }
             }
             Self::ResetPassword {
                 name,
                 link,
                 minutes,
-            } => context! { name => harmless(name), link => link.as_str(), minutes => *minutes },
+            } => context! { name => name.as_str(), link => link.as_str(), minutes => *minutes },
             Self::EmailChanged { name, old, new } => {
-                context! { name => harmless(name), old => old.as_str(), new => new.as_str() }
+                context! { name => name.as_str(), old => old.as_str(), new => new.as_ref().map_or("", Email::as_str) }
             }
             Self::PasswordChanged { name, ip, at } => {
-                context! { name => harmless(name), ip => ip.to_string(), at => time(*at) }
+                context! { name => name.as_str(), ip => ip.to_string(), at => time(*at) }
             }
             Self::PasswordSetByAdministrator { name, at } => {
-                context! { name => harmless(name), at => time(*at) }
+                context! { name => name.as_str(), at => time(*at) }
             }
             Self::NewSignIn {
                 name,
@@ -166,7 +183,7 @@ impl Letter {
                 user_agent,
                 at,
             } => {
-                context! { name => harmless(name), ip => ip.to_string(), device => device(user_agent), at => time(*at) }
+                context! { name => name.as_str(), ip => ip.to_string(), device => device::known(user_agent).unwrap_or_default(), at => time(*at) }
             }
             Self::Invitation {
                 by,
@@ -178,14 +195,14 @@ impl Letter {
                 context! { by => harmless(by), roles => roles.join(", "), link => link.as_str(), hours => *hours }
             }
             Self::NewEmailAsked { name } | Self::AccountDeleted { name } => {
-                context! { name => harmless(name) }
+                context! { name => name.as_str() }
             }
             Self::Test => context! {},
         }
     }
 }
 
-/// The name, unless a mail program might make a link of it.
+/// The name, unless a mail program might make a link of it: that could carry a message to anybody.
 fn harmless(name: &Username) -> &str {
     let name = name.as_str();
     if name.contains(['.', '/', ':']) {
@@ -197,9 +214,4 @@ fn harmless(name: &Username) -> &str {
 
 fn time(at: Timestamp) -> String {
     at.to_string().replace('T', " ").replace('Z', " UTC")
-}
-
-fn device(user_agent: &str) -> String {
-    let plain = |c: char| if c.is_control() { ' ' } else { c };
-    user_agent.chars().take(DEVICE_SHOWN).map(plain).collect()
 }

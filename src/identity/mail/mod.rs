@@ -29,7 +29,7 @@ use super::IdentityFault;
 use super::outbox::worker::{Courier, Delivery};
 use super::outbox::{Outbox, Parcel};
 
-pub use letter::Letter;
+pub use letter::{Letter, Salutation};
 pub use message::Message;
 pub use render::Templates;
 pub use settings::Settings;

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::Letterhead;
-use super::letter::Letter;
+use super::letter::{Letter, Salutation};
 use crate::base::name::{NameError, Username};
 use crate::base::net::{BadHost, Host};
 use crate::base::site::Site;
@@ -14,10 +14,9 @@ pub(super) fn letters() -> Result<Vec<Letter>, NameError> {
     let (ip, at) = (IpAddr::V4(Ipv4Addr::LOCALHOST), Timestamp::from_millis(0));
     let link = || String::from("https://example.com/auth/verify?token=x");
     let name: Username = "alice".parse()?;
-    let named = || name.clone();
+    let named = || Salutation::proved(name.clone());
     Ok(vec![
         Letter::VerifyEmail {
-            name: named(),
             link: link(),
             hours: 1,
         },
@@ -32,7 +31,6 @@ pub(super) fn letters() -> Result<Vec<Letter>, NameError> {
             minutes: 30,
         },
         Letter::ConfirmNewEmail {
-            name: named(),
             link: link(),
             hours: 24,
         },
@@ -40,7 +38,7 @@ pub(super) fn letters() -> Result<Vec<Letter>, NameError> {
         Letter::EmailChanged {
             name: named(),
             old: "a@example.com".parse()?,
-            new: "b@example.com".parse()?,
+            new: Some("b@example.com".parse()?),
         },
         Letter::PasswordChanged {
             name: named(),
@@ -55,7 +53,7 @@ pub(super) fn letters() -> Result<Vec<Letter>, NameError> {
             at,
         },
         Letter::Invitation {
-            by: named(),
+            by: name.clone(),
             roles: vec!["user".parse()?],
             link: link(),
             hours: 72,

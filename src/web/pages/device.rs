@@ -1,44 +1,14 @@
 //! What a browser calls itself, in words that its owner recognises. Only shown, never believed.
 
-/// Looked for in this order: many browsers name others as well.
-const BROWSERS: [(&str, &str); 12] = [
-    ("Edg/", "Edge"),
-    ("OPR/", "Opera"),
-    ("SamsungBrowser/", "Samsung Internet"),
-    ("Firefox/", "Firefox"),
-    ("FxiOS/", "Firefox"),
-    ("CriOS/", "Chrome"),
-    ("Chrome/", "Chrome"),
-    ("Safari/", "Safari"),
-    ("curl/", "curl"),
-    ("python", "Python"),
-    ("Go-http-client", "Go"),
-    ("okhttp", "an Android app"),
-];
-
-const SYSTEMS: [(&str, &str); 7] = [
-    ("Android", "Android"),
-    ("iPhone", "iPhone"),
-    ("iPad", "iPad"),
-    ("Windows", "Windows"),
-    ("Mac OS X", "macOS"),
-    ("CrOS", "ChromeOS"),
-    ("Linux", "Linux"),
-];
+use crate::base::device;
 
 /// As much as is known of it, or what it said itself.
 #[must_use]
 pub fn name(user_agent: &str) -> String {
-    let find = |list: &[(&str, &'static str)]| {
-        let found = list.iter().find(|(mark, _)| user_agent.contains(mark));
-        found.map(|(_, name)| *name)
-    };
-    match (find(&BROWSERS), find(&SYSTEMS)) {
-        (Some(browser), Some(system)) => format!("{browser} on {system}"),
-        (Some(browser), None) => browser.to_owned(),
-        (None, Some(system)) => format!("A program on {system}"),
-        (None, None) if user_agent.trim().is_empty() => "An unnamed program".to_owned(),
-        (None, None) => user_agent.chars().take(60).collect(),
+    match device::known(user_agent) {
+        Some(known) => known,
+        None if user_agent.trim().is_empty() => "An unnamed program".to_owned(),
+        None => user_agent.chars().take(60).collect(),
     }
 }
 
