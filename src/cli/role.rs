@@ -113,8 +113,8 @@ async fn set_permissions(
 }
 
 async fn delete(stored: &Stored, name: &str) -> anyhow::Result<()> {
-    let name = parse(name)?;
-    let users = stored.store.roles.delete(&name).await?;
+    let (name, excluded) = (parse(name)?, stored.config.excluded());
+    let users = stored.store.roles.delete(&name, &excluded).await?;
     outln!("role {name} is deleted; {users} user(s) had it");
     Ok(())
 }

@@ -17,11 +17,13 @@ use crate::crypto::key::GatewayKey;
 use crate::crypto::password::Context;
 use crate::gate::settings::IdentityHeaders;
 use crate::identity;
+use crate::policy::condition::Named;
 use crate::policy::index::Policy;
 use crate::policy::role::Roles;
 use crate::policy::rule::Rule;
 use crate::proxy::settings::{Certificate, ClientCertificates, Limits, Listen, Upstreams};
 use crate::store;
+use crate::store::roles::Excluded;
 use crate::telemetry::settings::Format;
 use crate::web::brand::Brand;
 
@@ -181,7 +183,27 @@ impl Config {
         let allowed = self.rules.iter().map(|rule| &rule.allow);
         identity::accounts::Named {
             users: allowed.flat_map(|allow| allow.users()).cloned().collect(),
+            excluded: self.excluded(),
         }
+    }
+
+    /// What rules keep people out by.
+    #[must_use]
+    pub fn excluded(&self) -> Excluded {
+        let mut excluded = Excluded::default();
+        for rule in &self.rules {
+            for (named, _) in rule.allow.named().into_iter().filter(|(_, not)| *not) {
+                match named {
+                    Named::Role(role) => {
+                        excluded.roles.entry(role.clone()).or_insert(rule.line);
+                    }
+                    Named::Permission(it) => {
+                        excluded.permissions.entry(it.clone()).or_insert(rule.line);
+                    }
+                }
+            }
+        }
+        excluded
     }
 
     /// What accounts must keep to.

@@ -239,6 +239,7 @@ impl From<AccountFault> for Problem {
             AccountFault::UnknownPermission(_) => bad("UNKNOWN_PERMISSION", &told),
             AccountFault::Exists(_) => bad("EXISTS", &told),
             AccountFault::Fixed(_) => bad("FIXED", &told),
+            AccountFault::Excludes(_) => Self::new(StatusCode::CONFLICT, "RULE_EXCLUDES", &told),
             AccountFault::Link => bad(
                 "LINK_INVALID",
                 "The link is not good, or no more. Please ask for another one.",

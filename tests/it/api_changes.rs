@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::api::{self, Bench, CHIEF, superuser};
+use crate::api::{self, Bench, CHIEF, setup, superuser};
 use crate::harness::setup::password;
 
 #[test]
@@ -124,4 +124,66 @@ fn ad_05_the_last_superuser_stays() {
     let leave = json!({ "current_password": password(CHIEF) });
     bench.refused(&bench.chief.clone(), ("DELETE", "/auth/me"), &leave, 400);
     assert_eq!(bench.user(id)["is_superuser"], true);
+}
+
+#[test]
+fn ad_07_a_role_that_a_rule_keeps_people_out_by_stays_what_it_is() {
+    let rules = "
+  - { path: /app/**, allow: { not: { role: blocked } } }
+  - { path: /bills/**, allow: { not: { permission: bills:due } } }
+  - { path: /reports/**, allow: { role: auditor } }
+";
+    let bench = Bench::of(setup().rules(rules));
+    let make = |name: &str, gives: &[&str]| {
+        let add = ["role", "add", name, "--permissions", &gives.join(",")];
+        bench.gateway.cli(&add, "").fine();
+        bench.role_number(name)
+    };
+    let kept = [
+        (make("blocked", &[]), "blocked", "/app/x"),
+        (make("debtor", &["bills:due"]), "debtor", "/bills/x"),
+    ];
+    let free = make("auditor", &[]);
+    let asks = |path: &str| {
+        let cookie = bench.gateway.login("alice");
+        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nCookie: {cookie}\r\n\r\n");
+        bench.gateway.ask(request).status
+    };
+    for (id, name, closed) in kept {
+        let path = format!("/auth/roles/{id}");
+        bench
+            .gateway
+            .cli(&["user", "set-roles", "alice", name], "")
+            .fine();
+        let chief = &bench.chief;
+        let renamed = json!({ "name": "something-else" });
+        let mut answers = vec![bench.call(chief, "DELETE", &path, None)];
+        if name == "blocked" {
+            answers.push(bench.call(chief, "PUT", &path, Some(&renamed)));
+        }
+        for answer in answers {
+            assert_eq!(answer.status, 409, "{name}: {}", answer.text());
+            assert_eq!(answer.json()["code"], "RULE_EXCLUDES", "{}", answer.text());
+            let told = answer.json()["detail"].as_str().unwrap().to_owned();
+            assert!(told.contains("line ") && told.contains(name), "{told}");
+        }
+        let said = bench.gateway.cli(&["role", "delete", name], "");
+        assert!(
+            said.code != Some(0) && said.err.contains("keeps out"),
+            "{said:?}"
+        );
+        assert_eq!(asks(closed), 403, "{name}");
+        assert_eq!(bench.gateway.recorder().count(), 0);
+    }
+    // The twins: the same of a role that lets people in, and what else is said of the first.
+    let said = json!({ "description": "They know why." });
+    bench.chief("PUT", &format!("/auth/roles/{}", kept[0].0), Some(&said));
+    let path = format!("/auth/roles/{free}");
+    bench.chief("PUT", &path, Some(&json!({ "name": "examiner" })));
+    bench.chief("DELETE", &path, None);
+    bench
+        .gateway
+        .cli(&["user", "set-roles", "alice", "user"], "")
+        .fine();
+    assert_eq!((asks("/app/x"), bench.gateway.recorder().count()), (200, 1));
 }

@@ -39,6 +39,9 @@ pub enum AccountFault {
     /// It is written in the file, built in, or in use: why.
     #[error("{0}")]
     Fixed(String),
+    /// A rule of the file keeps people out by it: which.
+    #[error("{0}")]
+    Excludes(String),
     /// Whoever asks may not do this: why.
     #[error("{0}")]
     Forbidden(&'static str),
@@ -116,6 +119,7 @@ impl From<RoleError> for AccountFault {
             RoleError::FromConfig(_) | RoleError::BuiltIn(_) | RoleError::Included(..) => {
                 Self::Fixed(error.to_string())
             }
+            RoleError::Excludes(..) => Self::Excludes(error.to_string()),
             RoleError::Db(error) => error.into(),
         }
     }

@@ -38,6 +38,7 @@ use crate::base::secret::Secret;
 use crate::base::time::{Clock, Timestamp};
 use crate::base::token::Token;
 use crate::crypto::password::{self, Context, Password};
+use crate::store::roles::Excluded;
 use crate::store::{Account, Store};
 
 use super::IdentityFault;
@@ -95,11 +96,13 @@ pub struct Terms {
     pub named: Named,
 }
 
-/// Whom some rule of the file lets in by name, so that a name alone is worth something.
+/// Whom some rule of the file lets in by name, so that a name alone is worth something, and what it keeps people out by.
 #[derive(Clone, Debug, Default)]
 pub struct Named {
     /// The users.
     pub users: BTreeSet<Username>,
+    /// The roles and permissions that rules keep people out by.
+    pub excluded: Excluded,
 }
 
 struct Inner {

@@ -94,7 +94,8 @@ impl Accounts {
     /// Changes a role. Whoever has it holds more or less from their next request on.
     ///
     /// # Errors
-    /// As [`Accounts::add_role`]; when the role comes from the file, or a built-in one would be renamed.
+    /// As [`Accounts::add_role`]; when the role comes from the file, or a built-in one would be renamed,
+    /// or one that a rule keeps people out by.
     pub async fn edit_role(
         &self,
         actor: &Actor<'_>,
@@ -112,7 +113,9 @@ impl Accounts {
             permissions,
         };
         let roles = &self.parts().store.roles;
-        roles.update(id, &change, self.now()).await?;
+        let terms = self.0.terms.load_full();
+        let excluded = &terms.named.excluded;
+        roles.update(id, &change, excluded, self.now()).await?;
         self.changed().await?;
         self.full_role(id).await
     }
@@ -120,10 +123,13 @@ impl Accounts {
     /// Deletes a role; whoever has it loses it.
     ///
     /// # Errors
-    /// For everybody but superusers; when the role comes from the file, is built in, or is included by another.
+    /// For everybody but superusers; when the role comes from the file, is built in, is included by another, or
+    /// a rule keeps people out by it or by what it gives.
     pub async fn delete_role(&self, actor: &Actor<'_>, id: i64) -> Result<(), AccountFault> {
         actor.needs(Right::Superuser)?;
-        self.parts().store.roles.delete_number(id).await?;
+        let terms = self.0.terms.load_full();
+        let (roles, excluded) = (&self.parts().store.roles, &terms.named.excluded);
+        roles.delete_number(id, excluded).await?;
         self.changed().await
     }
 

@@ -6,7 +6,7 @@ use super::roles::{generation, give, held, mirror, name, permissions};
 use super::{Opened, at, made, names, new_user, on_every_db, together};
 use crate::base::id::UserId;
 use crate::base::name::RoleName;
-use crate::store::roles::{RoleChange, RoleError, Standing, StoredPermission};
+use crate::store::roles::{Excluded, RoleChange, RoleError, Standing, StoredPermission};
 use crate::store::users::{UserChange, UserError};
 
 on_every_db! {
@@ -17,6 +17,7 @@ on_every_db! {
     ad_06_users_are_made_if_the_roles_may_be_given
     roles_are_edited
     what_is_fixed_about_roles_stays
+    what_rules_keep_people_out_by_stays
     permissions_are_declared_once
 }
 
@@ -161,7 +162,10 @@ async fn roles_are_edited(opened: &Opened) {
         description: None,
         permissions: Some(BTreeSet::from(["c:d".parse().unwrap()])),
     };
-    roles.update(base, &change, at(2)).await.unwrap();
+    roles
+        .update(base, &change, &Excluded::default(), at(2))
+        .await
+        .unwrap();
     assert_eq!(held(opened, alice).await, "boss ground | c:d");
     let list = roles.list().await.unwrap();
     let edited = list.iter().find(|it| it.id == base).unwrap();
@@ -186,7 +190,10 @@ async fn what_is_fixed_about_roles_stays(opened: &Opened) {
             name: Some(name(to)),
             ..RoleChange::default()
         };
-        roles.update(id, &change, at(3)).await.unwrap_err()
+        roles
+            .update(id, &change, &Excluded::default(), at(3))
+            .await
+            .unwrap_err()
     };
     assert_eq!(
         rename(number("boss"), "chief").await,
@@ -203,7 +210,7 @@ async fn what_is_fixed_about_roles_stays(opened: &Opened) {
     assert_eq!(rename(base, "boss").await, RoleError::Exists(name("boss")));
     assert_eq!(rename(4711, "boss").await, RoleError::NoNumber(4711));
     assert_eq!(
-        roles.delete_number(4711).await,
+        roles.delete_number(4711, &Excluded::default()).await,
         Err(RoleError::NoNumber(4711))
     );
     mirror(opened, &[]).await;
@@ -211,7 +218,49 @@ async fn what_is_fixed_about_roles_stays(opened: &Opened) {
         rename(number("boss"), "chief").await,
         RoleError::NoNumber(number("boss"))
     );
-    assert_eq!(roles.delete_number(base).await, Ok(name("base")));
+    assert_eq!(
+        roles.delete_number(base, &Excluded::default()).await,
+        Ok(name("base"))
+    );
+}
+
+async fn what_rules_keep_people_out_by_stays(opened: &Opened) {
+    let roles = &opened.roles;
+    let add = async |role: &str, gives: &[&str]| {
+        let gives = permissions(gives);
+        let made = roles.add(&name(role), "", &gives, at(1)).await;
+        made.unwrap().id
+    };
+    let (blocked, debtor) = (
+        add("blocked", &[]).await,
+        add("debtor", &["bills:due"]).await,
+    );
+    let free = add("free", &["orders:read"]).await;
+    let excluded = Excluded {
+        roles: [(name("blocked"), 7)].into(),
+        permissions: [("bills:due".parse().unwrap(), 9)].into(),
+    };
+    let rename = async |id, to: &str| {
+        let change = RoleChange {
+            name: Some(name(to)),
+            description: Some("for a reason".into()),
+            permissions: None,
+        };
+        roles.update(id, &change, &excluded, at(2)).await
+    };
+    let refused = |role: &str, line| RoleError::Excludes(name(role), line);
+    assert_eq!(rename(blocked, "open").await, Err(refused("blocked", 7)));
+    let deleted = roles.delete_number(blocked, &excluded).await;
+    assert_eq!(deleted, Err(refused("blocked", 7)));
+    let deleted = roles.delete(&name("debtor"), &excluded).await;
+    assert_eq!(deleted, Err(refused("debtor", 9)));
+    // Nothing is lost by these.
+    assert_eq!(rename(blocked, "blocked").await, Ok(()));
+    assert_eq!(rename(debtor, "owing").await, Ok(()));
+    let deleted = roles.delete_number(free, &excluded).await;
+    assert_eq!(deleted, Ok(name("free")));
+    let none = Excluded::default();
+    assert_eq!(roles.delete(&name("blocked"), &none).await, Ok(0));
 }
 
 async fn permissions_are_declared_once(opened: &Opened) {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::roles::{file, generation, give, held, mirror, name, permissions};
 use super::{Opened, at, made, names, new_user, on_every_db, together};
 use crate::base::name::{Permission, RoleName};
-use crate::store::roles::{LOCAL, Mirrored, RoleError};
+use crate::store::roles::{Excluded, LOCAL, Mirrored, RoleError};
 
 on_every_db! {
     a_fresh_store_has_three_roles
@@ -171,7 +171,11 @@ async fn a_built_in_role_never_gives_what_the_files_did_not(opened: &Opened) {
     give(opened, alice, &["admin", "user"]).await;
     mirror(opened, &[]).await;
     assert_eq!(held(opened, alice).await, "user | ");
-    opened.roles.delete(&name("admin")).await.unwrap();
+    opened
+        .roles
+        .delete(&name("admin"), &Excluded::default())
+        .await
+        .unwrap();
     assert_eq!(mirror(opened, &[]).await.added, [name("admin")]);
     assert_eq!(held(opened, alice).await, "user | ");
 }

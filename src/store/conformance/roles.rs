@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use super::{Opened, at, made, names, new_user, on_every_db, together};
 use crate::base::id::UserId;
 use crate::base::name::{Permission, RoleName};
-use crate::store::roles::{ConfigRole, LOCAL, Mirrored, RoleError, RoleOrigin, StoredPermission};
+use crate::store::roles::{
+    ConfigRole, Excluded, LOCAL, Mirrored, RoleError, RoleOrigin, StoredPermission,
+};
 
 on_every_db! {
     roles_are_made_and_deleted
@@ -92,11 +94,20 @@ async fn roles_are_made_and_deleted(opened: &Opened) {
     let alice = made(opened, &new_user("alice")).await.id;
     give(opened, alice, &["editor"]).await;
     let before = generation(opened, alice).await;
-    assert_eq!(opened.roles.delete(&name("editor")).await, Ok(1));
+    assert_eq!(
+        opened
+            .roles
+            .delete(&name("editor"), &Excluded::default())
+            .await,
+        Ok(1)
+    );
     assert_eq!(held(opened, alice).await, " | ");
     assert!(generation(opened, alice).await > before);
     assert_eq!(
-        opened.roles.delete(&name("editor")).await,
+        opened
+            .roles
+            .delete(&name("editor"), &Excluded::default())
+            .await,
         Err(RoleError::Unknown(name("editor")))
     );
     let next = opened
@@ -116,7 +127,15 @@ async fn roles_of_the_file_and_built_in_ones_stay(opened: &Opened) {
         .unwrap();
     mirror(opened, &[("viewer", "base")]).await;
     let refused = |done: Result<(), RoleError>| done.unwrap_err();
-    let delete = async |role: &str| refused(opened.roles.delete(&name(role)).await.map(drop));
+    let delete = async |role: &str| {
+        refused(
+            opened
+                .roles
+                .delete(&name(role), &Excluded::default())
+                .await
+                .map(drop),
+        )
+    };
     assert_eq!(
         delete("viewer").await,
         RoleError::FromConfig(name("viewer"))

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::manage::{locked_graph, named, touch_holders};
 use super::mirror::{is_built_in, set_node};
-use super::{Graph, RoleError, RoleOrigin, Roles};
+use super::{Excluded, Graph, RoleError, RoleOrigin, Roles};
 use crate::base::name::{Permission, RoleName};
 use crate::base::time::Timestamp;
 use crate::store::statement::Statement;
@@ -24,12 +24,13 @@ impl Roles {
     /// Changes a role, and raises the generation of everybody who has it.
     ///
     /// # Errors
-    /// When it does not exist or comes from the file, when a built-in one would be renamed, or when there is
-    /// one of the new name.
+    /// When it does not exist or comes from the file, when a built-in one or one that a rule keeps people out by would
+    /// be renamed, or when there is one of the new name.
     pub async fn update(
         &self,
         id: i64,
         change: &RoleChange,
+        excluded: &Excluded,
         now: Timestamp,
     ) -> Result<(), RoleError> {
         const UPDATE: Statement = Statement::write(
@@ -41,6 +42,9 @@ impl Roles {
         let old = named(&mut tx, id).await?;
         let name = change.name.as_ref().unwrap_or(&old);
         changeable(&graph, id, &old, name)?;
+        if *name != old {
+            excluded.may_rename(&old)?;
+        }
         let description = change.description.as_deref();
         let values = [
             id.into(),

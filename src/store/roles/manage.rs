@@ -2,7 +2,7 @@
 
 use super::mirror::{is_built_in, set_node};
 use super::read::graph_call;
-use super::{Graph, Node, Role, RoleError, RoleOrigin, Roles};
+use super::{Excluded, Graph, Node, Role, RoleError, RoleOrigin, Roles};
 use crate::base::name::{Permission, RoleName};
 use crate::base::time::Timestamp;
 use crate::store::db::Tx;
@@ -56,11 +56,12 @@ impl Roles {
     /// Deletes a role of our own, or one that has left the file, and says how many users had it.
     ///
     /// # Errors
-    /// When it does not exist, comes from the file, is built in, or another role includes it.
-    pub async fn delete(&self, name: &RoleName) -> Result<u64, RoleError> {
+    /// When it does not exist, comes from the file, is built in, another role includes it, or a rule keeps people out by
+    /// it or by what it gives.
+    pub async fn delete(&self, name: &RoleName, excluded: &Excluded) -> Result<u64, RoleError> {
         let mut tx = self.db.begin().await?;
         let graph = locked_graph(&mut tx).await?;
-        let users = delete_in(&mut tx, &graph, name).await?;
+        let users = delete_in(&mut tx, (&graph, excluded), name).await?;
         tx.commit().await?;
         Ok(users)
     }
@@ -69,18 +70,23 @@ impl Roles {
     ///
     /// # Errors
     /// As [`Roles::delete`], and [`RoleError::NoNumber`].
-    pub async fn delete_number(&self, id: i64) -> Result<RoleName, RoleError> {
+    pub async fn delete_number(&self, id: i64, excluded: &Excluded) -> Result<RoleName, RoleError> {
         let mut tx = self.db.begin().await?;
         let graph = locked_graph(&mut tx).await?;
         let name = named(&mut tx, id).await?;
-        delete_in(&mut tx, &graph, &name).await?;
+        delete_in(&mut tx, (&graph, excluded), &name).await?;
         tx.commit().await?;
         Ok(name)
     }
 }
 
-async fn delete_in(tx: &mut Tx, graph: &Graph, name: &RoleName) -> Result<u64, RoleError> {
+async fn delete_in(
+    tx: &mut Tx,
+    (graph, excluded): (&Graph, &Excluded),
+    name: &RoleName,
+) -> Result<u64, RoleError> {
     deletable(graph, name)?;
+    excluded.may_delete(graph, name)?;
     let users = touch_holders(tx, name).await?;
     tx.execute(deletion(name)).await?;
     Ok(users)

@@ -8,6 +8,7 @@
 
 mod assign;
 mod edit;
+mod excluded;
 mod filed;
 mod grant;
 mod graph;
@@ -26,6 +27,7 @@ use super::error::DbError;
 
 pub(super) use self::assign::assign;
 pub use self::edit::RoleChange;
+pub use self::excluded::Excluded;
 pub(super) use self::filed::Filed;
 pub use self::grant::Standing;
 pub use self::graph::{Closure, Graph, Node};
@@ -90,6 +92,11 @@ pub enum RoleError {
     /// Another role includes it.
     #[error("the role '{0}' is included by '{1}'")]
     Included(RoleName, RoleName),
+    /// A rule of the file keeps out whoever has it.
+    #[error(
+        "the rule on line {1} of the configuration file keeps out whoever has the role '{0}': change the file first"
+    )]
+    Excludes(RoleName, u64),
     /// There is no such user.
     #[error("there is no user {0}")]
     Missing(UserId),
