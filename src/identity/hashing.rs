@@ -26,8 +26,7 @@ struct Queue {
 #[derive(Debug, Default)]
 struct Taken {
     all: usize,
-    /// What has no origin (a password that is set) is one among them.
-    by_origin: HashMap<Option<Origin>, usize>,
+    by_origin: HashMap<Origin, usize>,
 }
 
 /// The queue is full, or the work was lost with its thread.
@@ -40,7 +39,7 @@ pub struct Busy;
 pub struct Place {
     running: Arc<Semaphore>,
     queue: Arc<Queue>,
-    origin: Option<Origin>,
+    origin: Origin,
 }
 
 /// How many may wait for each one that runs: at 25 ms a hash, the last of them waits under a second.
@@ -65,7 +64,7 @@ impl Hashing {
     ///
     /// # Errors
     /// When the queue is full, or this origin has its part of it.
-    pub fn enter(&self, origin: Option<Origin>) -> Result<Place, Busy> {
+    pub fn enter(&self, origin: Origin) -> Result<Place, Busy> {
         let mut taken = self.queue.taken();
         let free = self.queue.most.saturating_sub(taken.all);
         if free == 0 {
@@ -84,15 +83,16 @@ impl Hashing {
         })
     }
 
-    /// Runs `work` on a blocking thread when it is its turn.
+    /// Runs `work` of this origin on a blocking thread when it is its turn.
     ///
     /// # Errors
-    /// When the queue is full.
+    /// When the queue is full, or this origin has its part of it.
     pub async fn run<T: Send + 'static>(
         &self,
+        origin: Origin,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Busy> {
-        self.enter(None)?.run(work).await
+        self.enter(origin)?.run(work).await
     }
 
     /// How many are waiting, for `portcullis_password_queue`.
@@ -158,15 +158,14 @@ mod tests {
     fn a_10_one_origin_leaves_room_for_others() {
         let pool = Hashing::new(1);
         let crowd = |last| {
-            let places = std::iter::from_fn(|| pool.enter(Some(origin(last))).ok());
+            let places = std::iter::from_fn(|| pool.enter(origin(last)).ok());
             places.collect::<Vec<_>>()
         };
         let crowds: Vec<_> = (1..6).map(crowd).collect();
         let counts: Vec<_> = crowds.iter().map(Vec::len).collect();
         assert_eq!(counts, [16, 8, 4, 2, 1]);
-        let newcomer = pool.enter(Some(origin(9))).unwrap();
-        assert_eq!(pool.enter(Some(origin(10))).unwrap_err(), Busy);
-        assert_eq!(pool.enter(None).unwrap_err(), Busy);
+        let newcomer = pool.enter(origin(9)).unwrap();
+        assert_eq!(pool.enter(origin(10)).unwrap_err(), Busy);
         drop((crowds, newcomer));
         assert_eq!(pool.waiting(), 0);
         assert!(pool.queue.taken().by_origin.is_empty());
@@ -180,7 +179,7 @@ mod tests {
         let busy = tokio::spawn({
             let pool = pool.clone();
             async move {
-                pool.run(move || {
+                pool.run(origin(99), move || {
                     let _ = started.send(());
                     let _ = blocked.recv();
                 })
@@ -189,14 +188,14 @@ mod tests {
         });
         running.await.unwrap();
         let mut waiting: Vec<_> = (0..32)
-            .map(|last| pool.enter(Some(origin(last))).unwrap())
+            .map(|last| pool.enter(origin(last)).unwrap())
             .map(|place| Box::pin(place.run(|| ())))
             .collect();
         assert_eq!(waiting.len(), QUEUE_PER_CORE);
         for future in &mut waiting {
             assert!(futures_util::poll!(future).is_pending());
         }
-        assert_eq!(pool.run(|| ()).await, Err(Busy));
+        assert_eq!(pool.run(origin(99), || ()).await, Err(Busy));
         waiting.pop();
         assert_eq!(pool.waiting(), QUEUE_PER_CORE - 1);
         release.send(()).unwrap();

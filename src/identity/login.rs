@@ -205,7 +205,7 @@ impl Logins {
         Password::typed(credentials.password.expose()).map_err(|_| Refusal::Invalid)?;
         // Before anything is counted: an attempt that is not looked at must not cost its owner one.
         let origin = Origin::of(credentials.ip);
-        let place = self.hashing.enter(Some(origin))?;
+        let place = self.hashing.enter(origin)?;
         let now = self.clock.now();
         let user = self
             .store
@@ -224,7 +224,8 @@ impl Logins {
             return Err(Refusal::Invalid);
         };
         let been_here = self.throttle.succeeded(&attempt, self.clock.now()).await?;
-        self.upgrade_hash(&user, &credentials.password).await;
+        self.upgrade_hash(&user, &credentials.password, origin)
+            .await;
         match self.sessions.demands().bar(&user) {
             None => Ok(Known { user, been_here }),
             Some(Bar::Disabled) => Err(Refusal::Invalid),
@@ -285,7 +286,7 @@ impl Logins {
     }
 
     /// Rehashes with today's parameters while the password is at hand. A failure costs nobody the login.
-    async fn upgrade_hash(&self, user: &User, password: &Secret<String>) {
+    async fn upgrade_hash(&self, user: &User, password: &Secret<String>, origin: Origin) {
         let Some(old) = user
             .password_hash
             .clone()
@@ -294,7 +295,7 @@ impl Logins {
             return;
         };
         let (settings, random, password) = (self.settings, self.random.clone(), password.clone());
-        let hashed = self.hashing.run(move || {
+        let hashed = self.hashing.run(origin, move || {
             Password::typed(password.expose())
                 .ok()?
                 .hash(&settings, &random)

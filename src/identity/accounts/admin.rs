@@ -128,7 +128,7 @@ impl Accounts {
         self.may_be_named(Some(&draft.username), actor.who.superuser)?;
         let new = NewUser {
             may_reuse_name: actor.who.superuser,
-            ..self.new_user(draft).await?
+            ..self.new_user(actor, draft).await?
         };
         let named = self.0.terms.load().named.clone();
         let users = &self.parts().store.users;
@@ -166,7 +166,7 @@ impl Accounts {
             self.may_be_named(name, actor.who.superuser)?;
             let change = UserChange {
                 may_reuse_name: actor.who.superuser,
-                ..self.change_of(&before, edit).await?
+                ..self.change_of(actor, &before, edit).await?
             };
             let users = &self.parts().store.users;
             let changed = users.update_if(id, Some(before.generation), &change, self.now());
@@ -227,10 +227,14 @@ impl Accounts {
         Ok(user)
     }
 
-    async fn new_user(&self, draft: &UserDraft) -> Result<NewUser, AccountFault> {
+    async fn new_user(
+        &self,
+        actor: &Actor<'_>,
+        draft: &UserDraft,
+    ) -> Result<NewUser, AccountFault> {
         let hash = match &draft.password {
             Some(password) => Some(
-                self.hash(password, &draft.username, draft.email.as_ref())
+                self.hash(password, (&draft.username, draft.email.as_ref()), actor.ip)
                     .await?,
             ),
             None => None,
@@ -253,11 +257,16 @@ impl Accounts {
         })
     }
 
-    async fn change_of(&self, user: &User, edit: &UserEdit) -> Result<UserChange, AccountFault> {
+    async fn change_of(
+        &self,
+        actor: &Actor<'_>,
+        user: &User,
+        edit: &UserEdit,
+    ) -> Result<UserChange, AccountFault> {
         let username = edit.username.as_ref().unwrap_or(&user.username);
         let email = edit.email.as_ref().or(user.email.as_ref());
         let password_hash = match &edit.password {
-            Some(password) => Some(self.hash(password, username, email).await?),
+            Some(password) => Some(self.hash(password, (username, email), actor.ip).await?),
             None => None,
         };
         let moved = edit.email.is_some() && edit.email != user.email;

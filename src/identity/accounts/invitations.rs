@@ -3,6 +3,7 @@
 //! Good once, for a week, and no longer than who made it could still give those roles.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -179,6 +180,7 @@ impl Accounts {
         token: &str,
         username: Username,
         password: &Secret<String>,
+        ip: IpAddr,
     ) -> Result<Account, AccountFault> {
         if self.register_mode() == Register::Closed {
             return Err(AccountFault::NoInvitations);
@@ -187,7 +189,7 @@ impl Accounts {
         let Invitee { email, roles } = record.offer().ok_or(AccountFault::Link)?;
         self.still_given(&record, &roles).await?;
         self.refuse_taken(&username, Some(&email)).await?;
-        let hash = self.hash(password, &username, Some(&email)).await?;
+        let hash = self.hash(password, (&username, Some(&email)), ip).await?;
         // Of two at once, one is first.
         self.spend::<Record>(Kind::Invitation, token).await?;
         let mut all = self.default_roles().await?;

@@ -33,6 +33,7 @@ use tokio_util::task::TaskTracker;
 use crate::base::id::{PublicId, UserId};
 use crate::base::identity::Identity;
 use crate::base::name::{Email, Username};
+use crate::base::net::Origin;
 use crate::base::random::Random;
 use crate::base::secret::Secret;
 use crate::base::time::{Clock, Timestamp};
@@ -189,12 +190,12 @@ impl Accounts {
         self.parts().clock.now()
     }
 
-    /// Hashes a new password, if its owner may choose it.
+    /// Hashes a new password, if its owner may choose it. Whoever asks from one place has one place's share of the queue.
     async fn hash(
         &self,
         text: &Secret<String>,
-        username: &Username,
-        email: Option<&Email>,
+        (username, email): (&Username, Option<&Email>),
+        ip: IpAddr,
     ) -> Result<Secret<String>, AccountFault> {
         let terms = self.0.terms.load();
         let context = terms.words.clone().of_user(username, email);
@@ -204,7 +205,7 @@ impl Accounts {
         let hashed = self
             .parts()
             .hashing
-            .run(move || password.hash(&settings, &random));
+            .run(Origin::of(ip), move || password.hash(&settings, &random));
         hashed
             .await
             .map_err(AccountFault::Busy)?

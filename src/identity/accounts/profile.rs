@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use super::letters::{BY, MOVES, NAMES};
 use super::{AccountFault, Accounts, Actor, Links};
+use crate::base::id::UserId;
 use crate::base::name::{Email, Username};
+use crate::base::net::Origin;
 use crate::base::secret::Secret;
 use crate::crypto::password::Password;
 use crate::identity::hooks::{Event, Topic};
@@ -76,15 +78,11 @@ impl Accounts {
             let current = change.current_password.as_ref();
             self.reauthenticate(actor, &before, current).await?;
         }
-        let hash = match &change.password {
-            Some(password) => Some(self.new_hash(password, change, &before).await?),
-            None => None,
-        };
         let (at_once, unproved) = match email {
             Some(email) if self.wants_proof() => (None, Some(email)),
             other => (other, None),
         };
-        // Before anything is changed: what is refused has not happened in part.
+        // Before anything is hashed or changed: what is refused costs nothing, and has not happened in part.
         if username.is_some() {
             self.admit_change(before.id, NAMES).await?;
         }
@@ -94,6 +92,12 @@ impl Accounts {
         if at_once.is_some() {
             self.admit_change(before.id, MOVES).await?;
         }
+        self.refuse_of_others(before.id, (username.as_ref(), at_once.as_ref()))
+            .await?;
+        let hash = match &change.password {
+            Some(password) => Some(self.new_hash(password, change, (actor, &before)).await?),
+            None => None,
+        };
         let edit = UserChange {
             username,
             may_reuse_name: actor.who.superuser,
@@ -103,8 +107,7 @@ impl Accounts {
             password_hash: hash,
             ..UserChange::default()
         };
-        let users = &self.parts().store.users;
-        let judged = Some(before.generation);
+        let (users, judged) = (&self.parts().store.users, Some(before.generation));
         let after = users
             .update_if(before.id, judged, &edit, self.now())
             .await?;
@@ -167,18 +170,39 @@ impl Accounts {
         }
     }
 
+    /// Goes on unless somebody else has the name or the address; the update alone is sure.
+    async fn refuse_of_others(
+        &self,
+        user: UserId,
+        (username, email): (Option<&Username>, Option<&Email>),
+    ) -> Result<(), AccountFault> {
+        let users = &self.parts().store.users;
+        let another = |found: Option<User>| found.is_some_and(|found| found.id != user);
+        if let Some(name) = username
+            && another(users.by_username(name).await?)
+        {
+            return Err(AccountFault::UsernameTaken(name.clone()));
+        }
+        if let Some(email) = email
+            && another(users.by_email(email).await?)
+        {
+            return Err(AccountFault::EmailTaken(email.clone()));
+        }
+        Ok(())
+    }
+
     async fn new_hash(
         &self,
         password: &Secret<String>,
         change: &MeChange,
-        user: &User,
+        (actor, user): (&Actor<'_>, &User),
     ) -> Result<Secret<String>, AccountFault> {
         if user.must_change_password {
-            self.refuse_same(password, user).await?;
+            self.refuse_same(password, user, actor.ip).await?;
         }
         let username = change.username.as_ref().unwrap_or(&user.username);
         let email = change.email.as_ref().or(user.email.as_ref());
-        self.hash(password, username, email).await
+        self.hash(password, (username, email), actor.ip).await
     }
 
     /// Whoever set it knows it.
@@ -186,13 +210,15 @@ impl Accounts {
         &self,
         password: &Secret<String>,
         user: &User,
+        ip: IpAddr,
     ) -> Result<(), AccountFault> {
         let Some(stored) = user.password_hash.clone() else {
             return Ok(());
         };
         let typed = Password::typed(password.expose())?;
         let hashing = &self.parts().hashing;
-        match hashing.run(move || typed.matches(&stored)).await {
+        let origin = Origin::of(ip);
+        match hashing.run(origin, move || typed.matches(&stored)).await {
             Ok(false) => Ok(()),
             Ok(true) => Err(AccountFault::Fixed(
                 "This is the password that was set for you; please choose another.".into(),

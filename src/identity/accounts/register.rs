@@ -80,12 +80,12 @@ impl Accounts {
             password,
         } = new;
         if self.wants_proof() {
-            self.register_silently((username, email), &password, links)
+            self.register_silently((username, email), (&password, ip), links)
                 .await?;
             return Ok(Registered::Sent);
         }
         self.refuse_taken(&username, Some(&email)).await?;
-        let hash = self.hash(&password, &username, Some(&email)).await?;
+        let hash = self.hash(&password, (&username, Some(&email)), ip).await?;
         let account = self
             .insert(username, Some(email), Some(hash), false)
             .await?;
@@ -113,12 +113,12 @@ impl Accounts {
     async fn register_silently(
         &self,
         (username, email): (Username, Email),
-        password: &Secret<String>,
+        (password, ip): (&Secret<String>, IpAddr),
         links: &Links,
     ) -> Result<(), AccountFault> {
         self.refuse_taken(&username, None).await?;
         // Hashed in any case: the time it takes must not tell whether the address is known.
-        let hash = self.hash(password, &username, Some(&email)).await?;
+        let hash = self.hash(password, (&username, Some(&email)), ip).await?;
         let (this, links) = (self.clone(), links.clone());
         self.later(
             "register",

@@ -97,7 +97,7 @@ impl Accounts {
         let seen = self.look::<Wish>(Kind::Reset, token).await?;
         let user = self.wisher(&seen).await?;
         let hash = self
-            .hash(password, &user.username, user.email.as_ref())
+            .hash(password, (&user.username, user.email.as_ref()), ip)
             .await?;
         // Spent only now, so that a slip of the pen does not cost a letter; of two at once, one is first.
         let spent = self.spend::<Wish>(Kind::Reset, token).await?;

@@ -144,12 +144,13 @@ pub async fn revoke(
 )]
 pub async fn accept(
     State(web): State<Web>,
+    Extension(visitor): Extension<Visitor>,
     Body(sent): Body<AcceptIn>,
 ) -> Result<(StatusCode, Json<UserOut>), Problem> {
     let username = field("username", &sent.username)?;
     let account = web
         .accounts
-        .accept(sent.token.expose(), username, &sent.password)
+        .accept(sent.token.expose(), username, &sent.password, visitor.ip)
         .await?;
     let user = UserOut::find(&web, account.user.id).await?;
     Ok((StatusCode::CREATED, Json(user)))

@@ -112,7 +112,8 @@ async fn accept(visit: &Visit, username: Username, fields: &Fields) -> Result<Re
     let token = link::token_of(visit, PAGE, fields)?;
     let (name, password) = (username.to_string(), fields.secret("password"));
     let accounts = &visit.web.accounts;
-    let mut response = match accounts.accept(&token, username, &password).await {
+    let ip = visit.visitor.ip;
+    let mut response = match accounts.accept(&token, username, &password, ip).await {
         // No field of this page can mend that.
         Err(AccountFault::EmailTaken(_)) => visit.dead_end(
             "There is an account already",

@@ -146,7 +146,7 @@ async fn r_02_an_invitation_is_good_for_a_week() {
         let name = "new".parse().unwrap();
         bench
             .accounts
-            .accept(token, name, &password())
+            .accept(token, name, &password(), address())
             .await
             .map(drop)
     };
@@ -238,8 +238,8 @@ async fn a_20_the_password_of_another_account_confirms_nothing() {
             .accounts
             .hash(
                 &Secret::new(text.to_owned()),
-                &"x1y2".parse().unwrap(),
-                None,
+                (&"x1y2".parse().unwrap(), None),
+                address(),
             )
             .await;
         parts
@@ -297,7 +297,7 @@ async fn a_10_an_attempt_that_is_not_looked_at_costs_nothing() {
     // Everybody's places are taken, from as many addresses as it takes.
     let origins = (0..=u8::MAX).map(|at| Origin::of([10, 1, 0, at].into()));
     let places: Vec<_> = origins
-        .map_while(|origin| parts.hashing.enter(Some(origin)).ok())
+        .map_while(|origin| parts.hashing.enter(origin).ok())
         .collect();
     for _ in 0..100 {
         assert!(matches!(tried().await, Err(Refusal::Busy(_))));
@@ -309,4 +309,63 @@ async fn a_10_an_attempt_that_is_not_looked_at_costs_nothing() {
         looked_at += 1;
         assert!(looked_at < 100, "never throttled");
     }
+}
+
+#[tokio::test]
+async fn a_10_what_is_refused_is_refused_before_it_is_hashed() {
+    let bench = bench().await;
+    let parts = bench.accounts.parts();
+    let other = NewUser {
+        subject: PublicId::generate(&Random::seeded(9)),
+        username: "bob".parse().unwrap(),
+        may_reuse_name: true,
+        email: Some("bob@example.test".parse().unwrap()),
+        password_hash: None,
+        is_active: true,
+        is_superuser: false,
+        is_verified: false,
+        must_change_password: false,
+        roles: BTreeSet::new(),
+    };
+    parts.store.users.insert(&other, START).await.unwrap();
+    let begun = bench.session().await;
+    let fill = |ips: &mut dyn Iterator<Item = IpAddr>| {
+        let places = ips.map_while(|ip| parts.hashing.enter(Origin::of(ip)).ok());
+        places.collect::<Vec<_>>()
+    };
+    let with = |email: Option<&str>, username: Option<&str>| MeChange {
+        email: email.map(|text| text.parse().unwrap()),
+        username: username.map(|text| text.parse().unwrap()),
+        password: Some(password()),
+        ..MeChange::default()
+    };
+    let places = fill(&mut (0..=u8::MAX).map(|at| [10, 1, 0, at].into()));
+    let mut tries = 0;
+    let refused = loop {
+        tries += 1;
+        match bench
+            .change(&begun, with(Some("bob@example.test"), None))
+            .await
+        {
+            Err(AccountFault::EmailTaken(_)) if tries < 1_000 => {}
+            other => break other,
+        }
+    };
+    assert!(matches!(refused, Err(AccountFault::TooMany)), "{refused:?}");
+    let refused = bench.change(&begun, with(None, Some("bob"))).await;
+    assert!(
+        matches!(refused, Err(AccountFault::UsernameTaken(_))),
+        "{refused:?}"
+    );
+    drop(places);
+    // Whoever has filled their share of the queue waits, and nobody else.
+    let places = fill(&mut std::iter::repeat(address()));
+    let busy = bench.change(&begun, with(None, None)).await;
+    assert!(matches!(busy, Err(AccountFault::Busy(_))), "{busy:?}");
+    let elsewhere = "10.9.9.9".parse().unwrap();
+    let (word, name) = (password(), "x1y2".parse().unwrap());
+    let hashed = bench.accounts.hash(&word, (&name, None), elsewhere).await;
+    assert!(hashed.is_ok());
+    drop(places);
+    bench.change(&begun, with(None, None)).await.unwrap();
 }
