@@ -187,3 +187,37 @@ fn ad_07_a_role_that_a_rule_keeps_people_out_by_stays_what_it_is() {
         .fine();
     assert_eq!((asks("/app/x"), bench.gateway.recorder().count()), (200, 1));
 }
+
+#[test]
+fn o_01_the_log_tells_who_administered_and_nothing_that_was_typed() {
+    let bench = Bench::new();
+    let (id, role) = (bench.number("alice"), bench.role());
+    let of_alice = format!("/auth/users/{id}");
+    let secret = "a password of the office";
+    bench.chief("PUT", &of_alice, Some(&json!({ "password": secret })));
+    bench.chief("POST", &format!("{of_alice}/roles/{}", role.1), None);
+    bench.chief("DELETE", &format!("{of_alice}/sessions"), None);
+    let of_role = format!("/auth/roles/{}", role.0);
+    bench.chief("PUT", &of_role, Some(&json!({ "description": "said so" })));
+    bench.chief("DELETE", &of_role, None);
+    let log = bench.gateway.log();
+    let told = |action: &str, on: &str| {
+        let mut lines = log.lines().filter(|line| line.contains(action));
+        let line = lines
+            .next()
+            .unwrap_or_else(|| panic!("no {action} in {log}"));
+        assert!(line.contains(CHIEF) && line.contains(on), "{line}");
+        assert!(lines.next().is_none(), "{action} is told twice: {log}");
+    };
+    told("user.edit", "alice");
+    told("user.roles", "alice");
+    told("session.end_all", "alice");
+    told("role.edit", &role.1);
+    told("role.delete", &role.1);
+    assert!(!log.contains(secret) && !log.contains("said so"), "{log}");
+    // What is refused is not said to have been done.
+    let reader = bench.token("reader");
+    bench.refused(&reader, ("DELETE", &of_alice), &Value::Null, 403);
+    let deleted = |log: &str| log.matches("user.delete").count();
+    assert_eq!(deleted(&bench.gateway.log()), deleted(&log));
+}

@@ -137,6 +137,7 @@ impl Accounts {
                 Reach::new(actor.who, graph, &named).give(&new.roles)
             })
             .await?;
+        actor.did_to("user.create", &user, &[]);
         self.tell_by(actor, Topic::UserRegistered, user.id).await;
         self.prove_later(&user, links);
         self.listed(user.id).await
@@ -173,6 +174,7 @@ impl Accounts {
             match changed.await.map_err(AccountFault::from) {
                 Err(AccountFault::Conflict) => {}
                 Ok(after) => {
+                    actor.did_to("user.edit", &after, &edit.said());
                     let ended = self.edited(actor, &before, &after, edit).await;
                     // After older links have ended, and whatever became of that.
                     if before.email != after.email {
@@ -204,7 +206,10 @@ impl Accounts {
             let deleted = store.delete_user_if(id, Some(before.generation)).await;
             match deleted.map_err(AccountFault::from) {
                 Err(AccountFault::Conflict) => {}
-                Ok(user) => return self.deleted(actor, &user).await,
+                Ok(user) => {
+                    actor.did_to("user.delete", &user, &[]);
+                    return self.deleted(actor, &user).await;
+                }
                 Err(fault) => return Err(fault),
             }
         }

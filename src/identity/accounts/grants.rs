@@ -91,10 +91,22 @@ impl Accounts {
             Ok::<_, AccountFault>(chosen)
         };
         if roles.regrant(id, self.now(), choose).await? {
+            self.note_grants(actor, id).await;
             let tell = self.tell_by(actor, Topic::UserRolesChanged, id);
             tokio::join!(self.changed_user(id), tell).0?;
         }
         self.listed(id).await
+    }
+
+    /// Writes who has which roles now.
+    async fn note_grants(&self, actor: &Actor<'_>, id: UserId) {
+        let roles = self.parts().store.roles.of_user(id).await;
+        let roles = roles.unwrap_or_default();
+        let names: Vec<&str> = roles.iter().map(RoleName::as_str).collect();
+        match self.parts().store.users.by_id(id).await {
+            Ok(Some(user)) => actor.did_to("user.roles", &user, &names),
+            _ => actor.did("user.roles", (&id.0, ""), &names),
+        }
     }
 }
 

@@ -119,6 +119,8 @@ impl Accounts {
             }
             return Err(fault);
         }
+        let email = invitation.email.as_str();
+        actor.did("invitation.create", (&invitation.id, email), &[]);
         self.tell(told(Topic::InvitationCreated, &invitation)).await;
         let link = (!record.mailed).then_some(link);
         Ok(Invited { invitation, link })
@@ -155,7 +157,12 @@ impl Accounts {
         Reach::new(actor.who, &graph, &named).take_back(&invitation.roles)?;
         let volatile = &self.parts().store.volatile;
         let was_there = volatile.delete(Kind::Invitation, &key).await?;
-        was_there.then_some(()).ok_or(AccountFault::Missing)
+        if !was_there {
+            return Err(AccountFault::Missing);
+        }
+        let email = invitation.email.as_str();
+        actor.did("invitation.revoke", (&id, email), &[]);
+        Ok(())
     }
 
     /// What an invitation offers; it stays good.

@@ -7,6 +7,7 @@
 
 mod admin;
 mod aftermath;
+mod audit;
 mod console;
 mod fault;
 mod grants;

@@ -88,6 +88,7 @@ impl Accounts {
         let made = roles
             .add(&draft.name, &draft.description, &permissions, self.now())
             .await?;
+        actor.did("role.create", (&made.id, made.name.as_str()), &[]);
         self.full_role(made.id).await
     }
 
@@ -116,6 +117,7 @@ impl Accounts {
         let terms = self.0.terms.load_full();
         let excluded = &terms.named.excluded;
         roles.update(id, &change, excluded, self.now()).await?;
+        self.note_role(actor, id, edit).await;
         self.changed().await?;
         self.full_role(id).await
     }
@@ -129,7 +131,8 @@ impl Accounts {
         actor.needs(Right::Superuser)?;
         let terms = self.0.terms.load_full();
         let (roles, excluded) = (&self.parts().store.roles, &terms.named.excluded);
-        roles.delete_number(id, excluded).await?;
+        let name = roles.delete_number(id, excluded).await?;
+        actor.did("role.delete", (&id, name.as_str()), &[]);
         self.changed().await
     }
 
@@ -157,7 +160,9 @@ impl Accounts {
     ) -> Result<StoredPermission, AccountFault> {
         actor.needs(Right::Superuser)?;
         let roles = &self.parts().store.roles;
-        Ok(roles.add_permission(permission, description).await?)
+        let made = roles.add_permission(permission, description).await?;
+        actor.did("permission.create", (&made.id, permission.as_str()), &[]);
+        Ok(made)
     }
 
     /// Every role, by number.
@@ -171,6 +176,12 @@ impl Accounts {
             (role.id, Arc::new(FullRole { role, permissions }))
         };
         Ok(roles.into_iter().map(full).collect())
+    }
+
+    async fn note_role(&self, actor: &Actor<'_>, id: i64, edit: &RoleEdit) {
+        let full = self.full_role(id).await;
+        let name = full.as_ref().map_or("", |full| full.role.name.as_str());
+        actor.did("role.edit", (&id, name), &edit.said());
     }
 
     async fn full_role(&self, id: i64) -> Result<Arc<FullRole>, AccountFault> {

@@ -61,8 +61,10 @@ impl Accounts {
         sid: PublicId,
     ) -> Result<(), AccountFault> {
         actor.needs(Right::WriteUsers)?;
-        self.managed(actor, user).await?;
-        self.end(actor, user, sid).await
+        let owner = self.managed(actor, user).await?;
+        self.end(actor, user, sid).await?;
+        actor.did_to("session.end", &owner, &[&sid.to_string()]);
+        Ok(())
     }
 
     /// Ends every session of somebody's, though never the one that is asked in; how many those were.
@@ -75,8 +77,10 @@ impl Accounts {
         user: UserId,
     ) -> Result<usize, AccountFault> {
         actor.needs(Right::WriteUsers)?;
-        self.managed(actor, user).await?;
-        self.end_all(actor, user, Some(actor.sid)).await
+        let owner = self.managed(actor, user).await?;
+        let count = self.end_all(actor, user, Some(actor.sid)).await?;
+        actor.did_to("session.end_all", &owner, &[]);
+        Ok(count)
     }
 
     async fn sessions(&self, user: UserId) -> Result<Vec<SessionInfo>, AccountFault> {
