@@ -87,17 +87,23 @@ impl Sessions {
         let (Some(owner), Some(record)) = (entry.owner, Record::decode(&entry)) else {
             return Ok(None);
         };
-        // Checked against today's settings as well, so that a shortened maximum bites at once.
+        // Checked against today's settings as well, so that a shorter life bites at once. How long a session that tokens
+        // carry may lie idle is for the refresh token to say.
         let born = Timestamp::from_millis(record.created_at);
         let Ok(sid) = record.sid.parse() else {
             return Ok(None);
         };
-        let over = born.plus(inner.settings.load().max);
+        let settings = inner.settings.load();
+        let mut over = entry.expires_at.min(born.plus(settings.max));
+        if !record.tokens {
+            let seen = Timestamp::from_millis(record.seen_at);
+            over = over.min(seen.plus(settings.idle));
+        }
         if over <= reading.now {
             return Ok(None);
         }
         let end = &reading.end;
-        inner.ends.expires(end, entry.expires_at.min(over));
+        inner.ends.expires(end, over);
         end.touched(record.seen_at);
         let admitted = account::check(store, UserId(owner), self.demands()).await?;
         let of_today = |admitted: &Admitted| admitted.password_version == record.password_version;

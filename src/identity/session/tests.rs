@@ -361,3 +361,23 @@ async fn a_clock_that_is_set_back_makes_nothing_last() {
     assert!(live.is_fresh(at(0)) && live.is_fresh(at(29_999)));
     assert!(!live.is_fresh(at(30_000)) && !live.is_fresh(at(-1)));
 }
+
+#[tokio::test]
+async fn c_04_a_shorter_idle_time_bites_at_a_reload() {
+    let bench = bench(None).await;
+    let (idle, used) = (bench.begin().await, bench.begin().await);
+    bench.clock.advance(2 * HOUR);
+    let live = bench.sessions.find(&used).await.unwrap().unwrap();
+    let written = bench
+        .sessions
+        .write_seen(used.hash(), &live, bench.clock.now());
+    written.await.unwrap();
+    bench.sessions.configure(SessionSettings {
+        idle: HOUR,
+        ..**bench.sessions.0.settings.load()
+    });
+    let elsewhere = bench.elsewhere();
+    assert!(elsewhere.find(&idle).await.unwrap().is_none());
+    assert!(elsewhere.find(&used).await.unwrap().is_some());
+    assert!(!bench.alive(&idle).await && bench.alive(&used).await);
+}
