@@ -28,6 +28,7 @@ use crate::store::volatile::{Entry, Key, Kind, NewEntry, Volatile};
 use super::IdentityFault;
 use super::session::{Live, Opening, Sessions};
 
+mod family;
 mod refresh;
 
 pub use refresh::RefreshToken;
@@ -218,6 +219,10 @@ impl Tokens {
                 return Err(RefreshRefusal::MustChangePassword);
             }
             match record.spent_at.map(Timestamp::from_millis) {
+                // By today's settings as well, so that a shorter life bites at once.
+                None if entry.created_at.plus(inner.terms.load().settings.refresh) <= now => {
+                    return Err(RefreshRefusal::Invalid);
+                }
                 None if self.spend(&secret, &entry, record, now).await? => {}
                 None => continue,
                 Some(at) if now.since(at) <= GRACE => {}
@@ -227,20 +232,6 @@ impl Tokens {
             return Ok(self.pair(access, self.successor(&secret)?, sid));
         }
         Err(RefreshRefusal::Invalid)
-    }
-
-    /// A used token came back.
-    async fn end_family(
-        &self,
-        sid: PublicId,
-        live: &Live,
-    ) -> Result<RefreshRefusal, IdentityFault> {
-        let sessions = &self.0.sessions;
-        let ended = sessions.end_of_tokens(sid).await;
-        sessions.end_moves(live.identity.id).await?;
-        ended?;
-        tracing::warn!(%sid, user = %live.identity.id, "a used refresh token came back: its session was ended");
-        Ok(RefreshRefusal::Reused)
     }
 
     /// The live session that an access token stands for; none when it is not good, or no more.

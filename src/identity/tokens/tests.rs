@@ -299,3 +299,22 @@ async fn r_04_the_grace_does_not_end_with_the_token() {
     let refusal = bench.refresh(&first).await.unwrap_err();
     assert!(matches!(refusal, RefreshRefusal::Reused), "{refusal:?}");
 }
+
+#[tokio::test]
+async fn a_shorter_life_of_refresh_tokens_bites_at_a_reload() {
+    let bench = bench().await;
+    let (old, other) = (bench.issue().await, bench.issue().await);
+    bench.wait(3_600);
+    let young = bench.refresh(&other).await.unwrap();
+    let settings = TokenSettings {
+        refresh: Duration::from_mins(30),
+        ..TokenSettings::DEFAULT
+    };
+    let issuer = bench.tokens.0.terms.load().issuer.clone();
+    bench.tokens.configure(issuer, settings);
+    assert!(matches!(
+        bench.refresh(&old).await,
+        Err(RefreshRefusal::Invalid)
+    ));
+    bench.refresh(&young).await.unwrap();
+}
