@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 
 use crate::accounts::{
     FRESH, Letter, call, cookie_line, get, id_of, lets_in, letters, open, opens, post, register,
-    reset_token, session, strict, wait_for,
+    reset_token, session, strict, verify, wait_for,
 };
-use crate::accounts_links::{edit, managed, root};
+use crate::accounts_links::{dead, edit, managed, root};
 use crate::harness::Gateway;
 use crate::harness::setup::password;
 
@@ -154,4 +154,25 @@ fn x_05_an_address_that_nobody_proved_is_told_nothing_in_the_words_of_a_stranger
         told.text.contains(message) && told.text.contains("Hello alice,"),
         "{told:?}"
     );
+}
+
+#[test]
+fn a_password_that_is_set_on_the_command_line_leaves_the_proof_of_an_address() {
+    let gateway = managed(strict()).start();
+    let made = json!({ "username": "carol", "email": "carol@example.test", "password": FRESH });
+    let answer = call(&gateway, "POST", "/users", &root(&gateway), &made);
+    assert_eq!(answer.status, 201, "{}", answer.text());
+    let proof = wait_for(&gateway, "carol@example.test", 1)[0].token("verify");
+    let word = "set on the line 5522";
+    let set = ["user", "set-password", "carol", "--password-stdin"];
+    let reset = reset_token(&gateway, ALICE);
+    gateway.cli(&set, &format!("{word}\n")).fine();
+    assert_eq!(verify(&gateway, &proof).status, 200);
+    assert!(lets_in(&gateway, "carol", word));
+    // What opens the account ends with the password, for whom it was set and nobody else.
+    let gone = reset_token(&gateway, "carol@example.test");
+    gateway.cli(&set, &format!("{word} again\n")).fine();
+    dead(&gateway, &gone, "the password was set");
+    let answer = crate::accounts::reset(&gateway, &reset, FRESH);
+    assert_eq!(answer.status, 200, "{}", answer.text());
 }

@@ -2,6 +2,17 @@
 
 use super::{PasswordArgs, Stored, ended};
 
+use crate::store::volatile::Kind;
+
+/// What an earlier password opened.
+const ENDED: [Kind; 5] = [
+    Kind::Session,
+    Kind::Refresh,
+    Kind::Spent,
+    Kind::Reset,
+    Kind::NewEmail,
+];
+
 /// Options of `user set-password`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -18,7 +29,11 @@ pub async fn run(args: &Args, stored: &Stored) -> anyhow::Result<()> {
     let (must_change, now) = (args.password.must_change, stored.clock.now());
     let users = &stored.store.users;
     users.set_password(user.id, &hash, must_change, now).await?;
-    stored.store.volatile.forget(user.id.0).await?;
+    // Not the link that proves their address: whose that is, the password says nothing of.
+    for kind in ENDED {
+        let volatile = &stored.store.volatile;
+        volatile.delete_owned(kind, user.id.0, None).await?;
+    }
     outln!("the password of {} is set{}", user.username, ended(stored));
     Ok(())
 }
