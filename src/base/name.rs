@@ -8,6 +8,7 @@ use std::str::FromStr;
 
 use precis_profiles::UsernameCaseMapped;
 use precis_profiles::precis_core::profile::PrecisFastInvocation;
+use unicode_normalization::UnicodeNormalization;
 
 /// A username in its canonical form: case-mapped, width-mapped, NFC, without `@`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -136,6 +137,34 @@ impl FromStr for Email {
     type Err = NameError;
 
     fn from_str(text: &str) -> Result<Self, NameError> {
+        // A letter that is spelled in two ways is one, and one that is no other's only looks like it.
+        let written: String = text.trim().nfc().collect();
+        let plain = |c: char| {
+            c.is_ascii()
+                || !c
+                    .to_lowercase()
+                    .chain([c].into_iter().nfc())
+                    .any(|c| c.is_ascii())
+        };
+        if text.contains(is_hidden) || !text.chars().all(plain) {
+            return Err(NameError::Email);
+        }
+        let email = Self::stored(&written)?;
+        // What no letter can be written to is nobody's address.
+        match lettre::Address::new(email.local(), email.domain()) {
+            Ok(_) => Ok(email),
+            Err(_) => Err(NameError::Email),
+        }
+    }
+}
+
+impl Email {
+    /// An address that was checked when it was taken: it is what it was, also where it would not be taken today. A row that
+    /// cannot be read can neither be shown nor deleted.
+    ///
+    /// # Errors
+    /// When it holds what no address ever held.
+    pub fn stored(text: &str) -> Result<Self, NameError> {
         let written = text.trim();
         bounded(written, EMAIL_MAX)?;
         let (local, domain) = written.rsplit_once('@').ok_or(NameError::Email)?;
@@ -224,6 +253,15 @@ fn mapped(text: &str) -> Result<String, NameError> {
     Ok(mapped.into_owned())
 }
 
+/// What is not seen, or changes the order of what is (Unicode `Default_Ignorable_Code_Point`, `Bidi_Control`).
+const fn is_hidden(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
+        | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}'
+        | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fff8}'
+        | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
+}
+
 /// A label of a domain that mail is sent to (RFC 5321 section 4.1.2): letters, digits, inner hyphens.
 fn is_mail_label(label: &str) -> bool {
     (1..=63).contains(&label.len())
@@ -308,6 +346,13 @@ mod tests {
             (email.local(), email.domain()),
             ("Bob.X+tag", "xn--bcher-kva.example")
         );
+        let (nfc, nfd) = ("zo\u{eb}@x.test", "zoe\u{308}@x.test");
+        let (nfc, nfd) = (nfc.parse::<Email>(), nfd.parse::<Email>());
+        assert_eq!(
+            nfc.as_ref().map(Email::as_str),
+            nfd.as_ref().map(Email::as_str)
+        );
+        assert_eq!(nfc.is_ok(), nfd.is_ok());
         let long = format!("{}@x.test", "a".repeat(320));
         for bad in [
             "",
@@ -325,6 +370,12 @@ mod tests {
             "a@x_y.test",
             "a@-x.test",
             "a@x..test",
+            "a\u{200b}b@x.test",
+            "a\u{ad}b@x.test",
+            "ab@x\u{ad}y.test",
+            "a\u{202e}b@x.test",
+            "\u{1f9c0}@x.test",
+            "\u{212a}im@x.test",
             &long,
         ] {
             assert!(bad.parse::<Email>().is_err(), "{bad:?}");

@@ -193,7 +193,7 @@ impl User {
                 .map_err(|fault| DbError::corrupt("username", fault))?,
             email: row
                 .get::<Option<String>>("email")?
-                .map(|_| row.parse("email"))
+                .map(|text| Email::stored(&text).map_err(|error| DbError::corrupt("email", error)))
                 .transpose()?,
             password_hash: row.get("password_hash")?,
             is_active: row.get("is_active")?,
