@@ -108,7 +108,7 @@ impl Post {
     pub fn start(&self, background: &Runtime, clock: &Clock, metrics: &Metrics) -> Senders {
         let stop = CancellationToken::new();
         let messenger = self.hooks.messenger(self.outbound.clone(), clock.clone());
-        let mails = self.worker(self.mailer.postman(), clock, metrics);
+        let mails = self.worker(self.mailer.postman(clock.clone()), clock, metrics);
         let hooks = self.worker(messenger, clock, metrics);
         let tasks = vec![
             background.spawn(mails.run(stop.clone())),

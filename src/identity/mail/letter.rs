@@ -1,6 +1,7 @@
 //! Every letter there is, with everything its template may say.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use minijinja::{Value, context};
 
@@ -146,6 +147,18 @@ impl Letter {
             Self::Invitation { .. } => "invitation",
             Self::AccountDeleted { .. } => "account_deleted",
             Self::Test => "test",
+        }
+    }
+
+    /// How long the link in it is good, if there is one that ends.
+    #[must_use]
+    pub fn life(&self) -> Option<Duration> {
+        match self {
+            Self::VerifyEmail { hours, .. }
+            | Self::ConfirmNewEmail { hours, .. }
+            | Self::Invitation { hours, .. } => Some(Duration::from_hours((*hours).into())),
+            Self::ResetPassword { minutes, .. } => Some(Duration::from_mins((*minutes).into())),
+            _ => None,
         }
     }
 

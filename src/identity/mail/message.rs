@@ -23,6 +23,9 @@ pub struct Message {
     pub id: String,
     /// When it was written, in milliseconds since the epoch.
     pub at: i64,
+    /// When the link in it is dead, if there is one.
+    #[serde(default)]
+    pub until: Option<i64>,
     /// The one it is from.
     pub from: String,
     /// The one it is to.
@@ -39,7 +42,7 @@ impl Message {
         head: &Letterhead,
         text: &Text,
         id: PublicId,
-        now: Timestamp,
+        (now, life): (Timestamp, Option<Duration>),
     ) -> Result<Self, MailFault> {
         let (from, to) = (address(from)?, address(to)?);
         let since = Duration::from_millis(u64::try_from(now.millis()).unwrap_or(0));
@@ -62,10 +65,17 @@ impl Message {
         Ok(Self {
             id: id.to_string(),
             at: now.millis(),
+            until: life.map(|life| now.plus(life).millis()),
             from: from.to_string(),
             to: to.to_string(),
             raw: String::from_utf8_lossy(&message.formatted()).into_owned(),
         })
+    }
+
+    /// Whether its link is dead: whoever reads it then is led nowhere.
+    #[must_use]
+    pub fn is_over(&self, now: Timestamp) -> bool {
+        self.until.is_some_and(|until| until <= now.millis())
     }
 
     /// As it is kept in the outbox.

@@ -22,7 +22,7 @@ use crate::base::name::Email;
 use crate::base::random::Random;
 use crate::base::secret::Secret;
 use crate::base::site::Site;
-use crate::base::time::Timestamp;
+use crate::base::time::{Clock, Timestamp};
 use crate::store::outbox::Kind;
 
 use super::IdentityFault;
@@ -46,7 +46,10 @@ pub struct Mailer {
 
 /// Brings letters from the outbox to where they belong.
 #[derive(Clone)]
-pub struct Postman(Arc<ArcSwapOption<Office>>);
+pub struct Postman {
+    office: Arc<ArcSwapOption<Office>>,
+    clock: Clock,
+}
 
 /// Everything that writing and sending need, made of the settings and ready to be put in force.
 #[derive(Clone, Debug)]
@@ -114,7 +117,8 @@ impl Office {
         now: Timestamp,
     ) -> Result<Message, MailFault> {
         let text = self.templates.render(letter, &self.letterhead)?;
-        Message::write(&self.settings.from, to, &self.letterhead, &text, id, now)
+        let from = &self.settings.from;
+        Message::write(from, to, &self.letterhead, &text, id, (now, letter.life()))
     }
 
     /// One attempt to send, and what the other side said to it.
@@ -172,8 +176,9 @@ impl Mailer {
 
     /// Who carries the letters away.
     #[must_use]
-    pub fn postman(&self) -> Postman {
-        Postman(Arc::clone(&self.office))
+    pub fn postman(&self, clock: Clock) -> Postman {
+        let office = Arc::clone(&self.office);
+        Postman { office, clock }
     }
 }
 
@@ -181,12 +186,15 @@ impl Courier for Postman {
     const KIND: Kind = Kind::Mail;
 
     async fn deliver(&self, body: &[u8]) -> Delivery {
-        let Some(office) = self.0.load_full() else {
+        let Some(office) = self.office.load_full() else {
             return Delivery::Later("the file has no `mail:` any more".into());
         };
         let Some(message) = Message::unpack(body) else {
             return Delivery::Never("the stored message cannot be read".into());
         };
+        if message.is_over(self.clock.now()) {
+            return Delivery::Never("its link is good no more".into());
+        }
         match office.send(&message).await {
             Ok(_) => Delivery::Done,
             Err(refused) if refused.is_final() => Delivery::Never(refused.to_string()),

@@ -1,6 +1,7 @@
 //! Letters as they are written: nothing that a user chose becomes markup, a header or a link.
 
 use std::fs;
+use std::time::Duration;
 
 use super::*;
 use crate::base::name::Username;
@@ -237,4 +238,36 @@ fn templates_of_a_folder_come_first_and_are_tried_when_they_are_loaded() {
         assert!(fault.to_string().contains(name), "{fault}");
         fs::remove_file(folder.path().join(name)).unwrap();
     }
+}
+
+#[tokio::test]
+async fn a_letter_whose_link_is_dead_is_given_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings {
+        transport: settings::Transport::Folder(folder.path().to_owned()),
+        from: "login@example.com".parse().unwrap(),
+    };
+    let office = Office::open(&settings, samples::letterhead().unwrap()).unwrap();
+    let at = Timestamp::from_millis(5);
+    let letter = Letter::ResetPassword {
+        name: Salutation::proved("bob".parse().unwrap()),
+        link: "https://example.com/auth/reset-password".into(),
+        minutes: 30,
+    };
+    let to: Email = "bob@example.test".parse().unwrap();
+    let write = |letter: &Letter, seed| {
+        let id = PublicId::generate(&Random::seeded(seed));
+        office.write(&to, letter, id, at).unwrap().pack()
+    };
+    let (linked, plain) = (write(&letter, 1), write(&Letter::Test, 2));
+    let clock = Clock::manual(at);
+    let postman = Postman {
+        office: Arc::new(ArcSwapOption::from_pointee(office)),
+        clock: clock.clone(),
+    };
+    clock.advance(Duration::from_mins(30) - Duration::from_millis(1));
+    assert_eq!(postman.deliver(&linked).await, Delivery::Done);
+    clock.advance(Duration::from_millis(1));
+    assert!(matches!(postman.deliver(&linked).await, Delivery::Never(_)));
+    assert_eq!(postman.deliver(&plain).await, Delivery::Done);
 }
