@@ -221,3 +221,15 @@ fn o_01_the_log_tells_who_administered_and_nothing_that_was_typed() {
     let deleted = |log: &str| log.matches("user.delete").count();
     assert_eq!(deleted(&bench.gateway.log()), deleted(&log));
 }
+
+#[test]
+fn what_cannot_be_taken_away_is_not_said_to_be() {
+    let bench = Bench::new();
+    let path = format!("/auth/users/{}", bench.number("alice"));
+    for method in ["PUT", "PATCH"] {
+        let none = json!({ "email": null });
+        bench.refused(&bench.chief.clone(), (method, &path), &none, 422);
+        let nothing = json!({});
+        bench.refused(&bench.chief.clone(), (method, &path), &nothing, 200);
+    }
+}

@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use http::StatusCode;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::base::id::UserId;
@@ -64,8 +64,9 @@ pub struct UserIn {
 #[serde(deny_unknown_fields)]
 #[schema(as = UserChange)]
 pub struct EditIn {
-    /// Counts as not proved, unless `is_verified` comes with it.
-    #[schema(format = Email, max_length = 254, example = "carol@example.com")]
+    /// Counts as not proved, unless `is_verified` comes with it. An account keeps its address: `null` is none.
+    #[serde(default, deserialize_with = "there")]
+    #[schema(nullable = false, format = Email, max_length = 254, example = "carol@example.com")]
     email: Option<String>,
     #[schema(min_length = 1, max_length = 64, example = "carol")]
     username: Option<String>,
@@ -247,6 +248,11 @@ pub async fn delete(
     let actor = caller.0.actor(&visitor);
     web.accounts.delete(&actor, UserId(id)).await?;
     Ok(MessageOut::new("User deleted."))
+}
+
+/// What is said is said: `null` would look as though something was taken away, and nothing is.
+fn there<'de, D: Deserializer<'de>>(text: D) -> Result<Option<String>, D::Error> {
+    String::deserialize(text).map(Some)
 }
 
 fn sort(text: Option<&str>) -> Result<Sort, Problem> {
