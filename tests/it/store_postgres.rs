@@ -122,6 +122,48 @@ fn g_09_with_a_silent_server_the_admin_port_answers_in_time() {
     });
 }
 
+/// The one that led before goes on answering whoever is connected to it, and knows of nothing that is written to the other one.
+#[test]
+fn g_09_a_failover_that_leaves_the_old_server_up_leaves_nobody_there() {
+    let database = Database::new();
+    let relay = Relay::to(Server::shared().port());
+    let setup = setup();
+    let folder = folder(&setup, &database.url_at(relay.port()));
+    folder.add_user("alice", "user").fine();
+    folder.add_user("bob", "user").fine();
+    let gateway = started(folder, setup.recorder());
+    let (alice, bob) = (gateway.login("alice"), gateway.login("bob"));
+    for cookie in [&alice, &bob] {
+        assert_eq!(status(&gateway, "/app/x", cookie), 200);
+    }
+    let follower = Server::following();
+    follower.promote();
+    relay.lead(follower.port());
+    gateway.cli(&["user", "disable", "alice"], "").fine();
+    // Nobody asks for anything meanwhile that would need another connection.
+    let gone = within(Duration::from_secs(20), || {
+        is_refused(&gateway, &alice).then_some(())
+    });
+    assert!(gone.is_some(), "still served: {}", gateway.log());
+    let before = gateway.recorder().count();
+    assert_eq!(status(&gateway, "/app/x", &alice), 401);
+    assert_eq!(
+        gateway.recorder().count(),
+        before,
+        "it has reached the service"
+    );
+    assert_eq!(status(&gateway, "/app/x", &bob), 200);
+    // What is written there is heard of.
+    gateway.cli(&["user", "disable", "bob"], "").fine();
+    let heard = within(Duration::from_secs(2), || {
+        is_refused(&gateway, &bob).then_some(())
+    });
+    assert!(heard.is_some(), "no word of it: {}", gateway.log());
+    let at_the_old_one = "SELECT COUNT(*) FROM pg_stat_activity \
+                          WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    assert_eq!(database.sql(at_the_old_one), "0");
+}
+
 #[test]
 fn r_14_a_25_nodes_that_start_at_once_are_one_gateway() {
     let database = Database::new();

@@ -11,10 +11,11 @@ use std::time::Duration;
 
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, interval, sleep, timeout};
-use tokio_postgres::AsyncMessage;
+use tokio_postgres::{AsyncMessage, Client};
 
 use super::answer::text;
 use super::connect::{CONNECT, Connector, Driver};
+use super::leader::WHO;
 use super::run::{CHANNEL, Told};
 
 /// How often to ask, and how long to wait for the answer.
@@ -81,6 +82,8 @@ impl Listener {
 
     /// Connects and listens for as long as that goes well; then says why it no longer does.
     async fn listen(&self) -> String {
+        let leader = self.connector.leader();
+        let attempt = leader.attempt();
         let connecting = timeout(CONNECT, self.connector.bare());
         let (client, mut driver) = match self.doubting(connecting).await {
             Ok(Ok(connected)) => connected,
@@ -88,17 +91,15 @@ impl Listener {
             Err(_) => return "no connection could be made in time".to_owned(),
         };
         let asking = async {
-            let listen = format!("LISTEN {CHANNEL}");
-            if let Err(why) = asked(client.batch_execute(&listen)).await {
-                return why;
-            }
+            let listen = format!("LISTEN {CHANNEL}; {WHO}");
+            let mut place = match asked(client.simple_query(&listen)).await {
+                Ok(said) => leader.reached(attempt, &said),
+                Err(why) => return why,
+            };
             self.told.bump();
-            let mut ticks = interval(ASK);
-            loop {
-                ticks.tick().await;
-                if let Err(why) = asked(client.batch_execute("")).await {
-                    return why;
-                }
+            tokio::select! {
+                why = ask_on(&client) => why,
+                () = place.lost() => "another server leads now".to_owned(),
             }
         };
         tokio::select! {
@@ -121,9 +122,20 @@ impl Listener {
     }
 }
 
-async fn asked(
-    answer: impl Future<Output = Result<(), tokio_postgres::Error>>,
-) -> Result<(), String> {
+/// Asks for as long as there are answers; then says why there is none.
+async fn ask_on(client: &Client) -> String {
+    let mut ticks = interval(ASK);
+    loop {
+        ticks.tick().await;
+        if let Err(why) = asked(client.batch_execute("")).await {
+            return why;
+        }
+    }
+}
+
+async fn asked<T>(
+    answer: impl Future<Output = Result<T, tokio_postgres::Error>>,
+) -> Result<T, String> {
     match timeout(SILENCE, answer).await {
         Ok(answer) => answer.map_err(|error| text(&error)),
         Err(_) => Err("no answer in time".to_owned()),

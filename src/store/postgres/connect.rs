@@ -1,5 +1,6 @@
 //! Opening a connection: TLS, and what every session is told first.
 
+use std::future::pending;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -7,11 +8,13 @@ use std::time::Duration;
 
 use deadpool_postgres::Connect;
 use rustls::{ClientConfig, RootCertStore};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio_postgres::config::SslMode;
 use tokio_postgres::{Client, Config, Connection, Error, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::leader::{Leader, Place, WHO};
 use super::url::PostgresUrl;
 use crate::store::error::DbError;
 
@@ -54,6 +57,7 @@ pub(super) enum Session {
 pub(super) struct Connector {
     config: Config,
     tls: MakeRustlsConnect,
+    leader: Arc<Leader>,
 }
 
 /// Makes connections of one kind, for a pool.
@@ -61,7 +65,7 @@ pub(super) struct Pooled(pub(super) Connector, pub(super) Session);
 
 impl Connector {
     /// Reads the certificates to trust, if TLS is to be used.
-    pub(super) fn new(url: &PostgresUrl) -> Result<Self, DbError> {
+    pub(super) fn new(url: &PostgresUrl, leader: Leader) -> Result<Self, DbError> {
         let roots = match (url.config().get_ssl_mode(), url.root()) {
             (SslMode::Disable, _) => RootCertStore::empty(),
             (_, Some(path)) => given(path)?,
@@ -76,6 +80,7 @@ impl Connector {
         Ok(Self {
             config: url.config().clone(),
             tls: MakeRustlsConnect::new(tls),
+            leader: Arc::new(leader),
         })
     }
 
@@ -84,16 +89,45 @@ impl Connector {
         self.config.connect(self.tls.clone()).await
     }
 
-    async fn session(&self, session: Session) -> Result<(Client, JoinHandle<()>), Error> {
+    /// The server that all of them should lead to.
+    pub(super) fn leader(&self) -> &Leader {
+        &self.leader
+    }
+
+    /// Connects and sets up the session, which ends once its server is not the one that leads any more.
+    pub(super) async fn session(
+        &self,
+        session: Session,
+    ) -> Result<(Client, JoinHandle<()>), Error> {
+        let attempt = self.leader.attempt();
         let (client, driver) = self.bare().await?;
-        // How it ends is told to whoever waits for an answer.
-        let driving = tokio::spawn(async move { drop(driver.await) });
+        let (reached, place) = oneshot::channel();
+        let driving = tokio::spawn(drive(driver, place));
         let only = match session {
             Session::Reads => "SET default_transaction_read_only = on",
             Session::Writes => "SET default_transaction_read_only = off",
         };
-        client.batch_execute(&format!("{SETTINGS}{only}")).await?;
+        let told = format!("{SETTINGS}{only}; {WHO}");
+        let said = client.simple_query(&told).await?;
+        drop(reached.send(self.leader.reached(attempt, &said)));
         Ok((client, driving))
+    }
+}
+
+/// Drives a connection while its place is the one that leads. How it ends is told to whoever waits for an answer.
+async fn drive(driver: Driver, place: oneshot::Receiver<Place>) {
+    let lost = async {
+        match place.await {
+            Ok(mut place) => place.lost().await,
+            // It came to nothing, and the driver ends with its client.
+            Err(_) => pending().await,
+        }
+    };
+    tokio::select! {
+        // First, so that nothing more is heard of a server that has been left.
+        biased;
+        () = lost => {}
+        _ = driver => {}
     }
 }
 

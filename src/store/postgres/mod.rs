@@ -11,6 +11,8 @@
 mod answer;
 mod changes;
 mod connect;
+mod leader;
+mod look;
 mod pool;
 mod run;
 mod shared;
@@ -24,6 +26,8 @@ use tokio::sync::{oneshot, watch};
 
 use self::changes::Changes;
 use self::connect::{Connector, Session};
+use self::leader::Leader;
+use self::look::Look;
 use self::pool::Lines;
 use self::run::Told;
 use self::shared::Shared;
@@ -56,6 +60,7 @@ struct Handles {
     shared: Shared,
     told: Arc<Told>,
     _changes: Changes,
+    _look: Look,
 }
 
 impl Postgres {
@@ -66,10 +71,11 @@ impl Postgres {
             .bytes()
             .map_err(|e| DbError::unavailable(e.to_string()))?;
         let told = Arc::new(Told::by(&id));
-        let connector = Connector::new(url)?;
+        let connector = Connector::new(url, Leader::new(Arc::clone(&told)))?;
         let readers = Lines::new(connector.clone(), Session::Reads)?;
         let writers = Lines::new(connector.clone(), Session::Writes)?;
         drop(writers.line().await?);
+        let look = Look::begin(connector.clone());
         let changes = Changes::follow(connector, Arc::clone(&told));
         let handles = Handles {
             home,
@@ -78,6 +84,7 @@ impl Postgres {
             shared: Shared::default(),
             told,
             _changes: changes,
+            _look: look,
         };
         Ok(Self {
             handles: Arc::new(handles),

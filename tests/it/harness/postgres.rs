@@ -93,6 +93,18 @@ impl Server {
         Self::started(Some(Self::shared()))
     }
 
+    /// Follows nobody any more, once it has all that the shared one has written by now. That one stays up.
+    pub fn promote(&self) {
+        let written = Self::shared().sql("postgres", "SELECT pg_current_wal_insert_lsn()");
+        let has_all = format!("SELECT pg_last_wal_replay_lsn() >= '{written}'");
+        let end = Instant::now() + PATIENCE;
+        while self.sql("postgres", &has_all) != "t" {
+            assert!(Instant::now() < end, "it does not follow");
+            thread::sleep(Duration::from_millis(20));
+        }
+        assert_eq!(self.sql("postgres", "SELECT pg_promote()"), "t");
+    }
+
     fn started(leader: Option<&Self>) -> Self {
         let programs = programs();
         // Somebody may take the port between our looking and the server's.

@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -18,7 +18,7 @@ pub struct Relay {
 }
 
 struct Inner {
-    target: u16,
+    target: AtomicU16,
     state: AtomicU8,
     /// How long each way takes, in milliseconds.
     way: AtomicU64,
@@ -31,7 +31,7 @@ impl Relay {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         let inner = Arc::new(Inner {
-            target,
+            target: AtomicU16::new(target),
             state: AtomicU8::new(WHOLE),
             way: AtomicU64::new(0),
             live: Mutex::default(),
@@ -48,6 +48,11 @@ impl Relay {
     /// The port to connect to.
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// New connections lead to `target` from here on; those that there are stay where they are.
+    pub fn lead(&self, target: u16) {
+        self.inner.target.store(target, Ordering::SeqCst);
     }
 
     /// Ends every connection, and every new one at once.
@@ -81,7 +86,7 @@ impl Inner {
     }
 
     fn join(self: &Arc<Self>, near: &TcpStream) {
-        let far = TcpStream::connect((Ipv4Addr::LOCALHOST, self.target));
+        let far = TcpStream::connect((Ipv4Addr::LOCALHOST, self.target.load(Ordering::SeqCst)));
         let (Ok(far), false) = (far, self.is(CUT)) else {
             return;
         };
