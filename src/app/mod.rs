@@ -19,4 +19,5 @@ pub mod serve;
 pub mod shutdown;
 pub mod sockets;
 pub mod tasks;
+pub mod triggers;
 pub mod watch;

@@ -1,12 +1,10 @@
 //! Reload: read, check, run the policy tests, build the new state whole, swap. On any fault the old state
 //! stays, and the fault is logged and counted.
 
-use std::future::pending;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use tokio::signal::unix::Signal;
 use tokio::task::block_in_place;
 
 use crate::acme::worker::Worker;
@@ -17,8 +15,8 @@ use crate::crypto::jwt::SigningKey;
 use crate::proxy::running::Running;
 use crate::proxy::tls::TlsFault;
 use crate::proxy::upstream::keeper::Keepers;
-use crate::store::Store;
 use crate::store::roles::RoleError;
+use crate::store::{DbError, Store};
 use crate::telemetry::metrics::Metrics;
 use crate::web::brand::Brand;
 
@@ -26,7 +24,7 @@ use super::certificates::Certificates;
 use super::people::People;
 use super::post::{NewPost, Post};
 use super::tasks::look_again;
-use super::watch::Watch;
+use super::triggers::{Cause, Triggers};
 use super::{roles, running};
 
 /// Everything a reload replaces, and what it needs to do so.
@@ -59,33 +57,6 @@ pub struct Reload {
     pub clock: Clock,
 }
 
-/// What sets a reload off.
-pub struct Triggers {
-    /// SIGHUP.
-    pub hangup: Signal,
-    /// A change of the file, where it is watched.
-    pub watch: Option<Watch>,
-}
-
-impl Triggers {
-    /// Waits for one of them; the file is read after this.
-    async fn next(&mut self) {
-        let changed = async {
-            match &self.watch {
-                Some(watch) => watch.changed().await,
-                None => pending().await,
-            }
-        };
-        tokio::select! {
-            _ = self.hangup.recv() => {}
-            () = changed => {}
-        }
-        if let Some(watch) = &mut self.watch {
-            watch.begin_anew();
-        }
-    }
-}
-
 /// Why a reload did not happen.
 #[derive(Debug, thiserror::Error)]
 enum ReloadFault {
@@ -103,23 +74,42 @@ enum ReloadFault {
     Roles(#[from] RoleError),
 }
 
+impl ReloadFault {
+    /// Whether the same file may be put in force later: whoever wants it to has done all that is theirs.
+    fn passes(&self) -> bool {
+        matches!(self, Self::Roles(RoleError::Db(DbError::Unavailable(_))))
+    }
+}
+
 impl Reload {
     /// Reloads whenever it is told to.
     pub async fn follow(mut self, mut triggers: Triggers) {
         self.keepers.follow(&self.running.load().pools);
+        let mut said: Option<String> = None;
         loop {
-            triggers.next().await;
-            self.attempt().await;
+            if triggers.next().await == Cause::News {
+                said = None;
+            }
+            match self.attempt(said.as_deref()).await {
+                Ok(()) => triggers.done(),
+                Err(fault) => {
+                    triggers.failed(fault.passes());
+                    said = Some(fault.to_string());
+                }
+            }
         }
     }
 
-    async fn attempt(&mut self) {
-        match self.apply().await {
+    /// One that fails as the one before it did, whose fault was `said`, is neither told nor counted again.
+    async fn attempt(&mut self, said: Option<&str>) -> Result<(), ReloadFault> {
+        let applied = self.apply().await;
+        match &applied {
             Ok(()) => {
                 self.metrics.config_reloads.with_label_values(&["ok"]).inc();
                 self.metrics.loaded(self.clock.now());
                 tracing::info!(rules = self.config.rules.len(), "configuration reloaded");
             }
+            Err(fault) if said == Some(fault.to_string().as_str()) => {}
             Err(fault) => {
                 self.metrics
                     .config_reloads
@@ -128,6 +118,7 @@ impl Reload {
                 tracing::error!("configuration not reloaded, the old one stays: {fault}");
             }
         }
+        applied
     }
 
     /// The roles of the file are those that were in force, and are in the store unless another node has another file. A
@@ -169,14 +160,6 @@ impl Reload {
         let vouching = clients.read(config.tls.clients.as_ref())?;
         let next = running::build(&config, &self.signing, Some(&self.running.load_full())).await;
         let post = NewPost::of(&config)?;
-        for warning in &config.warnings {
-            tracing::warn!(
-                key = warning.path,
-                hint = warning.hint,
-                "{}",
-                warning.message
-            );
-        }
         let (turns, sessions) = (Arc::clone(&self.people.turns), self.people.sessions.clone());
         let same_roles = config.roles == self.config.roles;
         if !same_roles {
@@ -207,6 +190,14 @@ impl Reload {
         }
         // Roles may have changed, and who vouches for certificates; whoever is cached by the old ones is looked at again.
         look_again(&sessions).await;
+        for warning in &config.warnings {
+            tracing::warn!(
+                key = warning.path,
+                hint = warning.hint,
+                "{}",
+                warning.message
+            );
+        }
         self.config = config;
         Ok(())
     }

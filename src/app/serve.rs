@@ -43,9 +43,10 @@ use super::first::first_user;
 use super::hand_over;
 use super::people::People;
 use super::post::Post;
-use super::reload::{Reload, Triggers};
+use super::reload::Reload;
 use super::shutdown::{Heard, Signals};
 use super::sockets::{Sockets, follow_port};
+use super::triggers::Triggers;
 use super::watch::Watch;
 use super::{acme, keys, roles, running, tasks};
 
@@ -62,7 +63,7 @@ const PANICKED: i32 = 101;
 pub fn serve(
     early: Early,
     mut config: Config,
-    (path, watch): (&Path, Option<Watch>),
+    (path, file, watches): (&Path, Watch, bool),
     lost: Lost,
 ) -> anyhow::Result<()> {
     let Early {
@@ -101,7 +102,7 @@ pub fn serve(
     let (drain, running) = (parts.drain.clone(), Arc::clone(&parts.running));
     let db = parts.store.db.clone();
     let errands = parts.people.accounts.errands().clone();
-    let triggers = Triggers { hangup, watch };
+    let triggers = Triggers::new(hangup, file, watches);
     background.spawn(parts.into_reload(config, path).follow(triggers));
     background.spawn(async move {
         // A process that had no threads for them could not say so later.

@@ -58,6 +58,11 @@ impl Watch {
         }
     }
 
+    /// Whether it is still the one that was read.
+    pub(super) async fn is_as_read(&self) -> bool {
+        self.read.is_some() && self.look().await == self.read
+    }
+
     async fn look(&self) -> Option<Stamp> {
         // A file system may take its time.
         let path = self.path.clone();

@@ -22,7 +22,7 @@ pub struct Args {
 /// When the gateway cannot start.
 pub fn run(args: &Args, path: &Path) -> anyhow::Result<ExitCode> {
     let early = Early::take()?;
-    let watch = args.watch.then(|| Watch::begin(path));
+    let file = Watch::begin(path);
     let config = match Config::load(path) {
         Ok(config) => config,
         Err(report) => {
@@ -44,7 +44,7 @@ pub fn run(args: &Args, path: &Path) -> anyhow::Result<ExitCode> {
         failed.for_each(|outcome| eprintln!("  {}: {}", outcome.test, outcome.failures.join("; ")));
         return Ok(ExitCode::FAILURE);
     }
-    app::serve::serve(early, config, (path, watch), log.lost())?;
+    app::serve::serve(early, config, (path, file, args.watch), log.lost())?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -104,6 +104,7 @@ mod recovery_copy;
 mod recovery_full;
 mod recovery_kill;
 mod reload;
+mod reload_watched;
 mod schema;
 mod secrets;
 mod services;

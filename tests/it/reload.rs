@@ -2,14 +2,11 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::fs::symlink;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
-use std::time::Duration;
 
-use crate::harness::process::Process;
 use crate::harness::setup::RULES;
-use crate::harness::{Gateway, Raw, Recorder, Setup, Trial, eventually, within};
+use crate::harness::{Gateway, Raw, Recorder, Setup, Trial, eventually};
 
 const RELOADS: &str = "portcullis_config_reloads_total";
 
@@ -284,115 +281,4 @@ fn r_09_rules_and_roles_are_of_one_file() {
         seen.iter().all(|request| request.target() == "/plain"),
         "{seen:?}"
     );
-}
-
-/// `serve --watch`, which the harness has no gateway for.
-struct Watched {
-    folder: crate::harness::setup::Folder,
-    process: Process,
-}
-
-impl Watched {
-    fn start(setup: &Setup) -> Self {
-        let folder = setup.folder();
-        let config = folder.config();
-        let arguments = ["-c", config.to_str().unwrap(), "serve", "--watch"];
-        let process = Process::start(folder.path(), &arguments, &[]);
-        process.wait_for_line("ready").unwrap();
-        Self { folder, process }
-    }
-
-    /// The same where the file is this one before the start is over.
-    fn start_and_change(setup: &Setup, then: &Setup) -> Self {
-        let folder = setup.folder();
-        folder.add_user("alice", "user").fine();
-        let store = folder.path().join("data/portcullis.db");
-        let lock = rusqlite::Connection::open(&store).unwrap();
-        lock.execute_batch("BEGIN IMMEDIATE").unwrap();
-        let config = folder.config();
-        let arguments = ["-c", config.to_str().unwrap(), "serve", "--watch"];
-        let process = Process::start(folder.path(), &arguments, &[]);
-        eventually("the store to be open, and so the file read", || {
-            let files = fs::read_dir(format!("/proc/{}/fd", process.pid())).ok()?;
-            let mut names = files.filter_map(|file| fs::read_link(file.ok()?.path()).ok());
-            names
-                .any(|name| name.ends_with("portcullis.db"))
-                .then_some(())
-        });
-        folder.write("gateway.yaml", &then.yaml());
-        lock.execute_batch("ROLLBACK").unwrap();
-        process.wait_for_line("ready").unwrap();
-        Self { folder, process }
-    }
-
-    fn status(&self, target: &str) -> u16 {
-        let banner = self.process.out();
-        let line = banner
-            .lines()
-            .find_map(|line| line.trim().strip_prefix("http "))
-            .unwrap();
-        let address = line.trim().trim_start_matches("http://").parse().unwrap();
-        let request = format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n");
-        Raw::connect(address).ask(request).status
-    }
-
-    fn becomes(&self, target: &str, status: u16, what: &str) {
-        let seen = within(Duration::from_secs(10), || {
-            (self.status(target) == status).then_some(())
-        });
-        assert!(seen.is_some(), "{what}:\n{}", self.process.err());
-    }
-}
-
-#[test]
-fn g_01_a_watched_file_is_taken_over_when_it_is_sound() {
-    let recorder = Recorder::start();
-    let closed = Setup::before(recorder.clone()).nobody();
-    let open = closed.clone().rules("  - { path: /**, allow: anyone }");
-    let watched = Watched::start(&closed);
-    assert_eq!(watched.status("/other"), 403);
-    // Written in place, as some editors do.
-    watched.folder.write("gateway.yaml", &open.yaml());
-    watched.becomes("/other", 200, "written in place");
-    // Replaced by a rename, as others do.
-    watched.folder.write("new.yaml", &closed.yaml());
-    let new = watched.folder.path().join("new.yaml");
-    fs::rename(&new, watched.folder.config()).unwrap();
-    watched.becomes("/other", 403, "replaced by a rename");
-    // A faulty one is told about and changes nothing.
-    let log = watched.process.err().len();
-    watched
-        .folder
-        .write("gateway.yaml", &format!("{}ruels: []\n", open.yaml()));
-    eventually("the fault to be logged", || {
-        watched.process.err()[log..].contains("ruels").then_some(())
-    });
-    assert_eq!(watched.status("/other"), 403);
-    // The watch goes on after that, and after the file was gone for a while.
-    fs::remove_file(watched.folder.config()).unwrap();
-    watched.folder.write("gateway.yaml", &open.yaml());
-    watched.becomes("/other", 200, "back after a removal");
-    // As Kubernetes mounts a ConfigMap: the file stays a link, and the folder behind it is another one at once.
-    let at = |name: &str| watched.folder.path().join(name);
-    let lead_to = |name: &str, setup: &Setup| {
-        fs::create_dir(at(name)).unwrap();
-        fs::write(at(name).join("gateway.yaml"), setup.yaml()).unwrap();
-        symlink(name, at("..new")).unwrap();
-        fs::rename(at("..new"), at("..data")).unwrap();
-    };
-    lead_to("..1", &closed);
-    fs::remove_file(watched.folder.config()).unwrap();
-    symlink("..data/gateway.yaml", watched.folder.config()).unwrap();
-    watched.becomes("/other", 403, "a link");
-    lead_to("..2", &open);
-    watched.becomes("/other", 200, "another folder behind the link");
-}
-
-#[test]
-fn g_01_a_file_that_changes_while_a_watching_gateway_starts_is_taken_over() {
-    let recorder = Recorder::start();
-    let closed = Setup::before(recorder.clone()).on_sqlite().nobody();
-    let open = closed.clone().rules("  - { path: /**, allow: anyone }");
-    let watched = Watched::start_and_change(&open, &closed);
-    watched.becomes("/other", 403, "changed meanwhile");
 }
