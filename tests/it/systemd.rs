@@ -115,3 +115,15 @@ fn the_key_is_made_beside_the_database() {
         said.all()
     );
 }
+
+/// systemd's own limit is five starts in ten seconds, and then none ever again: a database that is up a minute later finds
+/// nobody.
+#[test]
+fn the_unit_goes_on_trying_to_start() {
+    let unit = include_str!("../../deploy/portcullis.service");
+    let (of_unit, of_service) = unit.split_once("[Service]").unwrap();
+    let has = |section: &str, line: &str| section.lines().any(|other| other == line);
+    assert!(has(of_unit, "StartLimitIntervalSec=0"));
+    assert!(has(of_service, "Restart=on-failure"));
+    assert!(has(of_service, "RestartSec=2"));
+}
