@@ -86,7 +86,10 @@ pub async fn note_lost_lines(lost: Lost, metrics: Metrics) {
         if lines > 0 {
             told += lines;
             metrics.log_lines_lost.inc_by(lines);
-            tracing::warn!(lines, "lost from the log: whoever reads it is too slow");
+            tracing::warn!(
+                lines,
+                "lost from the log: whoever reads it is too slow, or it could not be written"
+            );
         }
     }
 }

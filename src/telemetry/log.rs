@@ -40,13 +40,16 @@ pub struct Log {
 struct Lines {
     given: Arc<AtomicU64>,
     written: Arc<AtomicU64>,
+    failed: Arc<AtomicU64>,
 }
 
-/// Counts the lines that it is given, as the first of two; the thread that writes has the other.
+/// Counts the lines that it is given, and those of them that could not be passed on. The first of two; the thread that writes
+/// has the other.
 #[derive(Clone, Debug)]
 struct Counted<W> {
     to: W,
     lines: Arc<AtomicU64>,
+    failed: Arc<AtomicU64>,
 }
 
 impl<W: Write> Write for Counted<W> {
@@ -57,7 +60,12 @@ impl<W: Write> Write for Counted<W> {
     /// A line is written by one call.
     fn write_all(&mut self, line: &[u8]) -> std::io::Result<()> {
         let written = self.to.write_all(line);
-        self.lines.fetch_add(1, Ordering::Release);
+        let count = match &written {
+            Ok(()) => &self.lines,
+            // A disk that is full, a pipe that nobody reads any more.
+            Err(_) => &self.failed,
+        };
+        count.fetch_add(1, Ordering::Release);
         written
     }
 
@@ -74,9 +82,13 @@ impl<'a, W: Write + Clone + 'a> MakeWriter<'a> for Counted<W> {
     }
 }
 
-/// How many lines have been lost because nobody read the log fast enough. Clones count the same.
+/// How many lines have been lost because nobody read the log fast enough, or because they could not be written. Clones count the
+/// same.
 #[derive(Clone, Debug)]
-pub struct Lost(ErrorCounter);
+pub struct Lost {
+    unread: ErrorCounter,
+    failed: Arc<AtomicU64>,
+}
 
 impl Log {
     /// What was lost of it, from here on, too.
@@ -115,16 +127,22 @@ impl Log {
         let written = Counted {
             to,
             lines: Arc::clone(&lines.written),
+            failed: Arc::clone(&lines.failed),
         };
         let (writer, guard) = written_to(written, waiting);
         let log = Self {
-            lost: Lost(writer.error_counter()),
+            lost: Lost {
+                unread: writer.error_counter(),
+                failed: Arc::clone(&lines.failed),
+            },
             lines: lines.clone(),
             writer: Some(guard),
         };
         let given = Counted {
             to: writer,
             lines: lines.given,
+            // Giving them never fails.
+            failed: Arc::default(),
         };
         (given, log)
     }
@@ -141,7 +159,7 @@ impl Lost {
     /// Lines since the start.
     #[must_use]
     pub fn lines(&self) -> u64 {
-        self.0.dropped_lines() as u64
+        self.unread.dropped_lines() as u64 + self.failed.load(Ordering::Acquire)
     }
 }
 
@@ -283,13 +301,30 @@ mod tests {
     fn a_log_that_nobody_reads_stops_nobody() {
         let (go_on, stuck) = std::sync::mpsc::channel();
         let (mut writer, guard) = written_to(Stuck(stuck), 8);
-        let lost = Lost(writer.error_counter());
+        let lost = writer.error_counter();
         for _ in 0..100 {
             writer.write_all(b"line\n").unwrap();
         }
         // Eight wait, and one may be at the reader.
-        assert!((91..=92).contains(&lost.lines()), "{lost:?}");
+        assert!((91..=92).contains(&lost.dropped_lines()), "{lost:?}");
         drop(go_on);
         drop(guard);
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_lost_and_counted() {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full");
+        let (mut writer, log) = Log::to(full.unwrap(), 1_000);
+        let lost = log.lost();
+        for _ in 0..150 {
+            writer.write_all(b"line\n").unwrap();
+        }
+        drop(log);
+        assert_eq!(lost.lines(), 150);
+        let (mut writer, log) = Log::to(std::io::sink(), 1_000);
+        let lost = log.lost();
+        writer.write_all(b"line\n").unwrap();
+        drop(log);
+        assert_eq!(lost.lines(), 0, "written");
     }
 }

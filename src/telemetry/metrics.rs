@@ -51,7 +51,7 @@ pub struct Meters {
     pub certificate_expiry: IntGaugeVec,
     /// Orders for certificates, by result.
     pub acme_orders: IntCounterVec,
-    /// Lines of the log that nobody read in time.
+    /// Lines of the log that nobody read in time, or that could not be written.
     pub log_lines_lost: IntCounter,
     /// How far our clock is ahead of that of the shared database, in seconds.
     pub clock_ahead: Gauge,
@@ -164,7 +164,7 @@ impl Metrics {
             )?,
             log_lines_lost: IntCounter::new(
                 "portcullis_log_lines_lost_total",
-                "Lines of the log that were lost because nobody read it fast enough.",
+                "Lines of the log that were lost because nobody read it fast enough or they could not be written.",
             )?,
             clock_ahead: Gauge::new(
                 "portcullis_clock_ahead_seconds",
