@@ -63,3 +63,42 @@ fn g_09_while_another_process_writes_for_a_while_the_gateway_is_ready() {
     other.execute_batch("ROLLBACK").unwrap();
     eventually("to be ready again", || (ready() == 200).then_some(()));
 }
+
+/// Whoever copies the file then has not all of it.
+#[test]
+fn g_09_a_stop_that_leaves_something_beside_the_file_says_so() {
+    const SAID: &str = "the newest of the database is in the file beside it";
+    for (what, full, shared) in [
+        ("a disk with room", false, false),
+        ("a full disk", true, false),
+        ("another process reads", false, true),
+    ] {
+        let gateway = Setup::new()
+            .on_sqlite()
+            .wrapped("trap '' XFSZ; exec \"$@\"")
+            .start();
+        gateway.login("alice");
+        let ahead = gateway.path().join("data/portcullis.db-wal");
+        let is_left = || std::fs::metadata(&ahead).is_ok_and(|file| file.len() > 0);
+        assert!(is_left(), "{what}: nothing was written ahead");
+        let _reading = shared.then(|| {
+            let other = rusqlite::Connection::open(gateway.path().join("data/portcullis.db"));
+            let other = other.unwrap();
+            other
+                .execute_batch("BEGIN; SELECT COUNT(*) FROM users")
+                .unwrap();
+            other
+        });
+        if full {
+            limit_files(&gateway, "0");
+        }
+        assert!(gateway.stop().success(), "{what}: {}", gateway.log());
+        assert_eq!(
+            gateway.log().contains(SAID),
+            full,
+            "{what}: {}",
+            gateway.log()
+        );
+        assert_eq!(is_left(), full || shared, "{what}");
+    }
+}

@@ -101,7 +101,8 @@ impl Sqlite {
         answered(answer).await.map(|()| Tx(steps))
     }
 
-    /// Closes every connection, the one that writes at last; whether that was done within `limit`. Blocks.
+    /// Closes every connection, the one that writes at last; whether that was done within `limit`, and the file holds all that
+    /// is ours to move there. Blocks.
     pub(super) fn close(&self, limit: Duration) -> bool {
         let until = Instant::now() + limit;
         let left = || until.saturating_duration_since(Instant::now());
@@ -120,7 +121,7 @@ impl Sqlite {
         // Not the last then, it leaves the log where it is.
         let (close, closed) = mpsc::channel();
         let asked = self.0.writer.send(Job::Close(close)).is_ok();
-        asked && closed.recv_timeout(left()).is_ok() && all
+        asked && closed.recv_timeout(left()).unwrap_or(false) && all
     }
 
     pub(super) fn changes(&self) -> watch::Receiver<u64> {

@@ -35,8 +35,8 @@ const GROUP: usize = 64;
 pub(super) enum Job {
     Work(Work),
     Begin(Begin),
-    /// The process ends; nothing is asked after that.
-    Close(mpsc::Sender<()>),
+    /// The process ends; nothing is asked after that. Told whether the file holds all there is, or others will see to it.
+    Close(mpsc::Sender<bool>),
 }
 
 /// A transaction that wants to begin.
@@ -65,7 +65,7 @@ struct Writer {
     /// Closed once that is another one.
     places: Arc<Semaphore>,
     /// Whoever waits for the end.
-    closed: Option<mpsc::Sender<()>>,
+    closed: Option<mpsc::Sender<bool>>,
 }
 
 /// A file at its path. Held by a descriptor that is good for nothing else (`O_PATH`, `open(2)`): as long as there is one, no
@@ -255,14 +255,17 @@ impl Writer {
     ///
     /// The log is found by its path: one that lies beside another file by now belongs to that, and is left to whoever has
     /// that open.
-    fn close(self, closed: &mpsc::Sender<()>) {
+    fn close(self, closed: &mpsc::Sender<bool>) {
+        let mut done = true;
         if self.is_exchanged() {
             std::mem::forget(self.connection);
         } else {
+            // Closing does so, too, and says nothing of a disk that is full.
+            done = self.file.is_none() || self.move_log().is_ok();
             drop(self.connection);
         }
         // Nobody waits any more where it took too long.
-        let _ = closed.send(());
+        let _ = closed.send(done);
     }
 
     fn is_exchanged(&self) -> bool {
@@ -272,14 +275,17 @@ impl Writer {
     /// Takes what was written ahead into the file that is open, so that nothing of it is left beside the one that lies in its
     /// place now. Whoever is at work on that one is not waited for.
     fn empty_log(&self) {
-        let emptied = self.connection.busy_timeout(Duration::ZERO).and_then(|()| {
-            let sql = "PRAGMA wal_checkpoint(TRUNCATE)";
-            self.connection
-                .query_row(sql, [], |row| row.get::<_, bool>(0))
-        });
-        if !matches!(emptied, Ok(false)) {
+        if !matches!(self.move_log(), Ok(true)) {
             tracing::error!("{LEFT}");
         }
+    }
+
+    /// Whether the log is empty now; not so where another process is at work on it.
+    fn move_log(&self) -> rusqlite::Result<bool> {
+        self.connection.busy_timeout(Duration::ZERO)?;
+        let sql = "PRAGMA wal_checkpoint(TRUNCATE)";
+        let busy: bool = self.connection.query_row(sql, [], |row| row.get(0))?;
+        Ok(!busy)
     }
 
     fn transaction(&self, begin: Begin) {
