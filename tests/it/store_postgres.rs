@@ -97,6 +97,26 @@ fn g_09_with_a_silent_server_the_gate_is_closed() {
     assert_recovers(&gateway, &alice);
 }
 
+/// Somebody waits for the page, whoever of them notices first that nothing is answered.
+#[test]
+fn g_09_with_a_silent_server_nobody_waits_long() {
+    let database = Database::new();
+    let relay = Relay::to(Server::shared().port());
+    let gateway = with_alice(&database.url_at(relay.port()));
+    let alice = gateway.login("alice");
+    assert_eq!(status(&gateway, "/app/x", &alice), 200);
+    relay.silence();
+    eventually("the gate to be closed", || {
+        let began = Instant::now();
+        let status = status(&gateway, "/app/x", &alice);
+        let took = began.elapsed();
+        assert!(took < Duration::from_secs(7), "{status} after {took:?}");
+        (status == 503).then_some(())
+    });
+    relay.mend();
+    assert_recovers(&gateway, &alice);
+}
+
 /// Whoever asks how the gateway does is told before they give up.
 #[test]
 fn g_09_with_a_silent_server_the_admin_port_answers_in_time() {

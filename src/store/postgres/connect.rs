@@ -24,6 +24,8 @@ pub(super) const IDLE: Duration = Duration::from_secs(5);
 /// How long to wait for an answer. The server gives up on the statement before, and on its lock before that,
 /// which is longer than a transaction left idle can hold it.
 pub(super) const ANSWER: Duration = Duration::from_secs(12);
+/// How long all of a read may take, the wait for a connection included: somebody waits for a page. The server gives up before.
+pub(super) const READ: Duration = Duration::from_secs(5);
 /// How long all of connecting may take: every host, TLS, the password.
 pub(super) const CONNECT: Duration = Duration::from_secs(5);
 
@@ -104,7 +106,9 @@ impl Connector {
         let (reached, place) = oneshot::channel();
         let driving = tokio::spawn(drive(driver, place));
         let only = match session {
-            Session::Reads => "SET default_transaction_read_only = on",
+            Session::Reads => {
+                "SET default_transaction_read_only = on; SET statement_timeout = '4s'"
+            }
             Session::Writes => "SET default_transaction_read_only = off",
         };
         let told = format!("{SETTINGS}{only}; {WHO}");

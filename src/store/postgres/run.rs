@@ -13,11 +13,11 @@ use deadpool_postgres::{ClientWrapper, Object};
 use futures_util::TryStreamExt as _;
 use futures_util::future::maybe_done;
 use tokio::sync::watch;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_postgres::{Error, Statement as Prepared};
 
 use super::answer::{Bound, columns, fault, is_undone, is_worth_another_try, row};
-use super::connect::ANSWER;
+use super::connect::{ANSWER, READ};
 use super::pool::Lines;
 use crate::store::error::DbError;
 use crate::store::statement::{Access, Answer, Call};
@@ -108,15 +108,27 @@ impl Failure {
     }
 }
 
+/// What a read has at least on the connection it gets, however long it has waited for that.
+const AT_LEAST: Duration = Duration::from_secs(1);
+
 /// Runs one call outside any transaction.
 pub(super) async fn alone(lines: &Lines, call: &Call) -> Result<Answer, DbError> {
     let reads = call.statement.access == Access::Read;
+    let began = Instant::now();
     let mut tried = false;
     loop {
         let line = lines.line().await?;
-        let (prepared, sent) = match within(timeout(ANSWER, prepare(&line, call)).await) {
+        let got = Instant::now();
+        // What a read has waited for a connection, or on one that was lost, is not waited for once more.
+        let by = if reads {
+            (began + READ).max(got + AT_LEAST)
+        } else {
+            got + ANSWER
+        };
+        let (prepared, sent) = match within(timeout_at(by, prepare(&line, call)).await) {
             Ok(prepared) => {
-                let sent = timeout(ANSWER, one(&line, call, &prepared)).await;
+                let by = if reads { by } else { Instant::now() + ANSWER };
+                let sent = timeout_at(by, one(&line, call, &prepared)).await;
                 (true, within(sent))
             }
             Err(failure) => (false, Err(failure)),
@@ -129,6 +141,11 @@ pub(super) async fn alone(lines: &Lines, call: &Call) -> Result<Answer, DbError>
             {
                 tried = true;
                 drop(Object::take(line));
+            }
+            // It had too little of the time to say anything of those beside it.
+            Err(None) if got.elapsed() < READ / 2 => {
+                drop(Object::take(line));
+                return Err(DbError::unavailable("no answer in time"));
             }
             Err(failure) => return Err(given_up(lines, line, failure)),
         }
