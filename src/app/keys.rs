@@ -10,11 +10,11 @@ use crate::base::id::PublicId;
 use crate::base::random::{NoRandomness, Random};
 use crate::base::secret::Secret;
 use crate::base::time::Timestamp;
-use crate::config::KeySource;
+use crate::config::{Config, KeySource};
 use crate::crypto::access::{AccessFault, AccessKey, Algorithm};
 use crate::crypto::jwt::{SigningFault, SigningKey};
 use crate::crypto::key::{GatewayKey, KeyFault};
-use crate::store::{DbError, Store};
+use crate::store::{DbError, Observer, Store};
 
 /// A key that could not be had.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +54,26 @@ pub fn kept(source: &KeySource) -> Result<Option<GatewayKey>, KeysFault> {
         KeySource::Given(key) => Ok(Some(key.clone())),
         KeySource::Kept(path) => read(path),
     }
+}
+
+/// The store, its tables brought up to date. A key that cannot be read, or that opens nothing of it, leaves it as it is: a start
+/// that comes to nothing must not have changed what other nodes stand on, which may be of the version before.
+///
+/// # Errors
+/// When the key cannot be read, the store cannot be opened or is not one this version may change, or the key is another one.
+pub async fn store(config: &Config, observer: Observer, now: Timestamp) -> anyhow::Result<Store> {
+    let key = kept(&config.key)?;
+    let store = Store::unmigrated(&config.store, Some(observer)).await?;
+    if let Some(key) = key {
+        match store.keys.get(SIGNING).await {
+            Ok(Some(sealed)) => drop(open(SIGNING, &sealed, &key)?),
+            // Nothing is sealed yet, or there is no table for it.
+            Ok(None) | Err(DbError::Statement { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    store.migrate(now).await?;
+    Ok(store)
 }
 
 /// The gateway key, made and written (mode 0600) where the file does not name one, there is none yet and nothing in the
@@ -183,6 +203,10 @@ async fn sealed(
             store.keys.keep(name, sealed, now).await?
         }
     };
-    key.open(name, &sealed)
+    open(name, &sealed, key)
+}
+
+fn open(name: &str, sealed: &[u8], key: &GatewayKey) -> Result<Secret<Vec<u8>>, KeysFault> {
+    key.open(name, sealed)
         .map_err(|fault| KeysFault::Key(format!("the stored key {name}"), fault))
 }

@@ -212,9 +212,7 @@ async fn assemble(config: &Config) -> anyhow::Result<Assembled> {
     let (clock, random) = (Clock::System, Random::System);
     let metrics = Metrics::new()?;
     let now = clock.now();
-    // One that cannot be read leaves the store as it is.
-    keys::kept(&config.key)?;
-    let store = Store::open(&config.store, now, Some(metrics.store_observer())).await?;
+    let store = keys::store(config, metrics.store_observer(), now).await?;
     let key = keys::gateway_key(&config.key, &store, &random).await?;
     roles::judge_by(&store, &config.roles);
     let signing = keys::signing_key(&store, &key, &random, now).await?;

@@ -107,13 +107,33 @@ impl Store {
         now: Timestamp,
         observer: Option<Observer>,
     ) -> Result<Self, MigrateError> {
+        let store = Self::unmigrated(settings, observer).await?;
+        store.migrate(now).await?;
+        Ok(store)
+    }
+
+    /// Opens the database as it is. Its tables may be older than this program, or not there at all, until [`Store::migrate`].
+    ///
+    /// # Errors
+    /// When the database cannot be opened.
+    pub async fn unmigrated(
+        settings: &Settings,
+        observer: Option<Observer>,
+    ) -> Result<Self, DbError> {
         let db = Db::open(&settings.url, observer).await?;
-        migrate::apply(&db, now).await?;
         let memory = match settings.volatile {
             VolatileKind::Store => None,
             VolatileKind::Memory => Some(Arc::new(Memory::default())),
         };
         Ok(Self::over(db, memory, Filed::default()))
+    }
+
+    /// Brings the tables up to date.
+    ///
+    /// # Errors
+    /// When the database is not one this version may change.
+    pub async fn migrate(&self, now: Timestamp) -> Result<(), MigrateError> {
+        migrate::apply(&self.db, now).await.map(drop)
     }
 
     fn over(db: Db, memory: Option<Arc<Memory>>, filed: Filed) -> Self {

@@ -1,4 +1,4 @@
-//! The file of the database, copied and put back while nothing runs (G-09).
+//! The file of the database, copied and put back while nothing runs (G-09), and left as it is by a start that comes to nothing.
 
 use std::fs;
 use std::thread;
@@ -105,4 +105,30 @@ fn g_09_what_is_written_after_an_exchange_is_not_lost_by_a_hand_over() {
     for cookie in &cookies {
         assert_eq!(gateway.ask(request(cookie)).status, 200);
     }
+}
+
+/// Other nodes of the version before may stand on it.
+#[test]
+fn g_06_a_start_with_another_key_changes_nothing_of_the_store() {
+    let gateway = Setup::new().on_sqlite().start();
+    assert!(gateway.stop().success());
+    let at = |name: &str| gateway.path().join("data").join(name);
+    // As the version before left it.
+    let database = rusqlite::Connection::open(at("portcullis.db")).unwrap();
+    let newest = "SELECT MAX(version) FROM migrations";
+    let newest = || database.query_row(newest, [], |row| row.get::<_, i64>(0));
+    let last = newest().unwrap();
+    let older = format!("DROP TABLE names; DELETE FROM migrations WHERE version = {last}");
+    database.execute_batch(&older).unwrap();
+    let key = fs::read(at("gateway.key")).unwrap();
+    fs::write(at("gateway.key"), "5f".repeat(32)).unwrap();
+    let said = gateway.cli(&["serve"], "");
+    assert_eq!(said.code, Some(1), "{}", said.all());
+    let told = "does not open with this gateway key";
+    assert!(said.all().contains(told), "{}", said.all());
+    assert_eq!(newest(), Ok(last - 1), "migrated all the same");
+    fs::write(at("gateway.key"), key).unwrap();
+    let gateway = gateway.restart();
+    assert_eq!(newest(), Ok(last));
+    assert_eq!(gateway.ask_admin("/readyz").status, 200);
 }
