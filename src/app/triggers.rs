@@ -52,7 +52,7 @@ impl Triggers {
             if self.watches {
                 self.file.changed().await;
             } else {
-                pending().await
+                pending::<()>().await;
             }
         };
         let cause = tokio::select! {

@@ -123,7 +123,7 @@ impl Place {
         let lost = seen.wait_for(|seen| seen.server.as_ref() != Some(server));
         if lost.await.is_err() {
             // The database is closed, and its connections end by themselves.
-            pending().await
+            pending::<()>().await;
         }
     }
 }
