@@ -12,6 +12,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Timestamp(i64);
 
+/// How far the clocks of gateways that share a store may be apart before what one of them wrote is no good at another.
+pub const SKEW: Duration = Duration::from_mins(5);
+
 /// Where "now" comes from: the system, or a hand that tests move.
 #[derive(Clone, Debug)]
 pub enum Clock {
@@ -51,6 +54,13 @@ impl Timestamp {
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
+
+    /// Whether this lies so far ahead of `now` that the clock it was read from was wrong. A life that is counted from such a
+    /// moment is longer than anybody meant it to be.
+    #[must_use]
+    pub fn is_ahead_of(self, now: Self) -> bool {
+        self.since(now) > SKEW
+    }
 }
 
 impl fmt::Display for Timestamp {
@@ -86,6 +96,14 @@ impl Clock {
         match self {
             Self::System => system_now(),
             Self::Manual(hand) => Timestamp(hand.load(Ordering::Acquire)),
+        }
+    }
+
+    /// Moves a manual clock back by `span`, as one is that was ahead.
+    #[cfg(test)]
+    pub fn set_back(&self, span: Duration) {
+        if let Self::Manual(hand) = self {
+            hand.fetch_sub(millis_of(span), Ordering::AcqRel);
         }
     }
 

@@ -4,6 +4,8 @@
 //! of ours and is refused before anything in it is read: so no `alg`, `kid`, `jku`, `crit` or `typ` of a
 //! stranger's is ever acted on (RFC 8725 sections 3.1 to 3.11).
 
+use std::ops::Range;
+
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, KeySize};
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair};
@@ -15,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::random::Random;
 use crate::base::secret::Secret;
-use crate::base::time::Timestamp;
+use crate::base::time::{SKEW, Timestamp};
 
 /// `typ` of access tokens (RFC 9068 section 2.1).
 pub const ACCESS_TYPE: &str = "at+jwt";
@@ -35,6 +37,15 @@ pub enum Algorithm {
     Rs256,
     /// HMAC with SHA-256: nobody but the gateway can verify these.
     Hs256,
+}
+
+impl AccessClaims {
+    /// The seconds in which they are good. What was signed while the clock was ahead is not, for it has its end too late as
+    /// well.
+    #[must_use]
+    pub const fn good(&self) -> Range<i64> {
+        self.iat.saturating_sub(SKEW.as_secs().cast_signed())..self.exp
+    }
 }
 
 /// A key that signs access tokens and verifies them.
@@ -225,7 +236,7 @@ impl AccessKey {
         validation.validate_exp = false;
         let read = jsonwebtoken::decode::<AccessClaims>(token, &self.decoding, &validation);
         let claims = read.map_err(|_| NotAccess)?.claims;
-        if now.seconds() < claims.exp {
+        if claims.good().contains(&now.seconds()) {
             Ok(claims)
         } else {
             Err(NotAccess)

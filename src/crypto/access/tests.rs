@@ -57,6 +57,12 @@ fn j_07_j_08_times_issuers_and_audiences_are_exact() {
         let at = NOW.plus(std::time::Duration::from_secs(seconds));
         key.verify(token.expose(), issuer, at).is_ok()
     };
+    let ahead = AccessClaims {
+        iat: NOW.seconds() + 300,
+        ..claims()
+    };
+    let ahead = key.sign(&ahead).unwrap();
+    assert!(key.verify(ahead.expose(), SITE, NOW).is_ok());
     assert!(good(SITE, 1799));
     assert!(!good(SITE, 1800));
     for other in [
@@ -74,6 +80,16 @@ fn j_07_j_08_times_issuers_and_audiences_are_exact() {
         },
         AccessClaims {
             iss: "https://evil.test".into(),
+            ..claims()
+        },
+        // G-11: signed while the clock was ahead, which also has its end too late.
+        AccessClaims {
+            iat: NOW.seconds() + 301,
+            ..claims()
+        },
+        AccessClaims {
+            iat: i64::MAX,
+            exp: i64::MAX,
             ..claims()
         },
     ] {

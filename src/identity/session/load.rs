@@ -94,12 +94,13 @@ impl Sessions {
             return Ok(None);
         };
         let settings = inner.settings.load();
+        let seen = Timestamp::from_millis(record.seen_at);
         let mut over = entry.expires_at.min(born.plus(settings.max));
         if !record.tokens {
-            let seen = Timestamp::from_millis(record.seen_at);
             over = over.min(seen.plus(settings.idle));
         }
-        if over <= reading.now {
+        let wrong = [born, seen].iter().any(|at| at.is_ahead_of(reading.now));
+        if over <= reading.now || wrong {
             return Ok(None);
         }
         let end = &reading.end;

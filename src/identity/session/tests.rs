@@ -381,3 +381,17 @@ async fn c_04_a_shorter_idle_time_bites_at_a_reload() {
     assert!(elsewhere.find(&used).await.unwrap().is_some());
     assert!(!bench.alive(&idle).await && bench.alive(&used).await);
 }
+
+#[tokio::test]
+async fn g_11_what_a_clock_that_was_ahead_has_made_is_over() {
+    let bench = bench(None).await;
+    for (ahead, alive) in [(Duration::from_mins(5), true), (24 * HOUR, false)] {
+        bench.clock.advance(ahead);
+        let token = bench.begin().await;
+        assert!(bench.alive(&token).await);
+        bench.clock.set_back(ahead);
+        assert_eq!(bench.alive(&token).await, alive, "{ahead:?}");
+        let elsewhere = bench.elsewhere().find(&token).await.unwrap();
+        assert_eq!(elsewhere.is_some(), alive, "{ahead:?}");
+    }
+}

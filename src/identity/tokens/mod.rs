@@ -6,6 +6,7 @@
 //! same moment are given the same one. A used one that comes back later than [`GRACE`] was stolen, or its successor was:
 //! the family ends (RFC 9700 section 4.14.2), however long ago that was and whatever is still stored of it.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -81,11 +82,11 @@ struct Terms {
     turn: u64,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Verified {
     sid: PublicId,
     /// In seconds.
-    ends: i64,
+    good: Range<i64>,
     /// Whose issuer it was found to be of.
     turn: u64,
 }
@@ -225,7 +226,8 @@ impl Tokens {
                 }
                 None if self.spend(&secret, &entry, record, now).await? => {}
                 None => continue,
-                Some(at) if now.since(at) <= GRACE => {}
+                // Not where the clock was ahead at that time: there is no telling how long ago it was.
+                Some(at) if now.since(at) <= GRACE && !at.is_ahead_of(now) => {}
                 Some(_) => return Err(self.end_family(sid, &live).await?),
             }
             let access = self.sign(sid, live.identity.subject)?;
@@ -251,13 +253,13 @@ impl Tokens {
         let terms = inner.terms.load();
         let known = inner.verified.get(&hash);
         if let Some(known) = known.filter(|known| known.turn == terms.turn) {
-            return (now.seconds() < known.ends).then_some(known.sid);
+            return known.good.contains(&now.seconds()).then_some(known.sid);
         }
         let claims = inner.key.verify(token, &terms.issuer, now).ok()?;
         let sid = claims.sid.parse().ok()?;
-        let ends = claims.exp;
+        let good = claims.good();
         let turn = terms.turn;
-        inner.verified.insert(hash, Verified { sid, ends, turn });
+        inner.verified.insert(hash, Verified { sid, good, turn });
         Some(sid)
     }
 

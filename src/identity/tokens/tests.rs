@@ -318,3 +318,17 @@ async fn a_shorter_life_of_refresh_tokens_bites_at_a_reload() {
     ));
     bench.refresh(&young).await.unwrap();
 }
+
+#[tokio::test]
+async fn g_11_what_a_clock_that_was_ahead_has_signed_is_over() {
+    let bench = bench().await;
+    let (pair, ahead) = (bench.issue().await, Duration::from_hours(2));
+    bench.clock.advance(ahead);
+    let late = bench.refresh(&pair).await.unwrap();
+    assert!(bench.opens(&late).await);
+    bench.clock.set_back(ahead);
+    assert!(!bench.opens(&late).await, "whether or not it is known");
+    // Not one that is used a second time within ten seconds.
+    let again = bench.refresh(&pair).await;
+    assert!(again.is_err(), "{again:?}");
+}
