@@ -16,10 +16,14 @@ use super::stored::{Stored, with_store};
 pub enum Command {
     /// List live sessions.
     List(Format),
-    /// End a session.
+    /// End a session, or all of them.
     Revoke {
         /// Its SID, as listed.
-        sid: String,
+        #[arg(required_unless_present = "all", conflicts_with = "all")]
+        sid: Option<String>,
+        /// Everybody's. After a backup was put back, for it holds what has ended since.
+        #[arg(long)]
+        all: bool,
     },
 }
 
@@ -31,7 +35,8 @@ pub fn run(command: &Command, path: &Path) -> anyhow::Result<ExitCode> {
     with_store(path, async |stored| {
         match command {
             Command::List(format) => print(&all(&stored).await?, *format),
-            Command::Revoke { sid } => revoke(&stored, sid).await,
+            Command::Revoke { sid: Some(sid), .. } => revoke(&stored, sid).await,
+            Command::Revoke { sid: None, .. } => revoke_all(&stored).await,
         }?;
         Ok(ExitCode::SUCCESS)
     })
@@ -76,6 +81,12 @@ async fn revoke(stored: &Stored, sid: &str) -> anyhow::Result<()> {
         bail!("there is no live session '{sid}'; `portcullis session list` shows them");
     }
     outln!("session {sid} has ended");
+    Ok(())
+}
+
+async fn revoke_all(stored: &Stored) -> anyhow::Result<()> {
+    let ended = sessions(stored)?.end_everybody().await?;
+    outln!("{ended} sessions have ended");
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 use std::fs;
 use std::thread;
 
+use crate::accounts::{opens, tokens, try_refresh};
 use crate::hand_over::Line;
 use crate::harness::gateway::session_cookie;
 use crate::harness::setup::password;
@@ -131,4 +132,35 @@ fn g_06_a_start_with_another_key_changes_nothing_of_the_store() {
     let gateway = gateway.restart();
     assert_eq!(newest(), Ok(last));
     assert_eq!(gateway.ask_admin("/readyz").status, 200);
+}
+
+/// A copy holds what has ended since it was made, and it is all good again.
+#[test]
+fn g_15_what_a_copy_brings_back_can_be_ended_at_once() {
+    let gateway = Setup::new().on_sqlite().start();
+    let pair = tokens(&gateway, "alice");
+    let cookie = format!("Cookie: {}\r\n", gateway.login("alice"));
+    let copy = gateway.path().join("copy.db");
+    let database = rusqlite::Connection::open(gateway.path().join(FILE)).unwrap();
+    let sql = format!("VACUUM INTO '{}'", copy.display());
+    database.execute_batch(&sql).unwrap();
+    drop(database);
+    gateway.cli(&["session", "revoke", "--all"], "").fine();
+    let open = |gateway: &Gateway| [opens(gateway, &cookie), pair.opens(gateway)];
+    assert_eq!(open(&gateway), [false; 2]);
+    assert_eq!(gateway.stop().code(), Some(0));
+    fs::rename(copy, gateway.path().join(FILE)).unwrap();
+    let gateway = gateway.restart();
+    assert_eq!(open(&gateway), [true; 2], "it is a copy");
+    let said = gateway
+        .cli(&["session", "revoke", "--all"], "")
+        .fine()
+        .out
+        .clone();
+    assert_eq!(said, "2 sessions have ended\n");
+    eventually("both to be over", || {
+        (open(&gateway) == [false; 2]).then_some(())
+    });
+    assert_eq!(try_refresh(&gateway, &pair.refresh).status, 401);
+    gateway.login("alice");
 }

@@ -1,5 +1,7 @@
 //! Sessions as their owners and administrators see them: listing them, and ending them.
 
+use std::collections::BTreeSet;
+
 use super::{Sessions, hash_of};
 use crate::base::id::{PublicId, UserId};
 use crate::base::time::Timestamp;
@@ -31,6 +33,23 @@ impl Sessions {
         let ended = self.end_key(*key).await;
         self.end_moves(UserId(info.user_id)).await?;
         ended
+    }
+
+    /// Ends every session of everybody, and what may have been asked for in them; how many there were.
+    ///
+    /// # Errors
+    /// As [`Sessions::end`]. Some have ended then.
+    pub async fn end_everybody(&self) -> Result<u64, IdentityFault> {
+        let mut ended = 0;
+        let mut users = BTreeSet::new();
+        for (key, info) in self.all().await? {
+            ended += u64::from(self.end_key(key).await?);
+            users.insert(info.user_id);
+        }
+        for user in users {
+            self.end_moves(UserId(user)).await?;
+        }
+        Ok(ended)
     }
 
     /// Ends the links to another address that somebody has asked for: where a session is ended from outside, it may have
