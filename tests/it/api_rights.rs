@@ -106,7 +106,7 @@ fn ad_03_unknown_and_read_only_fields_are_refused() {
         Some(&json!({ "id": 1 })),
     );
     let detail = detail.json()["detail"][0].clone();
-    assert_eq!(detail["loc"], json!(["body"]));
+    assert_eq!(detail["loc"], json!(["body", "id"]));
     assert!(
         detail["msg"].is_string() && detail["type"].is_string(),
         "{detail}"
