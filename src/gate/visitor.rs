@@ -1,9 +1,10 @@
 //! What our own pages are told about the request they answer, beside the request itself.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::base::id::PublicId;
+use crate::base::name::Username;
 use crate::crypto::cookie::CookieNames;
 
 use super::snapshot::Snapshot;
@@ -19,4 +20,6 @@ pub struct Visitor {
     pub request: PublicId,
     /// What is in force while this request lasts.
     pub snapshot: Arc<Snapshot>,
+    /// Who it turns out to be, told by the page that asks, for the access log.
+    pub who: Arc<OnceLock<Username>>,
 }

@@ -1,6 +1,6 @@
 //! What is known of one request, from its first byte until it is logged.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::{HeaderValue, Method};
@@ -8,6 +8,7 @@ use pingora::{Error, ErrorType};
 use tokio::time::Instant;
 
 use crate::base::id::PublicId;
+use crate::base::name::Username;
 use crate::base::net::Host;
 use crate::gate::inject::Injected;
 use crate::identity::session::Live;
@@ -72,6 +73,8 @@ pub struct Context {
     pub host: Option<HeaderValue>,
     /// The session it rests on.
     pub session: Option<Arc<Live>>,
+    /// Who asks for a page of ours, which finds that out by itself.
+    pub who: Option<Arc<OnceLock<Username>>>,
     /// What the upstream is told about the user.
     pub injected: Option<Arc<Injected>>,
     /// Where it goes.
@@ -165,6 +168,7 @@ impl Context {
             asked: None,
             host: None,
             session: None,
+            who: None,
             injected: None,
             pool: None,
             serving: None,
@@ -299,6 +303,8 @@ impl Context {
         }
         if tracing::enabled!(target: "access", tracing::Level::INFO) {
             let id = self.id_text();
+            let of_session = self.session.as_ref().map(|live| &live.identity.name);
+            let asking = self.who.as_ref().and_then(|who| who.get());
             let access = Access {
                 id: &id,
                 ip: self.client.as_ref().map(|client| client.ip),
@@ -317,10 +323,7 @@ impl Context {
                 rule,
                 verdict,
                 reason,
-                user: self
-                    .session
-                    .as_ref()
-                    .map(|live| live.identity.name.as_str()),
+                user: of_session.or(asking).map(Username::as_str),
                 upstream: self.pool.as_ref().map_or("-", |pool| &*pool.name),
                 bytes,
                 took,

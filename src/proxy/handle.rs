@@ -218,6 +218,7 @@ impl Gateway {
         names: CookieNames,
     ) -> pingora::Result<bool> {
         ctx.outcome.verdict = "own";
+        let who = Arc::clone(ctx.who.get_or_insert_default());
         let (client, target) = ctx.admitted()?;
         let visitor = Visitor {
             ip: client.ip,
@@ -226,6 +227,7 @@ impl Gateway {
                 .id
                 .ok_or_else(|| Error::explain(ErrorType::InternalError, "no request id"))?,
             snapshot: Arc::clone(&running.snapshot),
+            who,
         };
         let asked = target.origin_form();
         let answer = match bridge::ask(session, &asked, visitor, &self.0.pages).await {

@@ -96,6 +96,19 @@ pub async fn prove(
     visitor: &Visitor,
     headers: &HeaderMap,
 ) -> Result<Option<Proved>, Problem> {
+    let proved = proof(web, visitor, headers).await?;
+    if let Some(proved) = &proved {
+        // Whoever asks a second time is nobody else.
+        let _ = visitor.who.set(proved.live.identity.name.clone());
+    }
+    Ok(proved)
+}
+
+async fn proof(
+    web: &Web,
+    visitor: &Visitor,
+    headers: &HeaderMap,
+) -> Result<Option<Proved>, Problem> {
     let by_cookie = by_cookie(web, visitor, headers).await?;
     let Some(bearer) = bearer(headers) else {
         return Ok(by_cookie);

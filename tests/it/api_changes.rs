@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::api::{self, Bench, CHIEF, setup, superuser};
+use crate::harness::eventually;
 use crate::harness::setup::password;
 
 #[test]
@@ -200,6 +201,7 @@ fn o_01_the_log_tells_who_administered_and_nothing_that_was_typed() {
     let of_role = format!("/auth/roles/{}", role.0);
     bench.chief("PUT", &of_role, Some(&json!({ "description": "said so" })));
     bench.chief("DELETE", &of_role, None);
+    bench.gateway.says("role.delete");
     let log = bench.gateway.log();
     let told = |action: &str, on: &str| {
         let mut lines = log.lines().filter(|line| line.contains(action));
@@ -215,9 +217,19 @@ fn o_01_the_log_tells_who_administered_and_nothing_that_was_typed() {
     told("role.edit", &role.1);
     told("role.delete", &role.1);
     assert!(!log.contains(secret) && !log.contains("said so"), "{log}");
+    // The access line as well.
+    let line = log.lines().find(|line| line.contains("method=\"PUT\""));
+    let user = format!("user=\"{CHIEF}\"");
+    assert!(line.is_some_and(|line| line.contains(&user)), "{line:?}");
     // What is refused is not said to have been done.
     let reader = bench.token("reader");
     bench.refused(&reader, ("DELETE", &of_alice), &Value::Null, 403);
+    // Until a later one is: lines come in order, and late.
+    bench.chief("DELETE", &format!("{of_alice}/sessions"), None);
+    eventually("the line of the last one", || {
+        let log = bench.gateway.log();
+        (log.matches("session.end_all").count() == 2).then_some(())
+    });
     let deleted = |log: &str| log.matches("user.delete").count();
     assert_eq!(deleted(&bench.gateway.log()), deleted(&log));
 }
