@@ -54,15 +54,11 @@ impl Client {
         }
         let ip = chain.last().copied().unwrap_or(peer);
         let hops: Vec<String> = chain.iter().rev().map(spell).collect();
-        // One scheme for each address: every proxy has written how it was spoken to, and the client's is as far from the end as
-        // its address. Otherwise the last one is of the nearest proxy that wrote any.
+        // Where every proxy wrote how it was spoken to, as it wrote the address, the client's scheme is as far from the end as
+        // its address. Where fewer did, the last one is of the nearest that wrote any.
         let protos = entries(headers, "x-forwarded-proto");
-        let back = if protos.len() == told.len() {
-            chain.len().max(2) - 1
-        } else {
-            1
-        };
-        let proto = protos.len().checked_sub(back).map(|at| &protos[at]);
+        let back = Some(chain.len().max(2) - 1).filter(|back| *back <= protos.len());
+        let proto = protos.iter().nth_back(back.unwrap_or(1) - 1);
         let https = proto.map_or(connection.tls, |proto| is_secure(proto));
         Self {
             ip,
@@ -200,7 +196,9 @@ mod tests {
             ("1.2.3.4, 10.0.0.2", "http", false),
             ("1.2.3.4", "https, http", false),
             ("1.2.3.4", "http, https", true),
-            ("1.2.3.4, 10.0.0.2", "https, https, http", false),
+            ("1.2.3.4, 10.0.0.2", "https, https, http", true),
+            ("1.2.3.4, 10.0.0.2", "https, http, http", false),
+            ("6.6.6.6, 1.2.3.4, 10.0.0.2", "https, http", true),
             ("1.2.3.4", "https, ", true),
         ];
         for (addresses, protos, https) in cases {
