@@ -191,17 +191,27 @@ impl Accounts {
         self.parts().clock.now()
     }
 
+    /// A new password, if its owner may choose it. Costs nothing worth counting.
+    fn choosable(
+        &self,
+        text: &Secret<String>,
+        (username, email): (&Username, Option<&Email>),
+    ) -> Result<Password, AccountFault> {
+        let terms = self.0.terms.load();
+        let context = terms.words.clone().of_user(username, email);
+        let password = Password::chosen(text.expose(), &terms.password, &context)?;
+        Ok(password)
+    }
+
     /// Hashes a new password, if its owner may choose it. Whoever asks from one place has one place's share of the queue.
     async fn hash(
         &self,
         text: &Secret<String>,
-        (username, email): (&Username, Option<&Email>),
+        names: (&Username, Option<&Email>),
         ip: IpAddr,
     ) -> Result<Secret<String>, AccountFault> {
-        let terms = self.0.terms.load();
-        let context = terms.words.clone().of_user(username, email);
-        let settings = terms.password;
-        let password = Password::chosen(text.expose(), &settings, &context)?;
+        let password = self.choosable(text, names)?;
+        let settings = self.0.terms.load().password;
         let random = self.parts().random.clone();
         let hashed = self
             .parts()

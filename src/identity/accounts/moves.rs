@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{AccountFault, Accounts, Claim, Links};
-use crate::base::id::UserId;
+use crate::base::id::{PublicId, UserId};
 use crate::base::name::Email;
 use crate::identity::hooks::{Event, Topic};
 use crate::identity::mail::{Letter, Salutation};
@@ -76,17 +76,22 @@ impl Accounts {
     }
 
     /// Sends a link to a new address, after the answer: whose it is, nobody learns from it.
-    pub(super) fn ask_for_proof(&self, user: &User, email: &Email, links: &Links) {
-        let (this, user) = (self.clone(), user.clone());
+    pub(super) fn ask_for_proof(
+        &self,
+        (user, sid): (&User, PublicId),
+        email: &Email,
+        links: &Links,
+    ) {
+        let (this, asks) = (self.clone(), (user.clone(), sid));
         self.later(
             "new email",
-            this.send_move(user, email.clone(), links.clone()),
+            this.send_move(asks, email.clone(), links.clone()),
         );
     }
 
     pub(super) async fn send_move(
         self,
-        user: User,
+        (user, sid): (User, PublicId),
         email: Email,
         links: Links,
     ) -> Result<(), AccountFault> {
@@ -108,6 +113,12 @@ impl Accounts {
         let token = self
             .make_link(Kind::NewEmail, Some(user.id), &what, life)
             .await?;
+        // Whoever has ended the session meanwhile has looked for links before this one was there.
+        let sessions = &self.parts().sessions;
+        let (all, sid) = (sessions.of_user(user.id).await?, sid.to_string());
+        if !all.iter().any(|(_, info)| info.sid == sid) {
+            return Ok(sessions.end_moves(user.id).await?);
+        }
         let letter = Letter::ConfirmNewEmail {
             link: links.with_token("confirm-email", &token),
             hours: HOURS,

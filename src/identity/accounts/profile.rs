@@ -34,6 +34,14 @@ pub struct MeChange {
     pub current_password: Option<Secret<String>>,
 }
 
+impl MeChange {
+    /// What a password must not be made of: the names as they will be.
+    fn names<'a>(&'a self, user: &'a User) -> (&'a Username, Option<&'a Email>) {
+        let username = self.username.as_ref().unwrap_or(&user.username);
+        (username, self.email.as_ref().or(user.email.as_ref()))
+    }
+}
+
 /// What came of it.
 #[derive(Debug)]
 pub struct Changed {
@@ -82,7 +90,10 @@ impl Accounts {
             Some(email) if self.wants_proof() => (None, Some(email)),
             other => (other, None),
         };
-        // Before anything is hashed or changed: what is refused costs nothing, and has not happened in part.
+        if let Some(password) = &change.password {
+            self.choosable(password, change.names(&before))?;
+        }
+        // Before anything is hashed or changed: what is refused is not hashed, and has not happened in part.
         if username.is_some() {
             self.admit_change(before.id, NAMES).await?;
         }
@@ -113,7 +124,7 @@ impl Accounts {
             .await?;
         self.changed_own(actor, &before, &after).await?;
         if let Some(email) = &unproved {
-            self.ask_for_proof(&after, email, links);
+            self.ask_for_proof((&after, actor.sid), email, links);
         }
         self.told(after, edit.password_hash.is_some(), unproved)
             .await
@@ -200,9 +211,7 @@ impl Accounts {
         if user.must_change_password {
             self.refuse_same(password, user, actor.ip).await?;
         }
-        let username = change.username.as_ref().unwrap_or(&user.username);
-        let email = change.email.as_ref().or(user.email.as_ref());
-        self.hash(password, (username, email), actor.ip).await
+        self.hash(password, change.names(user), actor.ip).await
     }
 
     /// Whoever set it knows it.

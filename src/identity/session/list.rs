@@ -1,13 +1,11 @@
 //! Sessions as their owners and administrators see them: listing them, and ending them.
 
-use std::collections::BTreeSet;
-
 use super::{Sessions, hash_of};
 use crate::base::id::{PublicId, UserId};
 use crate::base::time::Timestamp;
 use crate::base::token::Token;
 use crate::identity::IdentityFault;
-use crate::store::volatile::{Key, Kind};
+use crate::store::volatile::{Entry, Key, Kind};
 
 use super::record::{Record, SessionInfo};
 
@@ -41,13 +39,16 @@ impl Sessions {
     /// As [`Sessions::end`]. Some have ended then.
     pub async fn end_everybody(&self) -> Result<u64, IdentityFault> {
         let mut ended = 0;
-        let mut users = BTreeSet::new();
-        for (key, info) in self.all().await? {
+        for (key, _) in self.all().await? {
             ended += u64::from(self.end_key(key).await?);
-            users.insert(info.user_id);
         }
-        for user in users {
-            self.end_moves(UserId(user)).await?;
+        // Also of sessions that have ended by themselves.
+        for entry in self.every(Kind::NewEmail).await? {
+            self.0
+                .store
+                .volatile
+                .delete(Kind::NewEmail, &entry.key)
+                .await?;
         }
         Ok(ended)
     }
@@ -130,24 +131,24 @@ impl Sessions {
     /// # Errors
     /// When the store does not answer.
     pub async fn all(&self) -> Result<Vec<(Key, SessionInfo)>, IdentityFault> {
+        let entries = self.every(Kind::Session).await?;
+        Ok(entries
+            .iter()
+            .filter_map(|entry| Some((entry.key, SessionInfo::of(entry)?)))
+            .collect())
+    }
+
+    async fn every(&self, kind: Kind) -> Result<Vec<Entry>, IdentityFault> {
         const PAGE: u32 = 1_000;
-        let now = self.0.clock.now();
-        let (mut found, mut after) = (Vec::new(), None);
+        let (volatile, now) = (&self.0.store.volatile, self.0.clock.now());
+        let mut found: Vec<Entry> = Vec::new();
         loop {
-            let page = self
-                .0
-                .store
-                .volatile
-                .scan(Kind::Session, after.as_ref(), PAGE, now)
-                .await?;
-            let Some(last) = page.last().map(|entry| entry.key) else {
+            let after = found.last().map(|entry| entry.key);
+            let page = volatile.scan(kind, after.as_ref(), PAGE, now).await?;
+            if page.is_empty() {
                 return Ok(found);
-            };
-            found.extend(
-                page.iter()
-                    .filter_map(|entry| Some((entry.key, SessionInfo::of(entry)?))),
-            );
-            after = Some(last);
+            }
+            found.extend(page);
         }
     }
 

@@ -8,6 +8,7 @@ use crate::identity::login::Refusal;
 use crate::store::users::{NewUser, User, UserChange};
 
 mod bench;
+mod moves;
 
 use bench::{Bench, NEW, START, address, bench, email, links, password};
 
@@ -100,12 +101,13 @@ async fn a_registration_waits_a_day_for_its_proof() {
 #[tokio::test]
 async fn a_link_to_a_new_address_is_good_for_a_day() {
     let make = async |bench: &Bench| {
+        let sid = bench.session().await.sid;
         let token = bench.next_token();
         let to = "new@example.test".parse().unwrap();
         bench
             .accounts
             .clone()
-            .send_move(bench.user.clone(), to, links())
+            .send_move((bench.user.clone(), sid), to, links())
             .await
             .unwrap();
         token
