@@ -137,7 +137,8 @@ impl Accounts {
                 Reach::new(actor.who, graph, &named).give(&new.roles)
             })
             .await?;
-        actor.did_to("user.create", &user, &[]);
+        let roles: Vec<&str> = new.roles.iter().map(RoleName::as_str).collect();
+        actor.did_to("user.create", &user, &roles);
         self.tell_by(actor, Topic::UserRegistered, user.id).await;
         self.prove_later(&user, links);
         self.listed(user.id).await

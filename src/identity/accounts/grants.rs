@@ -91,9 +91,11 @@ impl Accounts {
             Ok::<_, AccountFault>(chosen)
         };
         if roles.regrant(id, self.now(), choose).await? {
-            self.note_grants(actor, id).await;
             let tell = self.tell_by(actor, Topic::UserRolesChanged, id);
-            tokio::join!(self.changed_user(id), tell).0?;
+            let (changed, ()) = tokio::join!(self.changed_user(id), tell);
+            // Not before: what asks the store could keep rights from being taken away.
+            self.note_grants(actor, id).await;
+            changed?;
         }
         self.listed(id).await
     }

@@ -120,7 +120,8 @@ impl Accounts {
             return Err(fault);
         }
         let email = invitation.email.as_str();
-        actor.did("invitation.create", (&invitation.id, email), &[]);
+        let roles: Vec<&str> = invitation.roles.iter().map(RoleName::as_str).collect();
+        actor.did("invitation.create", (&invitation.id, email), &roles);
         self.tell(told(Topic::InvitationCreated, &invitation)).await;
         let link = (!record.mailed).then_some(link);
         Ok(Invited { invitation, link })

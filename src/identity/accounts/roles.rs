@@ -117,8 +117,9 @@ impl Accounts {
         let terms = self.0.terms.load_full();
         let excluded = &terms.named.excluded;
         roles.update(id, &change, excluded, self.now()).await?;
+        let changed = self.changed().await;
         self.note_role(actor, id, edit).await;
-        self.changed().await?;
+        changed?;
         self.full_role(id).await
     }
 

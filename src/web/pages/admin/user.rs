@@ -133,10 +133,17 @@ async fn save_profile(member: &Member, id: UserId, fields: &Fields) -> Result<()
     check_seen(fields, &before)?;
     let before = before.user;
     let mut slips = Slips::default();
+    let email = before.email.as_ref().map(ToString::to_string);
+    // What nobody has touched is no edit: it may be from a time when more was allowed, too.
+    let is_touched = |name, before| fields.filled(name) != before;
     let edit = UserEdit {
-        username: slips.read(fields, "username"),
-        email: slips.read_filled(fields, "email"),
-        is_active: Some(fields.ticked("is_active")),
+        username: is_touched("username", Some(before.username.as_str()))
+            .then(|| slips.read(fields, "username"))
+            .flatten(),
+        email: is_touched("email", email.as_deref())
+            .then(|| slips.read_filled(fields, "email"))
+            .flatten(),
+        is_active: Some(fields.ticked("is_active")).filter(|it| *it != before.is_active),
         // What nobody has touched says nothing of another address.
         is_verified: Some(fields.ticked("is_verified")).filter(|it| *it != before.is_verified),
         // Not asked of who may not say: its absence would demote.
