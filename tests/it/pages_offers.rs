@@ -128,11 +128,13 @@ fn where_no_letters_are_sent_none_is_promised() {
             assert!(answer.text().contains("administrator"), "{}", answer.text());
         }
     }
-    let page = Browser::new(&gateway).get("/auth/forgot-password").text();
-    assert!(
-        page.contains("Ask an administrator") && !page.contains("<input"),
-        "{page}"
-    );
+    for path in ["/auth/forgot-password", "/auth/verify"] {
+        let page = Browser::new(&gateway).get(path).text();
+        assert!(
+            page.contains("Ask an administrator") && !page.contains("<input"),
+            "{path}: {page}"
+        );
+    }
 }
 
 #[test]

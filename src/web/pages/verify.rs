@@ -7,7 +7,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::base::name::Email;
-use crate::identity::accounts::{AccountFault, Claim};
+use crate::identity::accounts::{AccountFault, Claim, NO_LETTERS};
 use crate::web::error::Problem;
 use crate::web::form::{Fields, Sent};
 
@@ -27,6 +27,9 @@ const TEMPLATE: &str = "verify.html";
 pub async fn show(Guest(visit): Guest, RawQuery(query): RawQuery) -> Result<Response, Problem> {
     if let Some(moved) = link::moved(&visit, PAGE, query.as_deref()) {
         return Ok(moved);
+    }
+    if link::token(&visit, PAGE).is_none() && !visit.web.accounts.has_mail() {
+        return Ok(visit.message("Ask an administrator", NO_LETTERS));
     }
     match claim(&visit).await {
         Ok(claim) => Ok(visit.show(TEMPLATE, values(&visit, &Fields::default(), claim.as_ref()))),
