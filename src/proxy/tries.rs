@@ -238,6 +238,11 @@ fn is_answer_refused(error: &Error) -> bool {
             cause != Some(&httparse::Error::Version)
         }
         ErrorType::InvalidH2 => true,
+        // What h2 found wrong with one answer ends its stream; the connection, and the others on it, go on.
+        ErrorType::H2Error => {
+            let cause = error.root_cause().downcast_ref::<h2::Error>();
+            cause.is_some_and(|cause| cause.is_reset() && cause.is_library())
+        }
         kind @ ErrorType::Custom(_) => *kind != ENDLESS_INTERIM,
         _ => false,
     }
