@@ -79,13 +79,16 @@ pub async fn compare_clocks(store: Store, clock: Clock, metrics: Metrics) {
 
 /// Tells of lines of the log that were lost, once there is room for it.
 pub async fn note_lost_lines(lost: Lost, metrics: Metrics) {
-    let mut told = 0;
+    // What is told of may be lost as well, which is no news.
+    let (mut counted, mut told) = (0, 0);
     loop {
         tokio::time::sleep(COUNT_LOST_EVERY).await;
-        let lines = lost.lines().saturating_sub(told);
-        if lines > 0 {
-            told += lines;
-            metrics.log_lines_lost.inc_by(lines);
+        let lines = lost.lines().saturating_sub(counted);
+        counted += lines;
+        metrics.log_lines_lost.inc_by(lines);
+        let is_news = lines > told;
+        told = u64::from(is_news);
+        if is_news {
             tracing::warn!(
                 lines,
                 "lost from the log: whoever reads it is too slow, or it could not be written"

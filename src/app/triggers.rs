@@ -85,10 +85,18 @@ async fn again(pause: Option<Duration>, file: &Watch) {
     let Some(pause) = pause else {
         return pending().await;
     };
+    let mut told = false;
     loop {
         sleep(pause).await;
         if file.is_as_read().await {
             return;
+        }
+        if !told {
+            tracing::warn!(
+                "the configuration that failed to load is not tried again, for the file was written to since: \
+                 send SIGHUP when it is ready"
+            );
+            told = true;
         }
     }
 }

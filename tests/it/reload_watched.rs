@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::harness::postgres::{Database, Server};
 use crate::harness::process::Process;
@@ -148,6 +148,14 @@ fn fails(watched: &Watched, by: &str) {
     assert_eq!(watched.status("/other"), 200, "the old rules stay");
 }
 
+/// Over the first pause, so that it has failed again.
+fn fails_again() {
+    let begun = Instant::now();
+    eventually("the next try", || {
+        (begun.elapsed() > Duration::from_secs(7)).then_some(())
+    });
+}
+
 #[test]
 fn g_01_a_secret_that_comes_later_than_the_file_is_waited_for() {
     let open = Setup::new().on_sqlite().nobody().rules(OPEN);
@@ -161,6 +169,7 @@ fn g_01_a_secret_that_comes_later_than_the_file_is_waited_for() {
         .set("hooks", hooks);
     watched.folder.write("gateway.yaml", &closed.yaml());
     fails(&watched, "hook.secret");
+    fails_again();
     watched
         .folder
         .write("hook.secret", "whsec_dW5taXN0YWthYmxlIGhvb2sgc2VjcmV0IQ==");
