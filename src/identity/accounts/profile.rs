@@ -90,25 +90,21 @@ impl Accounts {
             Some(email) if self.wants_proof() => (None, Some(email)),
             other => (other, None),
         };
+        // Before anything is hashed or changed: what is refused is not hashed, and has not happened in part.
         if let Some(password) = &change.password {
             self.choosable(password, change.names(&before))?;
         }
-        // Before anything is hashed or changed: what is refused is not hashed, and has not happened in part.
-        if username.is_some() {
-            self.admit_change(before.id, NAMES).await?;
-        }
-        if unproved.is_some() {
-            self.admit_change(before.id, BY).await?;
-        }
-        if at_once.is_some() {
-            self.admit_change(before.id, MOVES).await?;
+        let counted = [
+            (username.is_some(), NAMES),
+            (unproved.is_some(), BY),
+            (at_once.is_some(), MOVES),
+        ];
+        for (_, ration) in counted.into_iter().filter(|(is_asked, _)| *is_asked) {
+            self.admit_change(before.id, ration).await?;
         }
         self.refuse_of_others(before.id, (username.as_ref(), at_once.as_ref()))
             .await?;
-        let hash = match &change.password {
-            Some(password) => Some(self.new_hash(password, change, (actor, &before)).await?),
-            None => None,
-        };
+        let hash = self.new_hash(change, (actor, &before)).await?;
         let edit = UserChange {
             username,
             may_reuse_name: actor.who.superuser,
@@ -204,14 +200,17 @@ impl Accounts {
 
     async fn new_hash(
         &self,
-        password: &Secret<String>,
         change: &MeChange,
         (actor, user): (&Actor<'_>, &User),
-    ) -> Result<Secret<String>, AccountFault> {
+    ) -> Result<Option<Secret<String>>, AccountFault> {
+        let Some(password) = &change.password else {
+            return Ok(None);
+        };
         if user.must_change_password {
             self.refuse_same(password, user, actor.ip).await?;
         }
-        self.hash(password, change.names(user), actor.ip).await
+        let hash = self.hash(password, change.names(user), actor.ip).await?;
+        Ok(Some(hash))
     }
 
     /// Whoever set it knows it.
