@@ -190,16 +190,21 @@ impl Reload {
         }
         // Roles may have changed, and who vouches for certificates; whoever is cached by the old ones is looked at again.
         look_again(&sessions).await;
-        for warning in &config.warnings {
-            tracing::warn!(
-                key = warning.path,
-                hint = warning.hint,
-                "{}",
-                warning.message
-            );
-        }
+        tell_warnings(&config);
         self.config = config;
         Ok(())
+    }
+}
+
+/// Logs what a file is warned of, once it is in force.
+pub fn tell_warnings(config: &Config) {
+    for warning in &config.warnings {
+        tracing::warn!(
+            key = warning.path,
+            hint = warning.hint,
+            "{}",
+            warning.message
+        );
     }
 }
 

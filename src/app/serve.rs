@@ -43,7 +43,7 @@ use super::first::first_user;
 use super::hand_over;
 use super::people::People;
 use super::post::Post;
-use super::reload::Reload;
+use super::reload::{Reload, tell_warnings};
 use super::shutdown::{Heard, Signals};
 use super::sockets::{Sockets, follow_port};
 use super::triggers::Triggers;
@@ -71,14 +71,7 @@ pub fn serve(
         background,
         hangup,
     } = early;
-    for warning in &config.warnings {
-        tracing::warn!(
-            key = warning.path,
-            hint = warning.hint,
-            "{}",
-            warning.message
-        );
-    }
+    tell_warnings(&config);
     // Before anything else asks for TLS: two providers are linked in, and the first to be installed stays.
     drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
     let sockets = Sockets::bind(&config, inherited)?;
