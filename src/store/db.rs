@@ -58,11 +58,13 @@ enum TxEngine {
     Postgres(postgres::Tx),
 }
 
-/// What the migrations fill in, since the databases have no common word for it.
+/// What is filled in, since the databases have no common word for it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Dialect {
     /// A primary key that the database numbers itself and never reuses.
     pub(crate) id: &'static str,
+    /// A row if there is a table of the name `$1`, whoever may read it.
+    pub(crate) table: &'static str,
 }
 
 impl Db {
@@ -214,14 +216,16 @@ impl Db {
         }
     }
 
-    /// What the migrations are filled in with.
+    /// What statements are filled in with.
     pub(crate) fn dialect(&self) -> Dialect {
         match &self.engine {
             Engine::Sqlite(_) => Dialect {
                 id: "INTEGER PRIMARY KEY AUTOINCREMENT",
+                table: "SELECT name FROM sqlite_master WHERE type = 'table' AND name = $1",
             },
             Engine::Postgres(_) => Dialect {
                 id: "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
+                table: "SELECT relname FROM pg_class WHERE oid = to_regclass(CAST($1 AS TEXT))",
             },
         }
     }

@@ -97,6 +97,55 @@ fn g_09_with_a_silent_server_the_gate_is_closed() {
     assert_recovers(&gateway, &alice);
 }
 
+/// A gateway, and the cookies of two who are served.
+fn with_two(url: &str) -> (Gateway, String, String) {
+    let setup = setup();
+    let folder = folder(&setup, url);
+    folder.add_user("alice", "user").fine();
+    folder.add_user("bob", "user").fine();
+    let gateway = started(folder, setup.recorder());
+    let (alice, bob) = (gateway.login("alice"), gateway.login("bob"));
+    for cookie in [&alice, &bob] {
+        assert_eq!(status(&gateway, "/app/x", cookie), 200);
+    }
+    (gateway, alice, bob)
+}
+
+/// Refused, and nothing of it has reached the service.
+fn assert_refused(gateway: &Gateway, cookie: &str) {
+    let before = gateway.recorder().count();
+    assert_eq!(status(gateway, "/app/x", cookie), 401);
+    assert_eq!(gateway.recorder().count(), before, "it has reached it");
+}
+
+/// One that has frozen takes connections still, for the kernel does, and says nothing.
+#[test]
+fn g_09_of_several_servers_one_that_has_frozen_keeps_nobody_from_the_next() {
+    let database = Database::new();
+    let relay = Relay::to(Server::shared().port());
+    let [one, both] = [
+        format!("127.0.0.1:{}/", relay.port()),
+        format!(
+            "127.0.0.1:{},127.0.0.1:{}/",
+            relay.port(),
+            Server::shared().port()
+        ),
+    ];
+    let url = database.url_at(relay.port()).replacen(&one, &both, 1);
+    let (gateway, alice, bob) = with_two(&url);
+    relay.silence();
+    gateway.cli(&["user", "disable", "alice"], "").fine();
+    let gone = within(Duration::from_secs(30), || {
+        is_refused(&gateway, &alice).then_some(())
+    });
+    assert!(gone.is_some(), "the next is not asked: {}", gateway.log());
+    assert_refused(&gateway, &alice);
+    let served = within(Duration::from_secs(10), || {
+        (status(&gateway, "/app/x", &bob) == 200).then_some(())
+    });
+    assert!(served.is_some(), "{}", gateway.log());
+}
+
 /// Somebody waits for the page, whoever of them notices first that nothing is answered.
 #[test]
 fn g_09_with_a_silent_server_nobody_waits_long() {
@@ -147,15 +196,7 @@ fn g_09_with_a_silent_server_the_admin_port_answers_in_time() {
 fn g_09_a_failover_that_leaves_the_old_server_up_leaves_nobody_there() {
     let database = Database::new();
     let relay = Relay::to(Server::shared().port());
-    let setup = setup();
-    let folder = folder(&setup, &database.url_at(relay.port()));
-    folder.add_user("alice", "user").fine();
-    folder.add_user("bob", "user").fine();
-    let gateway = started(folder, setup.recorder());
-    let (alice, bob) = (gateway.login("alice"), gateway.login("bob"));
-    for cookie in [&alice, &bob] {
-        assert_eq!(status(&gateway, "/app/x", cookie), 200);
-    }
+    let (gateway, alice, bob) = with_two(&database.url_at(relay.port()));
     let follower = Server::following();
     follower.promote();
     relay.lead(follower.port());
@@ -165,13 +206,7 @@ fn g_09_a_failover_that_leaves_the_old_server_up_leaves_nobody_there() {
         is_refused(&gateway, &alice).then_some(())
     });
     assert!(gone.is_some(), "still served: {}", gateway.log());
-    let before = gateway.recorder().count();
-    assert_eq!(status(&gateway, "/app/x", &alice), 401);
-    assert_eq!(
-        gateway.recorder().count(),
-        before,
-        "it has reached the service"
-    );
+    assert_refused(&gateway, &alice);
     assert_eq!(status(&gateway, "/app/x", &bob), 200);
     // What is written there is heard of.
     gateway.cli(&["user", "disable", "bob"], "").fine();

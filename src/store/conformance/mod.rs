@@ -23,7 +23,7 @@ mod volatile;
 
 /// PostgreSQL for tests; the tests from outside have it, too.
 #[path = "../../../tests/it/harness/postgres.rs"]
-mod server;
+pub(super) mod server;
 
 use std::collections::BTreeSet;
 use std::ops::Deref;

@@ -8,6 +8,7 @@ use crate::store::volatile::{Key, Kind, NewEntry};
 
 on_every_volatile! {
     owners_have_their_own
+    all_of_a_kind_go_at_once
     c_08_never_more_than_the_cap
     c_08_the_oldest_go
     a_capped_entry_whose_key_is_taken_changes_nothing
@@ -44,6 +45,27 @@ async fn owners_have_their_own(store: Shared) {
     assert_eq!(store.get(Kind::Flow, &key(9), at(1)).await.unwrap(), None);
     assert_eq!(keys(8).await.len(), 3);
     assert_eq!(store.live(Kind::Session, at(1)).await.unwrap(), 4);
+}
+
+async fn all_of_a_kind_go_at_once(store: Shared) {
+    for (n, until) in [(0, 1000), (1, 5), (2, 1000)] {
+        make(&store, Kind::Session, entry(n, until), at(0)).await;
+    }
+    make(&store, Kind::Session, owned(3, 7, 1000), at(0)).await;
+    make(&store, Kind::Flow, owned(4, 7, 1000), at(0)).await;
+    let all = async || store.delete_all(Kind::Session, at(10)).await.unwrap();
+    let gone: BTreeSet<Key> = all().await.into_iter().collect();
+    assert_eq!(gone, [key(0), key(2), key(3)].into());
+    assert_eq!(store.live(Kind::Session, at(0)).await.unwrap(), 0);
+    assert_eq!(store.live(Kind::Flow, at(10)).await.unwrap(), 1);
+    assert_eq!(
+        store.owned(Kind::Session, 7, at(10)).await.unwrap().len(),
+        0
+    );
+    assert!(all().await.is_empty());
+    // There is room again.
+    make(&store, Kind::Session, entry(0, 1000), at(10)).await;
+    assert!(get(&store, 0, 10).await.is_some());
 }
 
 async fn c_08_never_more_than_the_cap(store: Shared) {

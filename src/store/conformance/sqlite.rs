@@ -121,6 +121,30 @@ async fn g_09_a_lock_held_elsewhere_is_an_error_and_passes() {
     );
 }
 
+/// A third one that writes for long keeps us from writing, not from hearing.
+#[tokio::test(flavor = "multi_thread")]
+async fn r_02_what_another_process_has_written_is_heard_while_we_wait_to_write() {
+    let opened = sqlite_file().await;
+    made(&opened, &new_user("alice")).await;
+    let mut changes = opened.db.changes();
+    let holder = Connection::open(path(&opened)).unwrap();
+    holder.execute_batch("BEGIN IMMEDIATE").unwrap();
+    changes.mark_unchanged();
+    let touch = Statement::write("test", "UPDATE users SET generation = generation + 1");
+    let write = opened.db.execute(touch.with([]));
+    // It is asked for first, and the lock is let go of for less than a moment.
+    let heard = async {
+        let written = "UPDATE users SET is_active = 0; COMMIT; BEGIN IMMEDIATE";
+        holder.execute_batch(written).unwrap();
+        let heard = timeout(Duration::from_secs(1), changes.changed()).await;
+        holder.execute_batch("ROLLBACK").unwrap();
+        heard
+    };
+    let (write, heard) = tokio::join!(write, heard);
+    assert!(heard.is_ok(), "not heard of within a second");
+    write.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn g_09_what_nobody_waits_for_any_more_is_not_done_later() {
     let opened = sqlite_file().await;

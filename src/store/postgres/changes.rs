@@ -14,8 +14,9 @@ use tokio::time::{Instant, interval, sleep, timeout};
 use tokio_postgres::{AsyncMessage, Client};
 
 use super::answer::text;
-use super::connect::{CONNECT, Connector, Driver};
+use super::connect::Connector;
 use super::leader::WHO;
+use super::route::Driver;
 use super::run::{CHANNEL, Told};
 
 /// How often to ask, and how long to wait for the answer.
@@ -82,21 +83,15 @@ impl Listener {
 
     /// Connects and listens for as long as that goes well; then says why it no longer does.
     async fn listen(&self) -> String {
-        let leader = self.connector.leader();
-        let attempt = leader.attempt();
-        let connecting = timeout(CONNECT, self.connector.bare());
-        let (client, mut driver) = match self.doubting(connecting).await {
-            Ok(Ok(connected)) => connected,
-            Ok(Err(error)) => return text(&error),
-            Err(_) => return "no connection could be made in time".to_owned(),
+        let listen = format!("LISTEN {CHANNEL}; {WHO}");
+        let connecting = self.connector.reach(&listen);
+        let (client, mut driver, mut place) = match self.doubting(connecting).await {
+            Ok(connected) => connected,
+            Err(failed) => return failed.to_string(),
         };
+        // Whatever was heard before is forgotten with this.
+        self.told.bump();
         let asking = async {
-            let listen = format!("LISTEN {CHANNEL}; {WHO}");
-            let mut place = match asked(client.simple_query(&listen)).await {
-                Ok(said) => leader.reached(attempt, &said),
-                Err(why) => return why,
-            };
-            self.told.bump();
             tokio::select! {
                 why = ask_on(&client) => why,
                 () = place.lost() => "another server leads now".to_owned(),

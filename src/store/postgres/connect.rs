@@ -1,20 +1,20 @@
 //! Opening a connection: TLS, and what every session is told first.
 
-use std::future::pending;
 use std::path::Path;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool_postgres::Connect;
+use deadpool::managed::{Manager, Metrics, RecycleError, RecycleResult};
+use deadpool_postgres::ClientWrapper;
 use rustls::{ClientConfig, RootCertStore};
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_postgres::Client;
 use tokio_postgres::config::SslMode;
-use tokio_postgres::{Client, Config, Connection, Error, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::failed::Failed;
 use super::leader::{Leader, Place, WHO};
+use super::route::{Driver, Route};
 use super::url::PostgresUrl;
 use crate::store::error::DbError;
 
@@ -26,8 +26,10 @@ pub(super) const IDLE: Duration = Duration::from_secs(5);
 pub(super) const ANSWER: Duration = Duration::from_secs(12);
 /// How long all of a read may take, the wait for a connection included: somebody waits for a page. The server gives up before.
 pub(super) const READ: Duration = Duration::from_secs(5);
-/// How long all of connecting may take: every host, TLS, the password.
+/// How long all of connecting may take: every host, TLS, the password, the settings.
 pub(super) const CONNECT: Duration = Duration::from_secs(5);
+/// How long to take one's leave.
+const LEAVE: Duration = Duration::from_secs(1);
 
 /// A server that follows another one may be far behind, and a session that has ended would still be there.
 /// `synchronous_commit`: what was acknowledged, such as the end of a session, is not undone by a crash.
@@ -41,10 +43,6 @@ const SETTINGS: &str = "
     DO 'BEGIN IF pg_is_in_recovery() THEN RAISE read_only_sql_transaction USING MESSAGE = ''this server only follows another one''; END IF; END';
 ";
 
-/// The connection's half that must be polled for anything to happen.
-pub(super) type Driver =
-    Connection<Socket, <MakeRustlsConnect as tokio_postgres::tls::MakeTlsConnect<Socket>>::Stream>;
-
 /// What a connection is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Session {
@@ -57,12 +55,11 @@ pub(super) enum Session {
 /// Makes connections to one database.
 #[derive(Clone)]
 pub(super) struct Connector {
-    config: Config,
-    tls: MakeRustlsConnect,
+    route: Route,
     leader: Arc<Leader>,
 }
 
-/// Makes connections of one kind, for a pool.
+/// Makes connections of one kind, for a pool. They end with what the pool has of them, whatever is under way.
 pub(super) struct Pooled(pub(super) Connector, pub(super) Session);
 
 impl Connector {
@@ -80,15 +77,9 @@ impl Connector {
             .with_root_certificates(roots)
             .with_no_client_auth();
         Ok(Self {
-            config: url.config().clone(),
-            tls: MakeRustlsConnect::new(tls),
+            route: Route::new(url, MakeRustlsConnect::new(tls)),
             leader: Arc::new(leader),
         })
-    }
-
-    /// Connects, and leaves the driving to the caller.
-    pub(super) async fn bare(&self) -> Result<(Client, Driver), Error> {
-        self.config.connect(self.tls.clone()).await
     }
 
     /// The server that all of them should lead to.
@@ -96,51 +87,71 @@ impl Connector {
         &self.leader
     }
 
-    /// Connects and sets up the session, which ends once its server is not the one that leads any more.
-    pub(super) async fn session(
-        &self,
-        session: Session,
-    ) -> Result<(Client, JoinHandle<()>), Error> {
+    /// The same way of connecting to another place.
+    #[cfg(test)]
+    pub(super) fn leading_to(&self, url: &PostgresUrl) -> Self {
+        Self {
+            route: self.route.leading_to(url),
+            ..self.clone()
+        }
+    }
+
+    /// Connects, asks `told`, which ends with [`WHO`], and leaves the driving to the caller.
+    pub(super) async fn reach(&self, told: &str) -> Result<(Client, Driver, Place), Failed> {
         let attempt = self.leader.attempt();
-        let (client, driver) = self.bare().await?;
-        let (reached, place) = oneshot::channel();
-        let driving = tokio::spawn(drive(driver, place));
-        let only = match session {
-            Session::Reads => {
-                "SET default_transaction_read_only = on; SET statement_timeout = '4s'"
-            }
-            Session::Writes => "SET default_transaction_read_only = off",
-        };
-        let told = format!("{SETTINGS}{only}; {WHO}");
-        let said = client.simple_query(&told).await?;
-        drop(reached.send(self.leader.reached(attempt, &said)));
-        Ok((client, driving))
+        let reached = self.route.reach(told).await?;
+        let place = self.leader.reached(attempt, reached.address, &reached.said);
+        Ok((reached.client, reached.driver, place))
+    }
+
+    /// Connects as for a session, for nothing but to see who is there.
+    pub(super) async fn look(&self) -> Result<(), Failed> {
+        let (client, driver, _) = self.reach(&told(Session::Reads)).await?;
+        // The driver says good-bye once nobody can ask for anything any more.
+        drop(client);
+        drop(timeout(LEAVE, driver).await);
+        Ok(())
     }
 }
 
-/// Drives a connection while its place is the one that leads. How it ends is told to whoever waits for an answer.
-async fn drive(driver: Driver, place: oneshot::Receiver<Place>) {
-    let lost = async {
-        match place.await {
-            Ok(mut place) => place.lost().await,
-            // It came to nothing, and the driver ends with its client.
-            Err(_) => pending().await,
-        }
+/// What a session is told first.
+fn told(session: Session) -> String {
+    let only = match session {
+        Session::Reads => "SET default_transaction_read_only = on; SET statement_timeout = '4s'",
+        Session::Writes => "SET default_transaction_read_only = off",
     };
+    format!("{SETTINGS}{only}; {WHO}")
+}
+
+/// Drives a connection while its place is the one that leads. How it ends is told to whoever waits for an answer.
+async fn drive(driver: Driver, mut place: Place) {
     tokio::select! {
         // First, so that nothing more is heard of a server that has been left.
         biased;
-        () = lost => {}
+        () = place.lost() => {}
         _ = driver => {}
     }
 }
 
-type Connecting<'a> =
-    Pin<Box<dyn Future<Output = Result<(Client, JoinHandle<()>), Error>> + Send + 'a>>;
+impl Manager for Pooled {
+    type Type = ClientWrapper;
+    type Error = Failed;
 
-impl Connect for Pooled {
-    fn connect(&self, _: &Config) -> Connecting<'_> {
-        Box::pin(self.0.session(self.1))
+    /// Connects and sets up the session, which ends once its server is not the one that leads any more.
+    async fn create(&self) -> Result<ClientWrapper, Failed> {
+        let Self(connector, session) = self;
+        let (client, driver, place) = connector.reach(&told(*session)).await?;
+        Ok(ClientWrapper::new(
+            client,
+            tokio::spawn(drive(driver, place)),
+        ))
+    }
+
+    async fn recycle(&self, client: &mut ClientWrapper, _: &Metrics) -> RecycleResult<Failed> {
+        if client.is_closed() {
+            return Err(RecycleError::message("it is closed"));
+        }
+        Ok(())
     }
 }
 

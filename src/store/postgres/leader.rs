@@ -6,6 +6,7 @@
 //! end where they are. A transaction that is cut so has written to a server that nobody reads any more.
 
 use std::future::pending;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -14,12 +15,15 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_postgres::SimpleQueryMessage;
 
+use super::hosts::Address;
 use super::run::Told;
 
 /// Asks a server who it is: by the microsecond that it was started in. Its address would be another one for each of its
-/// interfaces, and that of a pooler is the pooler's; and more than this not everybody may ask.
+/// interfaces, and that of a pooler is the pooler's; and more than this not everybody may ask. And where it listens itself, which
+/// is not where we have connected to if there is something in between.
 pub(super) const WHO: &str =
-    "SELECT CAST(extract(epoch FROM pg_postmaster_start_time()) * 1000000 AS BIGINT)";
+    "SELECT CAST(extract(epoch FROM pg_postmaster_start_time()) * 1000000 AS BIGINT),
+     host(inet_server_addr()), coalesce(inet_server_port(), CAST(current_setting('port') AS INTEGER))";
 
 /// The server that leads, as far as is known.
 pub(super) struct Leader {
@@ -38,6 +42,26 @@ struct Seen {
     /// The last attempt that led there, and when that was.
     by: u64,
     at: Instant,
+    /// What that one had connected to, and whether the server is there itself.
+    through: Option<(Address, bool)>,
+}
+
+/// What is at some addresses, for all that is known of the server that leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stands {
+    /// That server.
+    There,
+    /// Something that has led on to it: a pooler, or what spreads connections.
+    Behind,
+    /// Another one, perhaps.
+    Elsewhere,
+}
+
+/// What a server says to [`WHO`].
+struct Said {
+    server: String,
+    ip: Option<IpAddr>,
+    port: u16,
 }
 
 /// The server that a connection leads to.
@@ -53,6 +77,7 @@ impl Leader {
             server: None,
             by: 0,
             at: Instant::now(),
+            through: None,
         };
         Self {
             seen: watch::channel(seen).0,
@@ -67,11 +92,18 @@ impl Leader {
     }
 
     /// Where it has led to, from what was said to [`WHO`].
-    pub(super) fn reached(&self, attempt: Attempt, said: &[SimpleQueryMessage]) -> Place {
-        self.found(attempt, who(said))
+    pub(super) fn reached(
+        &self,
+        attempt: Attempt,
+        address: Address,
+        said: &[SimpleQueryMessage],
+    ) -> Place {
+        let said = Said::of(said);
+        let there = address.is(said.ip, said.port);
+        self.found(attempt, said.server, (address, there))
     }
 
-    fn found(&self, Attempt(by): Attempt, server: String) -> Place {
+    fn found(&self, Attempt(by): Attempt, server: String, through: (Address, bool)) -> Place {
         let mut known = false;
         let moved = self.seen.send_if_modified(|seen| {
             let moved = seen.server.as_ref() != Some(&server);
@@ -82,6 +114,7 @@ impl Leader {
             known = seen.server.is_some();
             (seen.by, seen.at) = (by, Instant::now());
             seen.server = Some(server.clone());
+            seen.through = Some(through);
             moved
         });
         if moved && known {
@@ -102,6 +135,29 @@ impl Leader {
         self.seen.borrow().at.elapsed()
     }
 
+    /// What it is that takes connections at these addresses. One where the server listens itself is not another server's while it
+    /// answers; but what leads on to it may lead new ones elsewhere by now.
+    pub(super) fn stands_at<'a>(&self, mut all: impl Iterator<Item = &'a Address>) -> Stands {
+        match &self.seen.borrow().through {
+            Some((address, there)) if all.any(|one| one == address) => {
+                if *there {
+                    Stands::There
+                } else {
+                    Stands::Behind
+                }
+            }
+            _ => Stands::Elsewhere,
+        }
+    }
+
+    /// It answers on a connection that there is: where no other is to be had, it is the one that leads.
+    pub(super) fn confirmed(&self) {
+        self.seen.send_if_modified(|seen| {
+            seen.at = Instant::now();
+            false
+        });
+    }
+
     /// Whoever leads now, it may be another one: every connection ends.
     pub(super) fn doubt(&self) {
         let known = self
@@ -109,7 +165,7 @@ impl Leader {
             .send_if_modified(|seen| seen.server.take().is_some());
         if known {
             tracing::warn!(
-                "for a minute nobody could see which server the database is; every connection is made anew"
+                "for too long nobody could see which server the database is; every connection is made anew"
             );
             self.told.bump();
         }
@@ -128,12 +184,19 @@ impl Place {
     }
 }
 
-fn who(said: &[SimpleQueryMessage]) -> String {
-    let row = said.iter().rev().find_map(|message| match message {
-        SimpleQueryMessage::Row(row) => row.get(0),
-        _ => None,
-    });
-    row.unwrap_or_default().to_owned()
+impl Said {
+    fn of(said: &[SimpleQueryMessage]) -> Self {
+        let row = said.iter().rev().find_map(|message| match message {
+            SimpleQueryMessage::Row(row) => Some(row),
+            _ => None,
+        });
+        let column = |at| row.and_then(|row| row.get(at)).unwrap_or_default();
+        Self {
+            server: column(0).to_owned(),
+            ip: column(1).parse().ok(),
+            port: column(2).parse().unwrap_or_default(),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -151,7 +214,9 @@ mod tests {
         let told = Arc::new(Told::by(&[1]));
         let mut news = told.watch();
         let leader = Leader::new(told);
-        let found = |attempt, server: &str| leader.found(attempt, server.to_owned());
+        let through = (Address::Tcp(([127, 0, 0, 1], 5432).into()), true);
+        let found =
+            |attempt, server: &str| leader.found(attempt, server.to_owned(), through.clone());
         let [first, slow, third, fourth] = [(); 4].map(|()| leader.attempt());
         let mut one = found(first, "old");
         let mut three = found(third, "old");
@@ -168,5 +233,23 @@ mod tests {
         assert!(is_lost(&mut four) && news.has_changed().unwrap());
         let mut five = found(leader.attempt(), "new");
         assert!(!is_lost(&mut five));
+    }
+
+    #[test]
+    fn g_09_only_where_it_was_reached_last_does_it_stand() {
+        let at = |last| Address::Tcp(([127, 0, 0, last], 5432).into());
+        let leader = Leader::new(Arc::new(Told::by(&[1])));
+        let stands = |addresses: &[Address]| leader.stands_at(addresses.iter());
+        assert_eq!(stands(&[at(1)]), Stands::Elsewhere, "never reached");
+        let cases = [
+            ((at(1), true), vec![at(2), at(1)], Stands::There),
+            ((at(1), false), vec![at(1)], Stands::Behind),
+            ((at(1), true), vec![at(2)], Stands::Elsewhere),
+            ((at(1), true), vec![], Stands::Elsewhere),
+        ];
+        for (through, taken, expected) in cases {
+            leader.found(leader.attempt(), "server".to_owned(), through);
+            assert_eq!(stands(&taken), expected, "{taken:?}");
+        }
     }
 }

@@ -11,9 +11,12 @@
 mod answer;
 mod changes;
 mod connect;
+mod failed;
+mod hosts;
 mod leader;
 mod look;
 mod pool;
+mod route;
 mod run;
 mod shared;
 mod tx;
@@ -55,8 +58,8 @@ enum Lane {
 
 struct Handles {
     home: Handle,
-    readers: Lines,
-    writers: Lines,
+    readers: Arc<Lines>,
+    writers: Arc<Lines>,
     shared: Shared,
     told: Arc<Told>,
     _changes: Changes,
@@ -72,10 +75,13 @@ impl Postgres {
             .map_err(|e| DbError::unavailable(e.to_string()))?;
         let told = Arc::new(Told::by(&id));
         let connector = Connector::new(url, Leader::new(Arc::clone(&told)))?;
-        let readers = Lines::new(connector.clone(), Session::Reads)?;
-        let writers = Lines::new(connector.clone(), Session::Writes)?;
+        let readers = Arc::new(Lines::new(connector.clone(), Session::Reads)?);
+        let writers = Arc::new(Lines::new(connector.clone(), Session::Writes)?);
         drop(writers.line().await?);
-        let look = Look::begin(connector.clone());
+        let look = Look::begin(
+            connector.clone(),
+            vec![Arc::clone(&writers), Arc::clone(&readers)],
+        );
         let changes = Changes::follow(connector, Arc::clone(&told));
         let handles = Handles {
             home,

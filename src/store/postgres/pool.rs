@@ -6,26 +6,40 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use deadpool_postgres::{
-    Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime, TimeoutType,
-};
-use tokio::time::Instant;
+use deadpool::Runtime;
+use deadpool::managed::{self, Pool, PoolError, TimeoutType, Timeouts};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio_postgres::SimpleQueryMessage;
 
-use super::answer::{fault, text};
-use super::connect::{CONNECT, Connector, Pooled, Session};
+use super::connect::{Connector, Pooled, Session};
 use crate::store::error::DbError;
 
 /// How many connections of a kind one process keeps; a server takes a hundred unless told otherwise.
 const LINES: usize = 8;
 /// How long to wait for one of them.
 const WAIT: Duration = Duration::from_secs(5);
+/// How long to wait for one that there is, and for what its server says.
+const IN_HAND: Duration = Duration::from_secs(2);
+/// For a connection that there is.
+const THERE: Timeouts = Timeouts {
+    wait: Some(IN_HAND),
+    create: Some(Duration::ZERO),
+    recycle: None,
+};
+/// How often to look for one that has come free.
+const STEP: Duration = Duration::from_millis(5);
+/// Asks a server whether it has become one that follows another.
+const FOLLOWS: &str = "SELECT pg_is_in_recovery()";
 /// The pause after a connection could not be made; it doubles each time.
 const PAUSE: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(2);
 
+/// A connection of the pool, which it goes back to; or none of it any more, once it is taken, and ends with it then.
+pub(super) type Object = managed::Object<Pooled>;
+
 /// Connections of one kind.
 pub(super) struct Lines {
-    pool: Pool,
+    pool: Pool<Pooled>,
     pause: Mutex<Option<Pause>>,
 }
 
@@ -37,18 +51,10 @@ struct Pause {
 
 impl Lines {
     pub(super) fn new(connector: Connector, session: Session) -> Result<Self, DbError> {
-        let config = ManagerConfig {
-            recycling_method: RecyclingMethod::Fast,
-        };
-        let manager = Manager::from_connect(
-            tokio_postgres::Config::new(),
-            Pooled(connector, session),
-            config,
-        );
-        let pool = Pool::builder(manager)
+        // Connecting has a bound of its own, which knows what became of every host.
+        let pool = Pool::builder(Pooled(connector, session))
             .max_size(LINES)
             .wait_timeout(Some(WAIT))
-            .create_timeout(Some(CONNECT))
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(|e| DbError::unavailable(e.to_string()))?;
@@ -56,6 +62,14 @@ impl Lines {
             pool,
             pause: Mutex::new(None),
         })
+    }
+
+    /// As [`Lines::line`], for somebody who has no more time than this, be it for a free one or for one that is made.
+    pub(super) async fn line_by(&self, deadline: Instant) -> Result<Object, DbError> {
+        match timeout_at(deadline, self.line()).await {
+            Ok(line) => line,
+            Err(_) => Err(self.failed(DbError::unavailable("no connection could be had in time"))),
+        }
     }
 
     /// A connection that is not known to be dead.
@@ -66,7 +80,7 @@ impl Lines {
             && status.size < status.max_size
             && let Some(why) = self.paused()
         {
-            return Err(why);
+            return self.in_hand(why).await;
         }
         match self.pool.get().await {
             Ok(line) => {
@@ -76,11 +90,48 @@ impl Lines {
             Err(PoolError::Timeout(TimeoutType::Wait)) => {
                 Err(DbError::unavailable("every connection is in use"))
             }
-            Err(PoolError::Backend(error)) => Err(self.failed(fault("connect", &error))),
-            Err(error) => Err(self.failed(DbError::unavailable(match error {
-                PoolError::Timeout(_) => "no connection could be made in time".to_owned(),
-                other => text(&other),
-            }))),
+            Err(PoolError::Backend(failed)) => {
+                let why = self.failed(failed.fault());
+                self.in_hand(why).await
+            }
+            Err(error) => Err(self.failed(DbError::unavailable(error.to_string()))),
+        }
+    }
+
+    /// One of those that others have, where no other is to be had: they are busy for milliseconds.
+    async fn in_hand(&self, why: DbError) -> Result<Object, DbError> {
+        let by = Instant::now() + IN_HAND;
+        while Instant::now() < by {
+            self.pool.retain(|client, _| !client.is_closed());
+            let status = self.pool.status();
+            if status.size == 0 {
+                break;
+            }
+            if status.available > 0
+                && let Ok(line) = self.pool.timeout_get(&THERE).await
+            {
+                return Ok(line);
+            }
+            // The pool tells nobody who has not a place in it.
+            sleep(STEP).await;
+        }
+        Err(why)
+    }
+
+    /// Whether a server answers on a connection that there is, and takes writes. None is made for that.
+    pub(super) async fn writes(&self) -> bool {
+        self.pool.retain(|client, _| !client.is_closed());
+        let Ok(line) = self.pool.timeout_get(&THERE).await else {
+            return false;
+        };
+        match timeout(IN_HAND, line.simple_query(FOLLOWS)).await {
+            Ok(Ok(said)) => said.iter().any(
+                |message| matches!(message, SimpleQueryMessage::Row(row) if row.get(0) == Some("f")),
+            ),
+            _ => {
+                drop(Object::take(line));
+                false
+            }
         }
     }
 

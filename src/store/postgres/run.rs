@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
-use deadpool_postgres::{ClientWrapper, Object};
+use deadpool_postgres::ClientWrapper;
 use futures_util::TryStreamExt as _;
 use futures_util::future::maybe_done;
 use tokio::sync::watch;
@@ -18,7 +18,7 @@ use tokio_postgres::{Error, Statement as Prepared};
 
 use super::answer::{Bound, columns, fault, is_undone, is_worth_another_try, row};
 use super::connect::{ANSWER, READ};
-use super::pool::Lines;
+use super::pool::{Lines, Object};
 use crate::store::error::DbError;
 use crate::store::statement::{Access, Answer, Call};
 
@@ -117,7 +117,11 @@ pub(super) async fn alone(lines: &Lines, call: &Call) -> Result<Answer, DbError>
     let began = Instant::now();
     let mut tried = false;
     loop {
-        let line = lines.line().await?;
+        let line = if reads {
+            lines.line_by(began + READ).await?
+        } else {
+            lines.line().await?
+        };
         let got = Instant::now();
         // What a read has waited for a connection, or on one that was lost, is not waited for once more.
         let by = if reads {
@@ -317,7 +321,39 @@ fn given_up(lines: &Lines, line: Object, failure: Option<Failure>) -> DbError {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use futures_util::future::join_all;
+    use tokio::net::TcpListener;
+
     use super::*;
+    use crate::store::postgres::PostgresUrl;
+    use crate::store::postgres::connect::{Connector, Session};
+    use crate::store::postgres::leader::Leader;
+    use crate::store::statement::Statement;
+
+    /// Whoever comes while others knock at a server that has frozen waits for a place first, and knocks then.
+    #[tokio::test]
+    async fn g_09_a_read_waits_for_a_place_and_a_connection_no_longer_than_for_both() {
+        let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("postgres://u@{}/g", silent.local_addr().unwrap());
+        let url = PostgresUrl::parse(&url).unwrap();
+        let leader = Leader::new(Arc::new(Told::by(&[1])));
+        let connector = Connector::new(&url, leader).unwrap();
+        let lines = Lines::new(connector, Session::Reads).unwrap();
+        let call = Statement::read("test.one", "SELECT 1 AS one").with([]);
+        let reads = (0..24_u32).map(|number| {
+            let (lines, call) = (&lines, &call);
+            async move {
+                tokio::time::sleep(READ / 50 * number).await;
+                let began = Instant::now();
+                assert!(alone(lines, call).await.is_err());
+                began.elapsed()
+            }
+        });
+        let longest = join_all(reads).await.into_iter().max().unwrap();
+        assert!(longest < READ + AT_LEAST, "{longest:?}");
+    }
 
     #[tokio::test(start_paused = true)]
     async fn g_09_our_own_word_is_news_while_we_do_not_know_what_we_have_done() {

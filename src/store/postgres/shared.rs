@@ -5,12 +5,11 @@
 
 use std::sync::{Arc, Weak};
 
-use deadpool_postgres::Object;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
 use super::connect::ANSWER;
-use super::pool::Lines;
+use super::pool::{Lines, Object};
 use super::run::{on, within};
 use crate::store::error::DbError;
 use crate::store::statement::{Answer, Call};

@@ -4,12 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool_postgres::Object;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::answer::fault;
 use super::connect::{ANSWER, IDLE};
+use super::pool::Object;
 use super::run::{self, Failure};
 use super::{Handles, gone};
 use crate::store::error::DbError;

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio_postgres::Config;
-use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
+use tokio_postgres::config::{Host, LoadBalanceHosts, SslMode, TargetSessionAttrs};
 
 /// Where a PostgreSQL database is. `Debug` and `Display` leave the password out, `Display` the account too.
 #[derive(Clone, PartialEq, Eq)]
@@ -43,6 +43,11 @@ pub enum PostgresUrlError {
         "target_session_attrs is always 'read-write': a server that follows another one still has sessions that have ended"
     )]
     Follower,
+    /// `load_balance_hosts=` with another word than the one that is meant anyway.
+    #[error(
+        "load_balance_hosts is always 'disable': every connection has to lead to the same server"
+    )]
+    Balance,
     /// `sslrootcert=` without TLS.
     #[error("sslrootcert means nothing with sslmode=disable")]
     Root,
@@ -145,6 +150,16 @@ impl PostgresUrl {
         let named = |part: Option<&str>| part.is_some_and(|part| !part.is_empty());
         if config.get_hosts().is_empty() {
             return Err(PostgresUrlError::Missing("host"));
+        }
+        // As many of them as hosts, or none, or one port for all.
+        let hosts = config.get_hosts().len();
+        let (ips, ports) = (config.get_hostaddrs().len(), config.get_ports().len());
+        if ![0, hosts].contains(&ips) || ![0, 1, hosts].contains(&ports) {
+            return Err(PostgresUrlError::Syntax);
+        }
+        // Each connection to another server than the one before would end that.
+        if config.get_load_balance_hosts() != LoadBalanceHosts::Disable {
+            return Err(PostgresUrlError::Balance);
         }
         // A password with an unencoded `@` would leave its end here, to be looked up and printed.
         let plain = |host: &Host| match host {
@@ -327,7 +342,7 @@ mod tests {
 
     #[test]
     fn refusals_say_why_and_repeat_nothing() {
-        use PostgresUrlError::{Follower, Missing, Mode, Option, Root, Syntax};
+        use PostgresUrlError::{Balance, Follower, Missing, Mode, Option, Root, Syntax};
         let cases = [
             ("postgres://u:secret@db/g?sslmode=prefer", Mode),
             ("postgres://u:secret@db/g?sslmode=allow", Mode),
@@ -341,9 +356,19 @@ mod tests {
                 "postgres://u:secret@a,b/g?target_session_attrs=any",
                 Follower,
             ),
+            (
+                "postgres://u:secret@a,b/g?load_balance_hosts=random",
+                Balance,
+            ),
+            (
+                "postgres://u:secret@a,b/g?load_balance_hosts=r%61ndom",
+                Balance,
+            ),
             ("postgres://u:secret@db/g?secret=secret", Option),
             ("postgres://u:secret@db/g?secret", Syntax),
             ("postgres://u:se@cret@db/g", Syntax),
+            ("postgres://u:secret@a,b/g?hostaddr=10.0.0.1", Syntax),
+            ("postgres:///g?user=u&host=a&host=b&host=c&port=1,2", Syntax),
             ("postgres://u:secret@db:port/g", Syntax),
             ("postgres://u:secret@db", Missing("database")),
             ("postgres://db/g", Missing("user")),
@@ -354,6 +379,12 @@ mod tests {
             assert_eq!(said, fault, "{text}");
             assert!(!said.to_string().contains("secret"), "{said}");
         }
+    }
+
+    #[test]
+    fn what_is_meant_anyway_may_be_said() {
+        let text = "postgres://u@a,b/g?target_session_attrs=read-write&load_balance_hosts=disable";
+        assert!(PostgresUrl::parse(text).is_ok());
     }
 
     #[test]

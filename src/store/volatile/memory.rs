@@ -247,6 +247,11 @@ impl Volatile for Memory {
         Ok(keys)
     }
 
+    async fn delete_all(&self, kind: Kind, now: Timestamp) -> Result<Vec<Key>, VolatileError> {
+        let gone = std::mem::take(self.state().of(kind));
+        Ok(gone.after(None, now).map(|entry| entry.key).collect())
+    }
+
     async fn forget(&self, owner: i64) -> Result<u64, VolatileError> {
         let mut state = self.state();
         let mut forgotten = 0;

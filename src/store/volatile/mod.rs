@@ -180,6 +180,9 @@ pub trait Volatile: Send + Sync {
         except: Option<&Key>,
     ) -> Result<Vec<Key>, VolatileError>;
 
+    /// Removes every entry of a kind, all at once; gives the keys of those that were live.
+    async fn delete_all(&self, kind: Kind, now: Timestamp) -> Result<Vec<Key>, VolatileError>;
+
     /// Removes everything of an owner, of every kind; says how many entries that were.
     async fn forget(&self, owner: i64) -> Result<u64, VolatileError>;
 

@@ -229,6 +229,20 @@ impl Volatile for Sql {
         Ok(rows.iter().map(read_key).collect::<Result<_, _>>()?)
     }
 
+    async fn delete_all(&self, kind: Kind, now: Timestamp) -> Result<Vec<Key>, VolatileError> {
+        const DELETE_ALL: Statement = Statement::write(
+            "volatile.delete_all",
+            "DELETE FROM volatile_entries WHERE kind = $1
+             RETURNING key, CASE WHEN expires_at > $2 THEN 1 ELSE 0 END AS live",
+        );
+        let rows = self
+            .db
+            .all(DELETE_ALL.with([kind.into(), now.into()]))
+            .await?;
+        let live = rows.iter().filter(|row| row.get("live") != Ok(0_i64));
+        Ok(live.map(read_key).collect::<Result<_, _>>()?)
+    }
+
     async fn forget(&self, owner: i64) -> Result<u64, VolatileError> {
         const FORGET: Statement = Statement::write(
             "volatile.forget",

@@ -252,18 +252,7 @@ async fn a_20_the_password_of_another_account_confirms_nothing() {
             .unwrap()
     };
     let alice = set(bench.user.id, NEW).await;
-    let other = NewUser {
-        subject: PublicId::generate(&Random::seeded(9)),
-        username: "mallory".parse().unwrap(),
-        may_reuse_name: true,
-        email: None,
-        password_hash: None,
-        is_active: true,
-        is_superuser: false,
-        is_verified: false,
-        must_change_password: false,
-        roles: BTreeSet::new(),
-    };
+    let other = another("mallory");
     let mallory = parts.store.users.insert(&other, START).await.unwrap();
     set(mallory.id, "mallory knows this one").await;
     // Whoever holds alice's session gives her name to an account of their own.
@@ -318,16 +307,8 @@ async fn a_10_what_is_refused_is_refused_before_it_is_hashed() {
     let bench = bench().await;
     let parts = bench.accounts.parts();
     let other = NewUser {
-        subject: PublicId::generate(&Random::seeded(9)),
-        username: "bob".parse().unwrap(),
-        may_reuse_name: true,
         email: Some("bob@example.test".parse().unwrap()),
-        password_hash: None,
-        is_active: true,
-        is_superuser: false,
-        is_verified: false,
-        must_change_password: false,
-        roles: BTreeSet::new(),
+        ..another("bob")
     };
     parts.store.users.insert(&other, START).await.unwrap();
     let begun = bench.session().await;
@@ -370,4 +351,20 @@ async fn a_10_what_is_refused_is_refused_before_it_is_hashed() {
     assert!(hashed.is_ok());
     drop(places);
     bench.change(&begun, with(None, None)).await.unwrap();
+}
+
+/// Somebody beside alice, without an address and a password.
+fn another(name: &str) -> NewUser {
+    NewUser {
+        subject: PublicId::generate(&Random::seeded(9)),
+        username: name.parse().unwrap(),
+        may_reuse_name: true,
+        email: None,
+        password_hash: None,
+        is_active: true,
+        is_superuser: false,
+        is_verified: false,
+        must_change_password: false,
+        roles: BTreeSet::new(),
+    }
 }
