@@ -56,7 +56,7 @@ pub fn kept(source: &KeySource) -> Result<Option<GatewayKey>, KeysFault> {
     }
 }
 
-/// The store, its tables brought up to date. A key that cannot be read, or that opens nothing of it, leaves it as it is: a start
+/// The store, its tables brought up to date. A key that cannot be read, opens nothing of it or is not there any more leaves it as it is: a start
 /// that comes to nothing must not have changed what other nodes stand on, which may be of the version before.
 ///
 /// # Errors
@@ -64,16 +64,34 @@ pub fn kept(source: &KeySource) -> Result<Option<GatewayKey>, KeysFault> {
 pub async fn store(config: &Config, observer: Observer, now: Timestamp) -> anyhow::Result<Store> {
     let key = kept(&config.key)?;
     let store = Store::unmigrated(&config.store, Some(observer)).await?;
-    if let Some(key) = key {
-        match store.keys.get(SIGNING).await {
-            Ok(Some(sealed)) => drop(open(SIGNING, &sealed, &key)?),
-            // Nothing is sealed yet, or there is no table for it.
-            Ok(None) | Err(DbError::Statement { .. }) => {}
-            Err(error) => return Err(error.into()),
-        }
+    if store.keys.is_there().await? {
+        try_key(&config.key, key, &store).await?;
     }
     store.migrate(now).await?;
     Ok(store)
+}
+
+/// Whether a key, or that there is none, goes with what is sealed in the store.
+async fn try_key(
+    source: &KeySource,
+    key: Option<GatewayKey>,
+    store: &Store,
+) -> Result<(), KeysFault> {
+    match (key, source) {
+        (Some(key), _) => {
+            if let Some(sealed) = store.keys.get(SIGNING).await? {
+                open(SIGNING, &sealed, &key)?;
+            }
+        }
+        (None, KeySource::Kept(path)) => {
+            // Unless another process has made the one and sealed the other since.
+            if store.keys.any().await? && read(path)?.is_none() {
+                return Err(KeysFault::Missing(path.clone()));
+            }
+        }
+        (None, KeySource::Given(_)) => {}
+    }
+    Ok(())
 }
 
 /// The gateway key, made and written (mode 0600) where the file does not name one, there is none yet and nothing in the

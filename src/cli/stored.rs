@@ -80,8 +80,12 @@ pub fn with_store<T>(
 
 /// Closes a database, for nobody else to do: what a gateway has open is left to that.
 pub fn close(db: &Db) {
-    // Where it takes longer, the command is done nevertheless, and all of it is in the files.
-    let _ = db.close(Duration::from_secs(2));
+    // The command is done nevertheless, and all of it is in the files.
+    if !db.close(Duration::from_secs(2)) {
+        eprintln!(
+            "portcullis: warning: the newest of the database is in the file beside it (-wal)"
+        );
+    }
 }
 
 impl Stored {

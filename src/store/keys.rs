@@ -19,6 +19,16 @@ impl Keys {
         Self { db }
     }
 
+    /// Whether there is a table for them. Before the first migrations, there is none.
+    ///
+    /// # Errors
+    /// What the database said.
+    pub async fn is_there(&self) -> Result<bool, DbError> {
+        let table = Statement::read("key.table", self.db.dialect().table);
+        let found = self.db.one(table.with(["sealed_keys".into()])).await?;
+        Ok(found.is_some())
+    }
+
     /// The sealed key of this name.
     ///
     /// # Errors

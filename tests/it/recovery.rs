@@ -262,19 +262,27 @@ fn assert_closed(gateway: &Gateway, cookie: &str, seen: usize) {
             assert!(!text.contains(inside), "{text}");
         }
     }
-    let public = |lines: &str| {
-        gateway
-            .ask(format!(
-                "GET /public/x?G-09 HTTP/1.1\r\nHost: localhost\r\n{lines}\r\n"
-            ))
-            .status
-    };
-    assert_eq!(public(""), 200, "a public page");
+    let tunnel = format!("{line}Connection: upgrade\r\nUpgrade: websocket\r\n");
+    // Whoever logged in lately has a cookie, and reads what strangers read. What changes something is nobody's.
+    for (method, lines, expected) in [
+        ("GET", "", 200),
+        ("GET", &*line, 200),
+        ("POST", &line, 503),
+        ("GET", &tunnel, 503),
+    ] {
+        let head = format!("{method} /public/x?G-09 HTTP/1.1\r\nHost: localhost\r\n");
+        let status = gateway.ask(format!("{head}{lines}\r\n")).status;
+        assert_eq!(status, expected, "{method} of a public page: {lines}");
+    }
     let anonymous = "GET /app/x?G-09 HTTP/1.1\r\nHost: localhost\r\n\r\n";
     assert!(gateway.ask(anonymous).denies_anonymous());
-    let recorded = gateway.recorder().wait_for("G-09", seen + 1);
+    let recorded = gateway.recorder().wait_for("G-09", seen + 2);
     let paths: Vec<String> = recorded[seen..].iter().map(Recorded::path).collect();
-    assert_eq!(paths, ["/public/x"], "forwarded without a store");
+    assert_eq!(paths, ["/public/x"; 2], "forwarded without a store");
+    let named = recorded[seen..]
+        .iter()
+        .filter(|it| it.value("x-auth-user").is_some());
+    assert_eq!(named.count(), 0, "in somebody's name");
 }
 
 #[test]

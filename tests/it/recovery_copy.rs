@@ -110,7 +110,7 @@ fn g_09_what_is_written_after_an_exchange_is_not_lost_by_a_hand_over() {
 
 /// Other nodes of the version before may stand on it.
 #[test]
-fn g_06_a_start_with_another_key_changes_nothing_of_the_store() {
+fn g_06_a_start_with_another_key_or_none_changes_nothing_of_the_store() {
     let gateway = Setup::new().on_sqlite().start();
     assert!(gateway.stop().success());
     let at = |name: &str| gateway.path().join("data").join(name);
@@ -122,12 +122,16 @@ fn g_06_a_start_with_another_key_changes_nothing_of_the_store() {
     let older = format!("DROP TABLE names; DELETE FROM migrations WHERE version = {last}");
     database.execute_batch(&older).unwrap();
     let key = fs::read(at("gateway.key")).unwrap();
+    let refused = |told: &str| {
+        let said = gateway.cli(&["serve"], "");
+        assert_eq!(said.code, Some(1), "{}", said.all());
+        assert!(said.all().contains(told), "{}", said.all());
+        assert_eq!(newest(), Ok(last - 1), "migrated all the same: {told}");
+    };
+    fs::remove_file(at("gateway.key")).unwrap();
+    refused("put it back");
     fs::write(at("gateway.key"), "5f".repeat(32)).unwrap();
-    let said = gateway.cli(&["serve"], "");
-    assert_eq!(said.code, Some(1), "{}", said.all());
-    let told = "does not open with this gateway key";
-    assert!(said.all().contains(told), "{}", said.all());
-    assert_eq!(newest(), Ok(last - 1), "migrated all the same");
+    refused("does not open with this gateway key");
     fs::write(at("gateway.key"), key).unwrap();
     let gateway = gateway.restart();
     assert_eq!(newest(), Ok(last));

@@ -4,6 +4,7 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::harness::process::binary;
 use crate::harness::setup::password;
 use crate::harness::{Gateway, Setup, eventually, within};
 
@@ -100,5 +101,45 @@ fn g_09_a_stop_that_leaves_something_beside_the_file_says_so() {
             gateway.log()
         );
         assert_eq!(is_left(), full || shared, "{what}");
+    }
+}
+
+/// Whoever copies the file after a command has not all of it either.
+#[test]
+fn g_09_a_command_that_leaves_something_beside_the_file_says_so() {
+    const SAID: &str = "the newest of the database is in the file beside it";
+    let gateway = Setup::new().on_sqlite().start();
+    gateway.login("alice");
+    gateway.signal("KILL");
+    let stat = format!("/proc/{}/stat", gateway.pid());
+    eventually("the gateway to be gone", || {
+        let stat = std::fs::read_to_string(&stat);
+        stat.map_or(true, |stat| stat.contains(") Z "))
+            .then_some(())
+    });
+    let ahead = gateway.path().join("data/portcullis.db-wal");
+    let is_left = || std::fs::metadata(&ahead).is_ok_and(|file| file.len() > 0);
+    // What there is beside the file has room below the limit, and the file has not.
+    for (what, limit, full) in [
+        ("a full disk", "65536", true),
+        ("one with room", "unlimited", false),
+    ] {
+        assert!(is_left(), "{what}: nothing was written ahead");
+        let said = Command::new("sh")
+            .args([
+                "-c",
+                "trap '' XFSZ; exec prlimit --fsize=$0:unlimited \"$@\"",
+                limit,
+            ])
+            .arg(binary())
+            .args(["-c".as_ref(), gateway.config().as_os_str()])
+            .args(["user", "list"])
+            .current_dir(gateway.path())
+            .output()
+            .unwrap();
+        let told = String::from_utf8_lossy(&said.stderr);
+        assert!(said.status.success(), "{what}: {told}");
+        assert_eq!(told.contains(SAID), full, "{what}: {told}");
+        assert_eq!(is_left(), full, "{what}");
     }
 }

@@ -5,6 +5,7 @@
 //! the answer. In memory there is a single connection, and reads go to the writer as well.
 
 mod connect;
+mod held;
 mod reader;
 mod run;
 mod writer;

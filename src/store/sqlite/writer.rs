@@ -3,22 +3,20 @@
 //! It also looks, a few times a second, whether another process has written. The look must be on this very
 //! connection: `PRAGMA data_version` moves for everybody's commits but its own connection's.
 
-use std::io;
-use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
-use rusqlite::Connection;
-use rustix::fs::{Mode, OFlags, fstat, stat};
-use rustix::io::Errno;
+use rusqlite::{Connection, ErrorCode};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use tokio::time::Instant;
 
+use super::connect::{self, BUSY};
+use super::held::Held;
 use super::run::{fault, run};
-use super::{Reply, Work, answered, connect};
+use super::{Reply, Work, answered};
 use crate::store::error::DbError;
 use crate::store::statement::{Access, Answer, Call};
 
@@ -68,13 +66,6 @@ struct Writer {
     closed: Option<mpsc::Sender<bool>>,
 }
 
-/// A file at its path. Held by a descriptor that is good for nothing else (`O_PATH`, `open(2)`): as long as there is one, no
-/// file system gives the file's number to another one, and closing any other kind would drop the locks that SQLite has.
-struct Held {
-    path: PathBuf,
-    file: OwnedFd,
-}
-
 /// Starts the writer.
 pub(super) async fn start(
     file: Option<PathBuf>,
@@ -95,27 +86,6 @@ pub(super) async fn start(
         .map_err(|e| DbError::unavailable(e.to_string()))?;
     answered(answer).await?;
     Ok((sender, watcher))
-}
-
-impl Held {
-    fn new(path: PathBuf) -> io::Result<Self> {
-        #[cfg(target_os = "linux")]
-        let flags = OFlags::PATH | OFlags::CLOEXEC;
-        #[cfg(not(target_os = "linux"))]
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-        let file = rustix::fs::open(&path, flags, Mode::empty())?;
-        Ok(Self { path, file })
-    }
-
-    /// Whether what others find at the path, such as the command line, is not this file any more.
-    fn is_gone(&self) -> bool {
-        match (fstat(&self.file), stat(&self.path)) {
-            (Ok(held), Ok(found)) => (held.st_dev, held.st_ino) != (found.st_dev, found.st_ino),
-            (_, Err(Errno::NOENT)) | (Err(_), _) => true,
-            // What cannot be looked at now may be there all the same.
-            (_, Err(_)) => false,
-        }
-    }
 }
 
 impl Writer {
@@ -188,12 +158,12 @@ impl Writer {
 
     /// Runs the jobs in one transaction and answers once it is committed. A job that fails is undone alone;
     /// when the whole is lost, everybody is told so. What nobody waits for any more is not begun.
-    fn group(&self, mut group: Vec<Work>) {
+    fn group(&mut self, mut group: Vec<Work>) {
         if group.is_empty() {
             return;
         }
         // Which may take as long as another process has the lock.
-        let begun = self.sql("BEGIN IMMEDIATE");
+        let begun = self.begin();
         group.retain(|work| !work.reply.is_closed());
         let mut answers: Vec<_> = match begun {
             Ok(()) => group.iter().map(|work| self.work(&work.calls)).collect(),
@@ -288,18 +258,42 @@ impl Writer {
         Ok(!busy)
     }
 
-    fn transaction(&self, begin: Begin) {
+    fn transaction(&mut self, begin: Begin) {
         if begin.reply.is_closed() {
             return;
         }
-        let answer = self.sql("BEGIN IMMEDIATE");
+        let answer = self.begin();
         let failed = answer.is_err();
         // A caller who has left meanwhile has dropped the other end of `steps`: the loop ends at once.
         drop(begin.reply.send(answer));
         if !failed {
             self.steps(&begin.steps);
-            self.roll_back();
         }
+        self.roll_back();
+    }
+
+    /// Begins to write, once no other process does; and looks all the while what those have written before. Whoever writes for
+    /// long does not keep us from hearing of that, nor do we ourselves: nobody else writes from here on.
+    fn begin(&mut self) -> Result<(), DbError> {
+        let by = Instant::now() + BUSY;
+        let begun = loop {
+            self.wait_for(LOOK)?;
+            let statement = self.connection.prepare_cached("BEGIN IMMEDIATE");
+            match statement.and_then(|mut begin| begin.execute([])) {
+                // A file that was exchanged meanwhile is not ours to write beside.
+                Err(e) if is_busy(&e) && Instant::now() < by && !self.places.is_closed() => {
+                    self.look();
+                }
+                begun => break begun.map_err(|e| fault("BEGIN IMMEDIATE", &e)),
+            }
+        };
+        self.wait_for(BUSY)?;
+        begun.map(|_| self.hear(data_version(&self.connection)))
+    }
+
+    fn wait_for(&self, busy: Duration) -> Result<(), DbError> {
+        let told = self.connection.busy_timeout(busy);
+        told.map_err(|e| fault("busy_timeout", &e))
     }
 
     /// Listens to the transaction until it commits, is dropped, or falls asleep.
@@ -369,6 +363,10 @@ impl Writer {
             );
             self.tell();
         }
+        self.hear(version);
+    }
+
+    fn hear(&mut self, version: Result<i64, DbError>) {
         if version != Ok(self.seen) {
             self.seen = version.unwrap_or(self.seen);
             self.tell();
@@ -381,6 +379,10 @@ impl Writer {
         self.changes
             .send_modify(|count| *count = count.wrapping_add(1));
     }
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
 }
 
 fn data_version(connection: &Connection) -> Result<i64, DbError> {
