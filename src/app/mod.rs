@@ -3,6 +3,7 @@
 pub mod acme;
 mod aside;
 pub mod banner;
+pub mod between;
 pub mod certificates;
 mod descriptors;
 pub mod early;
@@ -18,6 +19,7 @@ pub mod running;
 pub mod serve;
 pub mod shutdown;
 pub mod sockets;
+pub mod successor;
 pub mod tasks;
 pub mod triggers;
 pub mod watch;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use pingora::server::{ShutdownSignal, ShutdownSignalWatch};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use tokio::signal::unix::{self, SignalKind, signal};
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
@@ -17,10 +17,14 @@ use crate::proxy::connection::all_parted;
 use crate::proxy::drain::Drain;
 use crate::proxy::running::Running;
 
-use super::hand_over::{Line, Starting, Successor};
+use super::hand_over;
+use super::successor::{HandOverFault, Next, Successor};
 
 /// How long what was promised in answers may take, once there are none any more.
 const LAST_ERRANDS: Duration = Duration::from_secs(10);
+
+/// What a process that is given up has beside the time of a drain, and one that is to go at once has altogether.
+const LAST_STEPS: Duration = Duration::from_secs(5);
 
 /// Waits for a signal and drains before Pingora is told.
 pub struct Signals {
@@ -46,7 +50,9 @@ pub struct Heard {
     /// Asks for a reload, which the next process must hear of as well.
     hangup: unix::Signal,
     /// The process that has taken over.
-    next: Option<u32>,
+    next: Option<Next>,
+    /// Those that were to, and are given up.
+    leaving: TaskTracker,
     /// What other servers are sent to open their logs anew, or to replace themselves: unheard, it ends a process.
     others: [unix::Signal; 2],
 }
@@ -71,6 +77,7 @@ impl Heard {
             quit: signal(SignalKind::quit())?,
             hangup: signal(SignalKind::hangup())?,
             next: None,
+            leaving: TaskTracker::new(),
             others: [
                 signal(SignalKind::user_defined1())?,
                 signal(SignalKind::user_defined2())?,
@@ -79,9 +86,13 @@ impl Heard {
     }
 
     /// Waits until the gateway is to drain; `false` when it is to go at once.
-    async fn is_patient(&mut self, successor: Option<&Successor>) -> bool {
-        let [one, two] = &mut self.others;
+    async fn is_patient(
+        &mut self,
+        successor: Option<&Successor>,
+        running: &ArcSwap<Running>,
+    ) -> bool {
         loop {
+            let [one, two] = &mut self.others;
             tokio::select! {
                 // This process reloads by itself.
                 _ = self.hangup.recv() => {}
@@ -89,14 +100,81 @@ impl Heard {
                 _ = one.recv() => ignore("SIGUSR1"),
                 _ = two.recv() => ignore("SIGUSR2"),
                 _ = self.quit.recv() => {
-                    if let Some(next) = hand_over(successor)
-                        && let Some(patient) = self.stop.is_relieved(next, (&mut self.hangup, &mut self.next)).await
+                    if let Some(successor) = successor
+                        && let Some(patient) = self.is_relieved(successor, running).await
                     {
                         return patient;
                     }
                 }
             }
         }
+    }
+
+    /// Starts the process that is to take over, and waits for it; none where it does not and this one goes on. Who is told
+    /// to stop meanwhile does not wait for it, and stops it, too.
+    ///
+    /// The new process has read the file when it started: it is asked to reload where this one was since, or what this one
+    /// has put in force would be taken back.
+    async fn is_relieved(
+        &mut self,
+        successor: &Successor,
+        running: &ArcSwap<Running>,
+    ) -> Option<bool> {
+        tracing::info!("handing over: starting the new process");
+        let started = tokio::select! {
+            biased;
+            started = successor.start() => started,
+            // Who waits for leave to begin has none then, and ends.
+            patient = self.stop.is_patient() => return Some(patient),
+        };
+        let mut next = started.inspect_err(tell_kept).ok()?;
+        tracing::info!(pid = next.id, "the new process has been started");
+        let mut reloads = false;
+        let outcome = {
+            let mut ready = pin!(next.ready());
+            loop {
+                tokio::select! {
+                    biased;
+                    _ = self.hangup.recv() => reloads = true,
+                    ready = &mut ready => break Ok(ready),
+                    patient = self.stop.is_patient() => break Err(patient),
+                }
+            }
+        };
+        match outcome {
+            Ok(Ok(())) => {
+                if reloads {
+                    pass_on_reload(&next);
+                }
+                hand_over::over();
+                let pid = next.id;
+                self.next = Some(next);
+                tracing::info!(
+                    pid,
+                    "the new process serves; waiting for requests in flight"
+                );
+                Some(true)
+            }
+            Ok(Err(fault)) => {
+                tell_kept(&fault);
+                self.give_up(next, running);
+                None
+            }
+            Err(true) => {
+                self.give_up(next, running);
+                Some(true)
+            }
+            Err(false) => {
+                next.give_up(Signal::INT, LAST_STEPS).await;
+                Some(false)
+            }
+        }
+    }
+
+    /// Lets a process go that may have something in flight, for as long as this one would take for it.
+    fn give_up(&self, next: Next, running: &ArcSwap<Running>) {
+        let longest = running.load().limits.drain + LAST_ERRANDS + LAST_STEPS;
+        self.leaving.spawn(next.give_up(Signal::TERM, longest));
     }
 }
 
@@ -121,84 +199,39 @@ impl Stop {
             }
         }
     }
-
-    /// Waits for the new process; none where it does not take over and this one goes on. Who is told to stop meanwhile
-    /// does not wait for it, and stops it, too.
-    ///
-    /// The new process has read the file when it started: it is asked to reload where this one was since, or what this one
-    /// has put in force would be taken back.
-    async fn is_relieved(
-        &mut self,
-        (starting, line): (Starting, Line),
-        (hangup, next): (&mut unix::Signal, &mut Option<u32>),
-    ) -> Option<bool> {
-        let mut waiting = pin!(starting.wait());
-        let mut reloads = false;
-        let (stopped, started) = loop {
-            tokio::select! {
-                biased;
-                _ = hangup.recv() => reloads = true,
-                started = &mut waiting => break (None, started),
-                patient = self.is_patient() => {
-                    line.cut();
-                    break (Some(patient), waiting.await);
-                }
-            }
-        };
-        let fault = match started {
-            Ok(pid) => {
-                if let Some(patient) = stopped {
-                    pass_on(pid, if patient { Signal::TERM } else { Signal::INT });
-                } else {
-                    *next = Some(pid);
-                    if reloads {
-                        pass_on(pid, Signal::HUP);
-                    }
-                    tracing::info!(
-                        pid,
-                        "the new process serves; waiting for requests in flight"
-                    );
-                }
-                return Some(stopped.unwrap_or(true));
-            }
-            Err(fault) => fault,
-        };
-        if stopped.is_none() {
-            tell_kept(&fault.to_string());
-        }
-        stopped
-    }
 }
 
-/// Starts the process that is to take over. Where that cannot be, this one goes on.
-fn hand_over(successor: Option<&Successor>) -> Option<(Starting, Line)> {
-    tracing::info!("handing over: starting the new process");
-    successor?
-        .start()
-        .inspect_err(|fault| tell_kept(&fault.to_string()))
-        .ok()
+fn tell_kept(fault: &HandOverFault) {
+    tracing::error!(%fault, "not handed over; this process goes on");
 }
 
-fn tell_kept(fault: &str) {
-    tracing::error!(fault, "not handed over; this process goes on");
-}
-
-/// Passes on that there is something to reload, for as long as there is somebody to hear of it.
-async fn pass_on_reloads(hangup: &mut unix::Signal, next: Option<u32>) {
-    let Some(next) = next else {
+/// Passes on that there is something to reload, and tells of an end that nobody meant: this process, which could say so,
+/// cannot serve again.
+async fn look_after(hangup: &mut unix::Signal, next: Option<Next>) {
+    let Some(mut next) = next else {
         return pending().await;
     };
     loop {
-        hangup.recv().await;
-        pass_on(next, Signal::HUP);
+        let meant = tokio::select! {
+            _ = hangup.recv() => {
+                pass_on_reload(&next);
+                continue;
+            }
+            meant = next.ended() => meant,
+        };
+        if !meant {
+            tracing::error!(
+                pid = next.id,
+                "the new process has ended, and nobody serves: start the gateway anew"
+            );
+        }
+        return pending().await;
     }
 }
 
-/// Tells the process that was ready just then what this one was told.
-fn pass_on(pid: u32, signal: Signal) {
-    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
-    if let Some(Err(error)) = pid.map(|pid| kill_process(pid, signal)) {
-        tracing::error!(%error, ?signal, "could not tell the new process what this one was told");
+fn pass_on_reload(next: &Next) {
+    if let Err(error) = next.tell(Signal::HUP) {
+        tracing::error!(%error, "could not tell the new process that there is something to reload");
     }
 }
 
@@ -214,7 +247,7 @@ impl ShutdownSignalWatch for Signals {
             return ShutdownSignal::FastShutdown;
         };
         let successor = take(&self.successor);
-        if !heard.is_patient(successor.as_ref()).await {
+        if !heard.is_patient(successor.as_ref(), &self.running).await {
             return ShutdownSignal::FastShutdown;
         }
         drop(successor);
@@ -224,7 +257,8 @@ impl ShutdownSignalWatch for Signals {
             // A letter that was promised is in the store, or lost.
             self.errands.close();
             let done = timeout(LAST_ERRANDS, self.errands.wait());
-            let (done, ()) = tokio::join!(done, all_parted());
+            heard.leaving.close();
+            let (done, (), ()) = tokio::join!(done, all_parted(), heard.leaving.wait());
             (idle, done.is_ok())
         };
         tokio::select! {
@@ -238,7 +272,7 @@ impl ShutdownSignalWatch for Signals {
                 ShutdownSignal::GracefulTerminate
             }
             // Whoever asks this process means the one that serves.
-            () = pass_on_reloads(&mut heard.hangup, heard.next) => ShutdownSignal::FastShutdown,
+            () = look_after(&mut heard.hangup, heard.next) => ShutdownSignal::FastShutdown,
             _ = heard.stop.interrupt.recv() => ShutdownSignal::FastShutdown,
         }
     }

@@ -9,7 +9,8 @@ use crate::config::Config;
 use crate::proxy::listener::bind;
 
 use super::banner::Bound;
-use super::hand_over::{Inherited, Successor};
+use super::hand_over::{Inherited, relieves};
+use super::successor::Successor;
 
 /// Bound sockets, before anything is served on them.
 pub struct Sockets {
@@ -37,7 +38,12 @@ impl Sockets {
             };
             socket.with_context(|| {
                 let holds = passed.holds(address.port()).map(|holder| {
-                    format!("; a socket that was passed holds the port for {holder}, so that this change needs a restart")
+                    let what = if relieves() {
+                        "so that this change needs a restart"
+                    } else {
+                        "so that listen: must say the same, or the socket unit"
+                    };
+                    format!("; a socket that was passed holds the port for {holder}, {what}")
                 });
                 let holds = holds.unwrap_or_default();
                 format!("cannot listen on {address} (listen.{name}){holds}")

@@ -27,6 +27,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::app::between;
+
 /// A reverse proxy that is its own login.
 #[derive(Debug, Parser)]
 #[command(name = "portcullis", version, about, arg_required_else_help = false)]
@@ -83,6 +85,9 @@ enum Command {
 /// Parses the arguments and runs the command. 0: fine; 1: the answer is no; 2: misuse.
 #[must_use]
 pub fn main() -> ExitCode {
+    if let Some(code) = between::stand() {
+        return code;
+    }
     let cli = Cli::parse();
     let path = cli.config.as_path();
     let outcome = match cli

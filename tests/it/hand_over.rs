@@ -2,6 +2,7 @@
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixDatagram;
 use std::process::Command;
 use std::thread;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use std::time::Duration;
 use crate::harness::process::{Guard, Process, binary};
 use crate::harness::{Gateway, Setup, eventually, within};
 
+const STARTED: &str = "the new process has been started";
 const HANDED: &str = "the new process serves";
 const KEPT: &str = "not handed over";
 
@@ -68,9 +70,16 @@ impl Drop for Line<'_> {
 }
 
 /// Running, and not merely waiting to be buried by its parent.
-fn is_alive(pid: u32) -> bool {
+pub fn is_alive(pid: u32) -> bool {
     let status = std::fs::read_to_string(format!("/proc/{pid}/stat"));
     status.is_ok_and(|status| !status.contains(") Z "))
+}
+
+/// Which process the log says was started to take over, last.
+pub fn started(log: &str) -> Option<u32> {
+    let line = log.lines().rev().find(|line| line.contains(STARTED))?;
+    let pid = line.split("pid=").nth(1)?.split_whitespace().next()?;
+    pid.parse().ok()
 }
 
 fn get(path: &str) -> String {
@@ -210,5 +219,80 @@ fn g_13_who_is_told_to_stop_does_not_wait_for_a_new_process() {
         ended.expect("it waits");
         assert!(!is_alive(pid), "{signal}");
         assert!(!process.err().contains(KEPT), "{}", process.err());
+    }
+}
+
+/// The first process of a container, which does nothing but start the gateway and wait for it.
+const IN_A_CONTAINER: &str =
+    r#"exec unshare --user --pid --fork --kill-child --mount-proc sh -c '"$@" & wait $!' sh "$@""#;
+
+/// The innermost of those that came of it.
+fn innermost(pid: u32) -> u32 {
+    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+    let child = children.unwrap_or_default();
+    let child = child.split_whitespace().next();
+    child.map_or(pid, |child| innermost(child.parse().unwrap()))
+}
+
+/// It would end with the old process. A service manager in a container hears who serves now.
+#[test]
+fn g_13_a_container_does_not_end_with_who_was_relieved() {
+    let may = ["--user", "--pid", "--fork", "--mount-proc", "true"];
+    let made = Command::new("unshare").args(may).status();
+    if !made.is_ok_and(|made| made.success()) {
+        println!("no namespaces here; the table in the unit tests is what there is");
+        return;
+    }
+    for (managed, said) in [(false, KEPT), (true, HANDED)] {
+        let mut setup = Setup::new().wrapped(IN_A_CONTAINER);
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("systemd")).unwrap();
+        let path = folder.path().join("systemd/notify");
+        let _manager = UnixDatagram::bind(&path).unwrap();
+        if managed {
+            setup = setup.env("NOTIFY_SOCKET", path.to_str().unwrap());
+        }
+        let gateway = setup.start();
+        let pid = innermost(gateway.pid()).to_string();
+        let sent = Command::new("kill").args(["-QUIT", &pid]).status();
+        assert!(sent.unwrap().success());
+        gateway.says(said);
+        if !managed {
+            assert!(gateway.log().contains("replace the container"));
+            assert_eq!(gateway.ask(get("/public/x")).status, 200);
+            assert!(gateway.ended().is_none());
+        }
+    }
+}
+
+/// Every address of IPv4 is not every address there is: the socket of before would answer where it is not to, or not where
+/// it is to.
+#[test]
+fn g_13_another_address_of_a_port_that_stays_is_not_taken_over() {
+    if std::net::TcpListener::bind("[::1]:0").is_err() {
+        println!("no IPv6 here; the table in the unit tests is what there is");
+        return;
+    }
+    for (before, after) in [("[::]", "0.0.0.0"), ("0.0.0.0", "[::]")] {
+        let listen = |at: &str| format!("{{ http: \"{at}\", admin: \"127.0.0.1:0\" }}");
+        let gateway = Setup::new()
+            .set("listen", &listen(&format!("{before}:0")))
+            .start();
+        let port = gateway.http().port();
+        let ask = || gateway.ask(get("/public/x")).status;
+        assert_eq!(ask(), 200);
+        let text = std::fs::read_to_string(gateway.config()).unwrap();
+        let of = |at: &str| text.replace(&format!("{before}:0"), &format!("{at}:{port}"));
+        let mut line = Line::of(&gateway);
+        for (at, taken) in [(after, false), (before, true)] {
+            gateway.write("gateway.yaml", &of(at));
+            if taken {
+                line.hand_over();
+            } else {
+                assert!(line.signal("QUIT"));
+                gateway.says(KEPT);
+            }
+            assert_eq!(ask(), 200, "{before} to {at}");
+        }
     }
 }

@@ -1,11 +1,12 @@
 //! What systemd and its like are told, and what they hand to the gateway: `sd_notify(3)`, `sd_listen_fds(3)`.
 
 use std::os::unix::net::UnixDatagram;
+use std::thread;
 
 use tempfile::TempDir;
 
 use crate::hand_over::Line;
-use crate::harness::{Gateway, PATIENCE, Setup};
+use crate::harness::{Gateway, PATIENCE, Setup, eventually, holds};
 
 /// Binds a port and passes it on, as a socket unit with `FileDescriptorName=http` does.
 const ACTIVATE: &str = r#"exec python3 -c '
@@ -42,6 +43,55 @@ fn a_service_manager_is_told_who_serves() {
     line.hand_over();
     let next = line.pids[1];
     assert_eq!(told(), [format!("MAINPID={next}"), "READY=1".to_owned()]);
+    assert_eq!(gateway.ask(get("/public/x")).status, 200);
+}
+
+/// systemd hears of the end of a main process that is its own child, as orphans are; of any other it hears none, and kills
+/// it with the first word of a stop.
+#[test]
+fn who_serves_next_is_no_child_of_who_served_before() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("notify");
+    let manager = UnixDatagram::bind(&path).unwrap();
+    manager.set_read_timeout(Some(PATIENCE)).unwrap();
+    let gateway = Setup::new()
+        .env("NOTIFY_SOCKET", path.to_str().unwrap())
+        .start();
+    let mut buffer = [0; 512];
+    manager.recv(&mut buffer).unwrap();
+    // What keeps the old process, for whose end the new one would be an orphan in any case.
+    let mut slow = gateway.connect();
+    slow.send("POST /public/up HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\nhello");
+    eventually("the upload to begin", || {
+        (gateway.recorder().connections() >= 1).then_some(())
+    });
+    let old = gateway.pid();
+    let mut line = Line::of(&gateway);
+    thread::scope(|scope| {
+        let handed = scope.spawn(|| line.hand_over());
+        let length = manager.recv(&mut buffer).unwrap();
+        let told = String::from_utf8_lossy(&buffer[..length]);
+        let next: u32 = told.lines().next().unwrap()["MAINPID=".len()..]
+            .parse()
+            .unwrap();
+        let children = std::fs::read_to_string(format!("/proc/{old}/task/{old}/children"));
+        let status = std::fs::read_to_string(format!("/proc/{next}/status")).unwrap();
+        let parent = status.lines().find_map(|line| line.strip_prefix("PPid:"));
+        assert_ne!(parent.unwrap().trim(), old.to_string());
+        // Nor is anybody left behind who would wait to be buried, or anything of those who stood between.
+        assert_eq!(children.unwrap(), "");
+        let environment = std::fs::read(format!("/proc/{next}/environ")).unwrap();
+        for (name, is_there) in [
+            ("PORTCULLIS_HAND_OVER=", true),
+            ("PORTCULLIS_LEAVES=", false),
+            ("PORTCULLIS_BECOMES=", false),
+        ] {
+            assert_eq!(holds(&environment, name.as_bytes()), is_there, "{name}");
+        }
+        slow.send("world");
+        assert_eq!(slow.read().status, 200);
+        handed.join().unwrap();
+    });
     assert_eq!(gateway.ask(get("/public/x")).status, 200);
 }
 
@@ -126,4 +176,6 @@ fn the_unit_goes_on_trying_to_start() {
     assert!(has(of_unit, "StartLimitIntervalSec=0"));
     assert!(has(of_service, "Restart=on-failure"));
     assert!(has(of_service, "RestartSec=2"));
+    // Where the main process is told alone, one that it has relieved is killed as soon as it has ended.
+    assert!(has(of_service, "KillMode=control-group"));
 }

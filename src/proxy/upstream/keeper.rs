@@ -5,9 +5,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::join_all;
+use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::pool::Pool;
@@ -42,6 +44,15 @@ impl Keepers {
 /// Looks every pool up once, at once.
 pub async fn refresh_all(pools: impl Iterator<Item = &Pool>) {
     join_all(pools.map(|pool| pool.refresh().boxed())).await;
+}
+
+/// How long whoever is about to serve waits for what servers say.
+const FIRST_CHECKS: Duration = Duration::from_secs(10);
+
+/// Asks all servers once whether they are well, where the file says how. Whoever takes longer is found out later.
+pub async fn check_all(pools: impl Iterator<Item = &Pool>) {
+    let checks = join_all(pools.map(|pool| pool.check().boxed()));
+    let _ = timeout(FIRST_CHECKS, checks).await;
 }
 
 async fn keep(pool: Arc<Pool>) {
