@@ -5,8 +5,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::base::time::Timestamp;
+use crate::crypto::certificate::life;
 use crate::crypto::client_roots::InForce;
 use crate::crypto::keyring::Keyring;
+use crate::proxy::running::Running;
+use crate::proxy::settings::Trust;
 use crate::telemetry::metrics::Metrics;
 
 /// What an end is the end of.
@@ -18,6 +21,10 @@ enum Kind {
     Authority,
     /// The list of those that it has revoked.
     Revocations,
+    /// A certificate that is shown to a service.
+    Upstream,
+    /// The last authority that vouches for a service.
+    UpstreamAuthority,
 }
 
 impl Kind {
@@ -27,6 +34,8 @@ impl Kind {
             Self::Shown => "shown",
             Self::Authority => "client_ca",
             Self::Revocations => "crl",
+            Self::Upstream => "upstream",
+            Self::UpstreamAuthority => "upstream_ca",
         }
     }
 
@@ -36,6 +45,10 @@ impl Kind {
             Self::Shown => "clients refuse it",
             Self::Authority => "no client's certificate is believed",
             Self::Revocations => "no client's certificate is believed until there is a new list",
+            Self::Upstream => "services refuse it",
+            Self::UpstreamAuthority => {
+                "servers are still believed by it here, and by others no more"
+            }
         }
     }
 }
@@ -44,7 +57,7 @@ impl Kind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Life {
     kind: Kind,
-    /// The first name of a certificate that is shown.
+    /// The first name of a certificate that is shown, or an upstream's.
     name: String,
     until: Timestamp,
     /// How long before its end it should have been renewed; lists of revocations are renewed at the last moment.
@@ -67,9 +80,15 @@ pub struct Expiries(BTreeMap<(Kind, String), (Timestamp, Stage)>);
 
 impl Expiries {
     /// Notes what is in force, and tells of what has come closer to its end.
-    pub fn note(&mut self, keyring: &Keyring, roots: &InForce, now: Timestamp, metrics: &Metrics) {
+    pub fn note(
+        &mut self,
+        keyring: &Keyring,
+        (roots, running): (&InForce, &Running),
+        now: Timestamp,
+        metrics: &Metrics,
+    ) {
         let known: Vec<_> = self.0.keys().cloned().collect();
-        let news = self.news(lives(keyring, roots), now);
+        let news = self.news(lives(keyring, roots, running), now);
         let gauge = &metrics.certificate_expiry;
         for (kind, name) in known.iter().filter(|key| !self.0.contains_key(key)) {
             // It is there, or was removed by nobody else.
@@ -132,7 +151,7 @@ impl Life {
 }
 
 /// What is in force, each name once: of two certificates of one name the one that ends first.
-fn lives(keyring: &Keyring, roots: &InForce) -> Vec<Life> {
+fn lives(keyring: &Keyring, roots: &InForce, running: &Running) -> Vec<Life> {
     let mut all: BTreeMap<String, Life> = BTreeMap::new();
     for identity in keyring.all() {
         let name = identity.names().next().unwrap_or_default();
@@ -149,7 +168,22 @@ fn lives(keyring: &Keyring, roots: &InForce) -> Vec<Life> {
         let lists = roots.lists_until();
         lives.extend(lists.map(|until| Life::of(Kind::Revocations, "", until, until)));
     }
+    for pool in running.pools.values() {
+        lives.extend(of_service(&pool.name, &pool.settings.trust));
+    }
     lives
+}
+
+/// What is shown to a service, and who vouches for it.
+fn of_service(name: &str, trust: &Trust) -> impl Iterator<Item = Life> {
+    let shown = trust.client.as_ref().and_then(|it| life(it.chain.first()?));
+    let vouching = trust.authorities.iter().flatten();
+    let last = vouching
+        .filter_map(|der| life(der))
+        .max_by_key(|(_, until)| *until);
+    let ends = [(Kind::Upstream, shown), (Kind::UpstreamAuthority, last)];
+    ends.into_iter()
+        .filter_map(move |(kind, life)| life.map(|(from, until)| Life::of(kind, name, from, until)))
 }
 
 #[cfg(test)]

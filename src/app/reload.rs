@@ -1,11 +1,12 @@
 //! Reload: read, check, run the policy tests, build the new state whole, swap. On any fault the old state
 //! stays, and the fault is logged and counted.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use tokio::task::block_in_place;
+use tokio::time::sleep;
 
 use crate::acme::worker::Worker;
 use crate::base::time::Clock;
@@ -15,6 +16,7 @@ use crate::crypto::jwt::SigningKey;
 use crate::proxy::running::Running;
 use crate::proxy::tls::TlsFault;
 use crate::proxy::upstream::keeper::Keepers;
+use crate::proxy::upstream::renewal::Renewals;
 use crate::store::roles::RoleError;
 use crate::store::{DbError, Store};
 use crate::telemetry::metrics::Metrics;
@@ -23,7 +25,7 @@ use crate::web::brand::Brand;
 use super::certificates::Certificates;
 use super::people::People;
 use super::post::{NewPost, Post};
-use super::tasks::look_again;
+use super::tasks::{LOOK_AT_FILES_EVERY, look_again, told};
 use super::triggers::{Cause, Triggers};
 use super::{roles, running};
 
@@ -37,6 +39,8 @@ pub struct Reload {
     pub running: Arc<ArcSwap<Running>>,
     /// Who sees to the upstreams in force.
     pub keepers: Keepers,
+    /// Their certificates in files.
+    pub renewals: Renewals,
     /// What pages look like.
     pub brand: Arc<ArcSwap<Brand>>,
     /// Signs assertions.
@@ -87,7 +91,7 @@ impl Reload {
         self.keepers.follow(&self.running.load().pools);
         let mut said: Option<String> = None;
         loop {
-            if triggers.next().await == Cause::News {
+            if self.cause(&mut triggers).await == Cause::News {
                 said = None;
             }
             match self.attempt(said.as_deref()).await {
@@ -97,6 +101,47 @@ impl Reload {
                     said = Some(fault.to_string());
                 }
             }
+        }
+    }
+
+    /// Waits for a reason to reload. Meanwhile the certificates of upstreams are looked at: what they are put in force
+    /// beside must not change under them.
+    async fn cause(&mut self, triggers: &mut Triggers) -> Cause {
+        let mut next = std::pin::pin!(triggers.next());
+        loop {
+            tokio::select! {
+                cause = &mut next => return cause,
+                () = sleep(LOOK_AT_FILES_EVERY) => self.renew().await,
+            }
+        }
+    }
+
+    /// Puts the certificates of upstreams in force whose files have changed.
+    async fn renew(&mut self) {
+        let now = self.clock.now();
+        let news = block_in_place(|| self.renewals.look(self.config.upstreams.values(), now));
+        let mut renewed = false;
+        for (name, news) in news {
+            let news = news.map(|trust| {
+                let file = trust
+                    .files
+                    .paths()
+                    .next()
+                    .unwrap_or(Path::new(""))
+                    .to_owned();
+                if let Some(upstream) = self.config.upstreams.get_mut(&name) {
+                    upstream.trust = trust;
+                    renewed = true;
+                }
+                file
+            });
+            let result = told(news);
+            self.metrics.certificates.with_label_values(&[result]).inc();
+        }
+        if renewed {
+            let next = running::with_renewed(&self.config, &self.running.load_full()).await;
+            self.keepers.follow(&next.pools);
+            self.running.store(Arc::new(next));
         }
     }
 

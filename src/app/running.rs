@@ -1,5 +1,6 @@
 //! From a configuration to the state that requests hold.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::config::Config;
@@ -37,23 +38,36 @@ pub async fn build(config: &Config, key: &Arc<SigningKey>, before: Option<&Runni
         injector,
         trusted_proxies: config.trusted_proxies.clone(),
     };
-    let pools = config
-        .upstreams
-        .iter()
-        .map(|(name, upstream)| {
-            let before = before.and_then(|before| before.pools.get(name));
-            (Arc::clone(name), pool(upstream, before))
-        })
-        .collect();
     let running = Running {
         snapshot: Arc::new(snapshot),
-        pools,
+        pools: pools(config, before),
         limits: config.limits,
         name: config.snapshot_name.clone(),
         hsts: config.hsts.clone(),
     };
     refresh_all(running.pools.values().map(AsRef::as_ref)).await;
     running
+}
+
+/// The same state with other certificates for its upstreams: what requests are judged by stays as it is.
+pub async fn with_renewed(config: &Config, before: &Running) -> Running {
+    let running = Running {
+        snapshot: Arc::clone(&before.snapshot),
+        pools: pools(config, Some(before)),
+        limits: before.limits,
+        name: before.name.clone(),
+        hsts: before.hsts.clone(),
+    };
+    refresh_all(running.pools.values().map(AsRef::as_ref)).await;
+    running
+}
+
+fn pools(config: &Config, before: Option<&Running>) -> BTreeMap<Arc<str>, Arc<Pool>> {
+    let made = config.upstreams.iter().map(|(name, upstream)| {
+        let before = before.and_then(|before| before.pools.get(name));
+        (Arc::clone(name), pool(upstream, before))
+    });
+    made.collect()
 }
 
 fn pool(upstream: &Upstream, before: Option<&Arc<Pool>>) -> Arc<Pool> {

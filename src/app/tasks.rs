@@ -3,12 +3,15 @@
 
 use std::mem;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 
 use crate::base::time::Clock;
 use crate::identity::session::Sessions;
+use crate::proxy::running::Running;
 use crate::proxy::tls::TlsFault;
 use crate::store::Store;
 use crate::telemetry::log::Lost;
@@ -26,7 +29,7 @@ const COMPARE_EVERY: Duration = Duration::from_mins(1);
 const MOST_AHEAD: u64 = 2_000;
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 const COUNT_LOST_EVERY: Duration = Duration::from_secs(5);
-const LOOK_AT_FILES_EVERY: Duration = Duration::from_secs(1);
+pub(super) const LOOK_AT_FILES_EVERY: Duration = Duration::from_secs(1);
 /// Rows swept at once: small enough that nobody waits for it.
 const BATCH: u32 = 500;
 
@@ -169,15 +172,16 @@ pub async fn end_expired(sessions: Sessions) {
 pub async fn watch_certificates(
     certificates: Certificates,
     sessions: Sessions,
-    clock: Clock,
-    metrics: Metrics,
+    running: Arc<ArcSwap<Running>>,
+    (clock, metrics): (Clock, Metrics),
 ) {
     let (mut expiries, mut blind) = (Expiries::default(), false);
     loop {
         let Certificates {
             keyring, clients, ..
         } = &certificates;
-        expiries.note(keyring, clients.in_force(), clock.now(), &metrics);
+        let in_force = (clients.in_force(), &*running.load_full());
+        expiries.note(keyring, in_force, clock.now(), &metrics);
         tokio::time::sleep(LOOK_AT_FILES_EVERY).await;
         let (Certificates { files, clients, .. }, now) = (certificates.clone(), clock.now());
         // A file system may take its time.
@@ -203,7 +207,8 @@ pub async fn watch_certificates(
     }
 }
 
-fn told(change: Result<PathBuf, TlsFault>) -> &'static str {
+/// Tells what came of a change, and what that is called.
+pub(super) fn told(change: Result<PathBuf, TlsFault>) -> &'static str {
     match change {
         Ok(path) => {
             tracing::info!(file = %path.display(), "a renewed certificate is in force");

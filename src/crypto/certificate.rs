@@ -209,6 +209,13 @@ pub fn chain_of(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, CertificateF
     }
 }
 
+/// From when to when a certificate (DER) is valid, if it can be read.
+#[must_use]
+pub fn life(der: &[u8]) -> Option<(Timestamp, Timestamp)> {
+    let (_, from, until) = read(&CertificateDer::from(der)).ok()?;
+    Some((from, until))
+}
+
 /// As PKCS #8 says it, and as OpenSSL did before.
 fn is_encrypted(pem: &[u8]) -> bool {
     has(pem, b"BEGIN ENCRYPTED PRIVATE KEY") || has(pem, b"Proc-Type: 4,ENCRYPTED")

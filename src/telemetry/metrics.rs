@@ -153,7 +153,7 @@ impl Metrics {
             certificate_expiry: IntGaugeVec::new(
                 Opts::new(
                     "portcullis_certificate_expiry_timestamp_seconds",
-                    "When a certificate in force ends, since the epoch: shown ones by their first name, client_ca, crl.",
+                    "When a certificate in force ends, since the epoch: shown ones by their first name, client_ca, crl; upstream, upstream_ca by that of the upstream.",
                 ),
                 &["kind", "name"],
             )?,
@@ -294,8 +294,9 @@ impl Drop for Connected {
 
 impl Meters {
     fn register(&self) -> Result<(), prometheus::Error> {
-        let build = counters("build_info", "The version that runs.", &["version"])?;
-        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).inc();
+        let build = Opts::new("portcullis_build_info", "The version that runs.");
+        let build = IntGaugeVec::new(build, &["version"])?;
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         let process = prometheus::process_collector::ProcessCollector::for_self();
         let all: [Box<dyn prometheus::core::Collector>; 29] = [
             Box::new(self.requests.clone()),

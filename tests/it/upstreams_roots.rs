@@ -44,3 +44,22 @@ fn f_08_a_gateway_starts_whatever_the_machine_trusts() {
         (answer.status == 503).then_some(())
     });
 }
+
+/// Nor does it have to trust anybody to ask for no proof.
+#[test]
+fn f_08_no_proof_is_asked_for_where_the_machine_trusts_nobody() {
+    let inner = Setup::new().tls(&["localhost"]).start();
+    let url = format!("https://localhost:{}", inner.https().port());
+    let ask = |more: &str| {
+        let gateway = Setup::new()
+            .env("SSL_CERT_FILE", "/dev/null")
+            .env("SSL_CERT_DIR", "/nonexistent")
+            .upstream("web", &format!("{{ to: \"{url}\"{more} }}"))
+            .start();
+        let answer = gateway.ask("GET /public/x HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        (answer.status, inner.recorder().count())
+    };
+    let any = ", tls: { insecure_accept_any_certificate: true }";
+    assert_eq!(ask(""), (502, 0));
+    assert_eq!(ask(any), (200, 1));
+}

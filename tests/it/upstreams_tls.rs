@@ -16,19 +16,19 @@ use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 use crate::harness::{Gateway, Setup, eventually};
 
 /// An authority of the test's own.
-struct Authority {
-    pem: String,
+pub struct Authority {
+    pub pem: String,
     issuer: Issuer<'static, KeyPair>,
 }
 
 /// A certificate and its key, as PEM.
-struct Proof {
-    certificate: String,
-    key: String,
+pub struct Proof {
+    pub certificate: String,
+    pub key: String,
 }
 
 impl Authority {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
@@ -37,7 +37,7 @@ impl Authority {
         Self { pem, issuer }
     }
 
-    fn signs(&self, names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> Proof {
+    pub fn signs(&self, names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> Proof {
         let names: Vec<String> = names.iter().map(ToString::to_string).collect();
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(names).unwrap();
@@ -56,13 +56,13 @@ fn chain(pem: &str) -> Vec<CertificateDer<'static>> {
 }
 
 /// A service that speaks TLS and writes down the heads it is sent.
-struct Service {
-    port: u16,
+pub struct Service {
+    pub port: u16,
     heads: Arc<Mutex<Vec<String>>>,
 }
 
 impl Service {
-    fn start(proof: &Proof, clients: Option<&Authority>) -> Self {
+    pub fn start(proof: &Proof, clients: Option<&Authority>) -> Self {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
@@ -97,7 +97,7 @@ impl Service {
         Self { port, heads }
     }
 
-    fn heads(&self) -> Vec<String> {
+    pub fn heads(&self) -> Vec<String> {
         self.heads.lock().unwrap().clone()
     }
 }
@@ -119,7 +119,7 @@ fn answer(mut stream: impl Read + Write, seen: &Mutex<Vec<String>>) {
 }
 
 /// A gateway before `https://HOST:PORT` with these keys beside `to`.
-fn before(host: &str, port: u16, more: &str, files: &[(&str, &str)]) -> Gateway {
+pub fn before(host: &str, port: u16, more: &str, files: &[(&str, &str)]) -> Gateway {
     let to = format!("https://{host}:{port}");
     let setup = Setup::new().upstream("web", &format!("{{ to: \"{to}\", timeout: 5s, {more} }}"));
     let setup = files
@@ -128,7 +128,7 @@ fn before(host: &str, port: u16, more: &str, files: &[(&str, &str)]) -> Gateway 
     setup.start()
 }
 
-fn ask(gateway: &Gateway) -> u16 {
+pub fn ask(gateway: &Gateway) -> u16 {
     let user = gateway.as_user("alice");
     gateway
         .ask(format!(

@@ -1,12 +1,17 @@
 //! `tls:` of an upstream: whom it is believed by, and who we are.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::base::net::Host;
 use crate::base::secret::Secret;
+use crate::base::time::Clock;
 use crate::config::raw::{At, Object};
 use crate::config::secrets;
-use crate::proxy::settings::{ClientCertificate, Destination, Scheme, Server, Trust};
+use crate::crypto::certificate::life;
+use crate::proxy::settings::{
+    Certificate, ClientCertificate, Destination, Scheme, Server, Trust, TrustFiles,
+};
 use crate::proxy::upstream::trust::{is_authority, readable};
 
 /// How the servers of an upstream prove who they are.
@@ -58,11 +63,17 @@ fn told(upstream: &Object<'_>, to: Option<&Destination>) -> Trust {
             Some("leave one of the two out: ca, or insecure_accept_any_certificate"),
         );
     }
+    let (authorities_file, authorities) = object.get("ca").and_then(|at| authorities(&at)).unzip();
+    let (client_files, client) = client(&object).unzip();
     Trust {
-        authorities: object.get("ca").and_then(|at| authorities(&at)),
+        authorities,
         server_name: object.get("server_name").and_then(|at| server_name(&at)),
-        client: client(&object),
+        client,
         accept_any,
+        files: TrustFiles {
+            authorities: authorities_file,
+            client: client_files,
+        },
     }
 }
 
@@ -89,11 +100,22 @@ fn server_name(at: &At<'_>) -> Option<String> {
     }
 }
 
-fn authorities(at: &At<'_>) -> Option<Vec<Vec<u8>>> {
-    let (_, pem) = secrets::file(at)?;
+fn authorities(at: &At<'_>) -> Option<(PathBuf, Vec<Vec<u8>>)> {
+    let (path, pem) = secrets::file(at)?;
     let found = certificates(at, &pem)?;
     if found.iter().all(|der| is_authority(der)) {
-        Some(found)
+        let last = found
+            .iter()
+            .filter_map(|der| life(der))
+            .map(|(_, until)| until)
+            .max();
+        if let Some(until) = last.filter(|until| *until <= Clock::System.now()) {
+            at.warn(
+                format!("expired on {until}"),
+                "servers are still believed by it here, and by others no more",
+            );
+        }
+        Some((path, found))
     } else {
         at.refuse("holds a certificate that cannot be an authority")
     }
@@ -111,7 +133,7 @@ fn certificates(at: &At<'_>, pem: &Secret<Vec<u8>>) -> Option<Vec<Vec<u8>>> {
 }
 
 /// Both of certificate and key, or none.
-fn client(object: &Object<'_>) -> Option<ClientCertificate> {
+fn client(object: &Object<'_>) -> Option<(Certificate, ClientCertificate)> {
     let (certificate, key) = match (object.get("certificate"), object.get("key")) {
         (None, None) => return None,
         (Some(certificate), Some(key)) => (certificate, key),
@@ -121,18 +143,30 @@ fn client(object: &Object<'_>) -> Option<ClientCertificate> {
                 .refuse("a client certificate and its key go together");
         }
     };
-    let chain = secrets::file(&certificate).and_then(|(_, pem)| certificates(&certificate, &pem));
+    let chain = secrets::file(&certificate)
+        .and_then(|(path, pem)| Some((path, certificates(&certificate, &pem)?)));
     let (path, key_pem) = secrets::file(&key)?;
     let Ok(Some(private)) = rustls_pemfile::private_key(&mut key_pem.expose().as_slice()) else {
         return key.refuse("holds no PEM private key");
     };
     secrets::warn_if_public(&key, &path);
-    let chain = chain?;
+    let (chain_path, chain) = chain?;
+    let times = chain.first().and_then(|leaf| life(leaf));
+    if let Some((_, until)) = times.filter(|(_, until)| *until <= Clock::System.now()) {
+        let hint = "services refuse it; put a renewed one in its place";
+        certificate.warn(format!("expired on {until}"), hint);
+    }
     let der = Secret::new(private.secret_der().to_vec());
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let shown = chain.iter().map(|der| der.clone().into()).collect();
     match rustls::sign::CertifiedKey::from_der(shown, private, &provider) {
-        Ok(_) => Some(ClientCertificate { chain, key: der }),
+        Ok(_) => {
+            let files = Certificate {
+                chain: chain_path,
+                key: path,
+            };
+            Some((files, ClientCertificate { chain, key: der }))
+        }
         Err(error) => object
             .at()
             .refuse_with("certificate and key do not go together", error.to_string()),

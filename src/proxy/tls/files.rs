@@ -29,9 +29,9 @@ pub struct Kept {
     watch: Watch,
 }
 
-/// What is known of two files from outside.
+/// What is known of some files from outside.
 #[derive(Debug)]
-pub(super) struct Watch {
+pub(in crate::proxy) struct Watch {
     /// Of the files as they were last read, for better or worse.
     read: Stamp,
     /// Of the files as they were last looked at: what is still being written is left alone.
@@ -63,9 +63,9 @@ pub enum TlsFault {
     Narrower(PathBuf, String),
 }
 
-/// How two files look from outside; follows links, so that a link to another file is a change.
+/// How some files look from outside; follows links, so that a link to another file is a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Stamp([Option<[i128; 4]>; 2]);
+pub(in crate::proxy) struct Stamp(Vec<Option<[i128; 4]>>);
 
 /// How long before its end a certificate gives way to whatever is valid.
 const ENDING: Duration = Duration::from_hours(48);
@@ -127,7 +127,7 @@ impl Files {
 impl Kept {
     fn read(files: &Certificate) -> Result<Self, TlsFault> {
         // Before the files are: what is written meanwhile is then a change.
-        let stamp = Stamp::of([&files.chain, &files.key]);
+        let stamp = Stamp::of([&*files.chain, &*files.key]);
         Ok(Self {
             files: files.clone(),
             identity: load(files)?,
@@ -136,7 +136,7 @@ impl Kept {
     }
 
     fn look(&mut self, now: Timestamp) -> Option<Result<PathBuf, TlsFault>> {
-        let stamp = Stamp::of([&self.files.chain, &self.files.key]);
+        let stamp = Stamp::of([&*self.files.chain, &*self.files.key]);
         let changed = self.watch.changed(stamp)?;
         let swapped = self.swap(now);
         self.watch.note(changed, &swapped).then_some(swapped)
@@ -169,7 +169,7 @@ impl TlsFault {
 
 impl Watch {
     /// Over files that look like this and are about to be read.
-    pub(super) fn new(stamp: Stamp) -> Self {
+    pub(in crate::proxy) fn new(stamp: Stamp) -> Self {
         Self {
             read: stamp.clone(),
             seen: stamp,
@@ -178,7 +178,7 @@ impl Watch {
     }
 
     /// How the files look, if that is another way than when they were read, and the same as a look ago.
-    pub(super) fn changed(&mut self, stamp: Stamp) -> Option<Stamp> {
+    pub(in crate::proxy) fn changed(&mut self, stamp: Stamp) -> Option<Stamp> {
         let settled = stamp == self.seen;
         self.seen = stamp.clone();
         if stamp == self.read {
@@ -190,7 +190,11 @@ impl Watch {
 
     /// Notes what came of reading them; what may pass is looked at again. Whether that is to be told: what stays the
     /// same is told once.
-    pub(super) fn note<T>(&mut self, stamp: Stamp, outcome: &Result<T, TlsFault>) -> bool {
+    pub(in crate::proxy) fn note<T>(
+        &mut self,
+        stamp: Stamp,
+        outcome: &Result<T, TlsFault>,
+    ) -> bool {
         if outcome.as_ref().is_err_and(TlsFault::may_pass) {
             return self.told.replace(stamp.clone()) != Some(stamp);
         }
@@ -200,7 +204,7 @@ impl Watch {
 }
 
 impl Stamp {
-    pub(super) fn of([one, other]: [&Path; 2]) -> Self {
+    pub(in crate::proxy) fn of<'a>(paths: impl IntoIterator<Item = &'a Path>) -> Self {
         let look = |path: &Path| {
             let found = fs::metadata(path).ok()?;
             let changed =
@@ -209,7 +213,7 @@ impl Stamp {
                 i128::from(found.ctime()) * 1_000_000_000 + i128::from(found.ctime_nsec());
             Some([changed, touched, found.size().into(), found.ino().into()])
         };
-        Self([look(one), look(other)])
+        Self(paths.into_iter().map(look).collect())
     }
 }
 
@@ -226,7 +230,11 @@ fn load(files: &Certificate) -> Result<Arc<Identity>, TlsFault> {
     })
 }
 
-fn in_time(identity: &Identity, files: &Certificate, now: Timestamp) -> Result<(), TlsFault> {
+pub(in crate::proxy) fn in_time(
+    identity: &Identity,
+    files: &Certificate,
+    now: Timestamp,
+) -> Result<(), TlsFault> {
     if identity.is_expired(now) {
         Err(TlsFault::Expired(files.chain.clone(), identity.until()))
     } else if identity.from() > now {
@@ -241,7 +249,7 @@ mod tests {
     use super::*;
 
     fn stamp(number: i128) -> Stamp {
-        Stamp([Some([number; 4]), None])
+        Stamp(vec![Some([number; 4]), None])
     }
 
     fn unread(kind: io::ErrorKind) -> Result<(), TlsFault> {

@@ -2,7 +2,7 @@
 //!
 //! [`pool`] holds the servers and hands out one for each try, [`balance`] chooses among them, [`health`] says which
 //! of them can be chosen and [`retry`] how often; [`peer`], [`fallback`] and [`trust`] say how they are connected to. In the
-//! background [`keeper`] has their names looked up ([`names`]) and asks whether they are well ([`probe`]).
+//! background [`renewal`] looks at the files of that, [`keeper`] has their names looked up ([`names`]) and asks whether they are well ([`probe`]).
 //!
 //! Pingora's own load balancer is not used: to it two servers with one address are one, whatever their names
 //! and schemes are (so one would be sent what is meant for the other, or verified by its name), its hash ring
@@ -18,6 +18,7 @@ pub mod peer;
 pub mod pool;
 pub mod private;
 pub mod probe;
+pub mod renewal;
 pub mod retry;
 pub mod roots;
 pub mod settings;

@@ -1,5 +1,6 @@
 //! What the file says of one upstream beside where it lives: how it is seen to, trusted and spoken to.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -7,6 +8,7 @@ use http::HeaderValue;
 
 use crate::base::secret::Secret;
 use crate::policy::header::Said;
+use crate::proxy::settings::Certificate;
 
 /// How servers are checked by asking them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +56,17 @@ pub struct Trust {
     pub client: Option<ClientCertificate>,
     /// Whether no proof is asked for at all.
     pub accept_any: bool,
+    /// Where those that count and who we are were read.
+    pub files: TrustFiles,
+}
+
+/// The files of what is trusted and shown.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TrustFiles {
+    /// Of the authorities.
+    pub authorities: Option<PathBuf>,
+    /// Of who we are.
+    pub client: Option<Certificate>,
 }
 
 /// A certificate that we show, and its key.
@@ -76,6 +89,15 @@ pub struct Headers {
 
 /// A page that is shown while no server is healthy.
 pub type Maintenance = Bytes;
+
+impl TrustFiles {
+    /// All of them.
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        let client = self.client.iter().flat_map(|it| [&it.chain, &it.key]);
+        let all = self.authorities.iter().chain(client);
+        all.map(PathBuf::as_path)
+    }
+}
 
 impl Eject {
     /// What holds where the file says nothing.

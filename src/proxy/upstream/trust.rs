@@ -3,7 +3,7 @@
 //! Certificates are verified unless the file says by name that they are not. Pingora verifies nothing when no
 //! server name is given, so one always is.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use pingora::protocols::tls::CaType;
 use pingora::utils::tls::{CertKey, WrappedX509, parse_x509};
@@ -12,6 +12,13 @@ use rustls::pki_types::CertificateDer;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::settings::Trust;
+
+/// An authority whose key nobody has. Where no proof is asked for, Pingora makes what it does not ask from those that count
+/// all the same, and cannot from none, which is what some machines trust.
+static NOBODY: LazyLock<Option<Vec<Vec<u8>>>> = LazyLock::new(|| {
+    let made = rcgen::generate_simple_self_signed(["nobody.invalid".to_owned()]).ok()?;
+    Some(vec![made.cert.der().to_vec()])
+});
 
 /// The material of one upstream, ready for its connections.
 #[derive(Debug, Default)]
@@ -27,11 +34,13 @@ impl Material {
     #[must_use]
     pub fn of(trust: &Trust) -> Self {
         let wrapped = |der: &Vec<u8>| WrappedX509::new(der.clone(), parse_x509);
+        let authorities = if trust.accept_any {
+            NOBODY.as_ref()
+        } else {
+            trust.authorities.as_ref()
+        };
         Self {
-            authorities: trust
-                .authorities
-                .as_ref()
-                .map(|all| all.iter().map(wrapped).collect::<Vec<_>>().into()),
+            authorities: authorities.map(|all| all.iter().map(wrapped).collect::<Vec<_>>().into()),
             client: trust.client.as_ref().map(|client| {
                 Arc::new(CertKey::new(
                     client.chain.clone(),
