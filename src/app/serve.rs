@@ -7,7 +7,6 @@ use std::time::Duration;
 use std::{panic, thread};
 
 use arc_swap::ArcSwap;
-use pingora::apps::http_app::HttpServer;
 use pingora::proxy::http_proxy;
 use pingora::server::configuration::ServerConf;
 use pingora::server::{RunArgs, Server};
@@ -21,14 +20,15 @@ use crate::base::name::Username;
 use crate::base::random::Random;
 use crate::base::time::Clock;
 use crate::config::Config;
-use crate::proxy::admin::{Admin, Written};
+use crate::proxy::admin::{Admin, AdminRequests, Written};
 use crate::proxy::drain::Drain;
 use crate::proxy::gateway::Gateway;
 use crate::proxy::listener::{House, Listener};
 use crate::proxy::places::Places;
 use crate::proxy::request::Requests;
 use crate::proxy::shell::Shell;
-use crate::proxy::upstream::keeper::Keepers;
+use crate::proxy::upstream::keeper::{Keepers, check_all};
+use crate::proxy::upstream::renewal::Renewals;
 use crate::proxy::upstream::{probe, roots};
 use crate::store::{Db, Store};
 use crate::telemetry::log::Lost;
@@ -81,6 +81,11 @@ pub fn serve(
     let bound = sockets.bound;
     let (up, listeners) = (Arc::new(Semaphore::new(0)), sockets.count());
     let server = server(&config, &parts, sockets, &up);
+    if hand_over::relieves() {
+        // The process before this one knew who is unwell, and serves meanwhile. Before anything is changed, or heard.
+        let running = parts.running.load_full();
+        background.block_on(check_all(running.pools.values().map(|pool| &**pool)));
+    }
     let heard = {
         let _within = background.enter();
         Heard::new()?
@@ -100,8 +105,9 @@ pub fn serve(
     background.spawn(async move {
         // A process that had no threads for them could not say so later.
         if up.acquire_many(listeners).await.is_ok() {
-            block_in_place(|| show(&text, first.as_ref()));
             hand_over::ready();
+            // Not before: a pipe that nobody reads may hold this up for good.
+            block_in_place(|| show(&text, first.as_ref()));
         }
     });
     end_with_the_main_thread();
@@ -119,6 +125,7 @@ pub fn serve(
     give_back(&background, orders);
     background.shutdown_background();
     close(&db);
+    hand_over::over();
     Ok(())
 }
 
@@ -158,8 +165,8 @@ fn watch_over(parts: &Assembled, background: &Runtime, lost: Lost) {
     background.spawn(tasks::watch_certificates(
         parts.certificates.clone(),
         parts.people.sessions.clone(),
-        parts.clock.clone(),
-        parts.metrics.clone(),
+        Arc::clone(&parts.running),
+        (parts.clock.clone(), parts.metrics.clone()),
     ));
 }
 
@@ -329,7 +336,7 @@ fn server(config: &Config, parts: &Assembled, sockets: Sockets, up: &Arc<Semapho
     let mut admin = Listener::new(
         "admin",
         sockets.admin,
-        Arc::new(HttpServer::new_app(parts.admin())),
+        Arc::new(AdminRequests::new(parts.admin())),
         None,
         own,
     );
@@ -377,6 +384,7 @@ impl Assembled {
             config,
             running: self.running,
             keepers: Keepers::default(),
+            renewals: Renewals::default(),
             brand: self.brand,
             signing: self.signing,
             certificates: self.certificates,

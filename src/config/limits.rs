@@ -50,6 +50,7 @@ pub fn limits(file: &Object<'_>) -> Limits {
     let limits = Limits {
         head: bytes("head", 1 << 20, default.head),
         fields: count(&object, "fields", FIELDS).unwrap_or(default.fields),
+        hostless: false,
         target: bytes("target", TARGET, default.target),
         body: none_or(&object, "body", default.body),
         head_timeout: time("head_timeout", HEAD_TIMEOUT, default.head_timeout),

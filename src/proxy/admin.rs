@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
-use http::{Method, Response, header};
-use pingora::apps::http_app::ServeHttp;
+use http::{Method, Response, Version, header};
+use pingora::apps::http_app::{HttpServer, ServeHttp};
+use pingora::apps::{HttpServerApp, ReusedHttpStream};
 use pingora::protocols::http::ServerSession;
+use pingora::server::ShutdownWatch;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
@@ -18,6 +20,7 @@ use crate::store::{DbError, Store};
 use crate::telemetry::metrics::Metrics;
 
 use super::drain::Drain;
+use super::request::state_of;
 use super::running::Running;
 
 /// What the admin port knows.
@@ -65,6 +68,9 @@ const WRITES_WITHIN: Duration = Duration::from_secs(1);
 
 /// For how long others may hold up what is written before the gateway is not ready for it.
 const BUSY: Duration = Duration::from_secs(15);
+
+/// For how many seconds a connection is kept that nobody uses, as on the other ports.
+const KEPT: u64 = 75;
 
 /// For how long a store that could be written to is believed to be so. Probes come often, and what is durable has its
 /// price.
@@ -172,9 +178,42 @@ impl Admin {
     }
 }
 
+/// Answers the requests of the admin port.
+pub struct AdminRequests(Arc<HttpServer<Admin>>);
+
+impl AdminRequests {
+    /// Of one connection after another, and one after another on each.
+    #[must_use]
+    pub fn new(admin: Admin) -> Self {
+        Self(Arc::new(HttpServer::new_app(admin)))
+    }
+}
+
+#[async_trait]
+impl HttpServerApp for AdminRequests {
+    async fn process_new_http(
+        self: &Arc<Self>,
+        session: ServerSession,
+        shutdown: &ShutdownWatch,
+    ) -> Option<ReusedHttpStream> {
+        // The guard of the connection lets no second head through until somebody waits for one.
+        if let Some(state) = state_of(&session) {
+            state.begin_request();
+        }
+        self.0.process_new_http(session, shutdown).await
+    }
+}
+
 #[async_trait]
 impl ServeHttp for Admin {
     async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
+        // Pingora keeps all of them, for a minute: as long as scrapers let pass between two.
+        let stays = session.req_header().version != Version::HTTP_10 && !self.drain.is_draining();
+        session.set_keepalive(stays.then_some(KEPT));
+        if let Some((fault, _)) = state_of(session).and_then(|state| state.refusal()) {
+            // What has been read in its place is not theirs.
+            return answer(fault.status(), "text/plain", format!("{fault}\n").into());
+        }
         let request = session.req_header();
         if !matches!(request.method, Method::GET | Method::HEAD) {
             session.set_keepalive(None);

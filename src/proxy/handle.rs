@@ -286,10 +286,11 @@ impl Gateway {
             None => (None, Left::All),
         };
         let presented = Presented {
-            ip: client.ip,
+            ip: client.origin(),
             session: token,
             bearer: bearer(asked),
             certificate: self.shown_by(session, client, target.host()),
+            safe: session.req_header().method.is_safe() && !asked.contains_key(header::UPGRADE),
         };
         Ok((presented, left))
     }

@@ -81,11 +81,7 @@ pub struct House {
 /// When the address is taken or not ours.
 pub fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     let socket = listen(address).or_else(|error| {
-        let refused = matches!(
-            error.kind(),
-            ErrorKind::AddrInUse | ErrorKind::PermissionDenied
-        );
-        if refused || address.ip() != Ipv6Addr::UNSPECIFIED {
+        if is_refusal(&error) || address.ip() != Ipv6Addr::UNSPECIFIED {
             return Err(error);
         }
         listen((Ipv4Addr::UNSPECIFIED, address.port()).into())
@@ -94,7 +90,30 @@ pub fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     Ok(socket.into())
 }
 
+/// Whether `[::]` can be bound on this machine, where its port is free.
+#[must_use]
+pub fn has_ipv6() -> bool {
+    match hold((Ipv6Addr::UNSPECIFIED, 0).into()) {
+        Ok(_) => true,
+        Err(error) => is_refusal(&error),
+    }
+}
+
+/// The address is there, and not for us.
+fn is_refusal(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::AddrInUse | ErrorKind::PermissionDenied
+    )
+}
+
 fn listen(address: SocketAddr) -> io::Result<socket2::Socket> {
+    let socket = hold(address)?;
+    socket.listen(BACKLOG)?;
+    Ok(socket)
+}
+
+fn hold(address: SocketAddr) -> io::Result<socket2::Socket> {
     let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     // As the standard library does, so that a restart need not wait for the connections of before.
     socket.set_reuse_address(true)?;
@@ -103,7 +122,6 @@ fn listen(address: SocketAddr) -> io::Result<socket2::Socket> {
         socket.set_only_v6(false)?;
     }
     socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
     Ok(socket)
 }
 
@@ -238,7 +256,11 @@ impl<C: Connections> Shared<C> {
         if self.public {
             running.limits
         } else {
-            Limits::DEFAULT
+            // Of probes some speak HTTP/1.0, and say no more than that.
+            Limits {
+                hostless: true,
+                ..Limits::DEFAULT
+            }
         }
     }
 

@@ -11,7 +11,7 @@ use crate::base::net::Host;
 use crate::crypto::client::NamedBy;
 
 pub use super::upstream::settings::{
-    ClientCertificate, Eject, Headers, HealthCheck, Maintenance, Retry, Trust,
+    ClientCertificate, Eject, Headers, HealthCheck, Maintenance, Retry, Trust, TrustFiles,
 };
 pub use crate::policy::readings::Readings;
 pub use crate::policy::rewrite::Rewrite;
@@ -64,6 +64,8 @@ pub struct Limits {
     pub head: usize,
     /// Header fields of a request.
     pub fields: usize,
+    /// Whether a request of HTTP/1.0 needs no `Host`: where nothing goes by it. No key of the file.
+    pub hostless: bool,
     /// Bytes of a request target.
     pub target: usize,
     /// Bytes of a request body; none means no limit.
@@ -95,6 +97,7 @@ impl Limits {
     pub const DEFAULT: Self = Self {
         head: 32 * 1024,
         fields: 100,
+        hostless: false,
         target: 8 * 1024,
         body: Some(1 << 30),
         head_timeout: Duration::from_secs(10),

@@ -245,3 +245,38 @@ fn b_04_the_default_deadline_is_ten_seconds() {
     let took = begun.elapsed();
     assert!((9..14).contains(&took.as_secs()), "closed after {took:?}");
 }
+
+#[test]
+fn b_05_what_is_no_content_is_timed_as_well() {
+    let gateway = Setup::new().set("limits", "{ stall: 1s }").start();
+    let mut trial = Trial::new(&gateway, "B-05-aside");
+    let post = |mark: &str, body: &str| {
+        format!(
+            "POST /public/x HTTP/1.1\r\nHost: localhost\r\nX-Marker: {mark}\r\n\
+             Transfer-Encoding: chunked\r\n\r\n{body}"
+        )
+    };
+    let whole = post(&trial.marker, "1;a=b\r\nx\r\n0\r\nx-trailer: y\r\n\r\n");
+    trial.allowed(whole.as_bytes());
+    let gateway = &gateway;
+    thread::scope(|scope| {
+        for (what, body) in [
+            ("an extension", "5;a"),
+            ("a trailer", "1\r\nx\r\n0\r\nx"),
+            ("no trailer", "1\r\nx\r\n0\r\n"),
+        ] {
+            scope.spawn(move || {
+                let mut raw = gateway.connect();
+                raw.send(post("none", body));
+                let drip = |raw: &mut Raw| body.ends_with('\n') || raw.send("a").all_sent();
+                closes_in_time(raw, drip, what);
+            });
+        }
+    });
+    trial.nothing_came(whole.as_bytes());
+    let labels = [("limit", "body")];
+    let refused = gateway
+        .metrics()
+        .sum("portcullis_limit_refusals_total", &labels);
+    assert!((refused - 3.0).abs() < 0.1, "{refused}");
+}

@@ -8,7 +8,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use bytes::{Buf, BytesMut};
 use pingora::http::ResponseHeader;
@@ -260,8 +260,15 @@ impl Guard {
             return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
         }
         self.send_what_waits(cx)?;
-        if self.inbox.is_empty() && ready!(self.fill(cx))? == 0 {
-            return Poll::Ready(Ok(Progress::End));
+        if self.inbox.is_empty() {
+            match self.fill(cx)? {
+                Poll::Ready(0) => return Poll::Ready(Ok(Progress::End)),
+                Poll::Ready(_) => {}
+                Poll::Pending => {
+                    self.check_aside(cx)?;
+                    return Poll::Pending;
+                }
+            }
         }
         let Phase::Body(body) = &mut self.phase else {
             return Poll::Ready(Ok(Progress::Again));
@@ -271,9 +278,27 @@ impl Guard {
             .map_err(|fault| io::Error::new(io::ErrorKind::InvalidData, fault))?;
         self.approved = used;
         if body.is_done() {
+            self.patience.disarm();
             self.phase = Phase::Answering;
         }
         Poll::Ready(Ok(Progress::Again))
+    }
+
+    /// Fails when the extension of a chunk, or the trailers, are not there in time: their bytes are no content, by whose
+    /// pieces a body is timed.
+    fn check_aside(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        let Phase::Body(body) = &mut self.phase else {
+            return Ok(());
+        };
+        if body.take_moved() || !body.is_aside() {
+            self.patience.disarm();
+        }
+        if !body.is_aside() {
+            return Ok(());
+        }
+        self.patience.arm(self.limits.stall);
+        let due = self.patience.check(cx);
+        due.inspect_err(|_| self.cut(Limit::Body))
     }
 
     /// Between the end of a request and the end of its answer: listens for the client's leaving only.
