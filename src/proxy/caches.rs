@@ -21,6 +21,10 @@ pub fn is_heeded_first(name: &str) -> bool {
 /// and no addresses, and the rule does not let everybody in (`open`), too: HTTP itself keeps shared caches away only from
 /// what was asked for with `Authorization` (RFC 9111 section 3.5). What some caches heed before that goes, unless the
 /// file itself says it (`is_said`).
+///
+/// A browser is such a cache as well: what says neither for how long nor that it is asked for again, it keeps for a tenth of its
+/// age (RFC 9111 section 4.2.2), and shows to whoever sits there next, or to somebody who may not see it any more. So that is
+/// asked for each time, which costs a 304.
 pub fn keep_to_one_user(
     headers: &mut HeaderMap,
     open: bool,
@@ -28,23 +32,26 @@ pub fn keep_to_one_user(
 ) {
     let name = header::CACHE_CONTROL;
     let said = Said::in_lines(headers);
-    match said {
-        Some(_) if open => return,
-        Some(said) if said.is_of_time_alone() => {
-            headers.append(name, HeaderValue::from_static("private"));
-        }
-        Some(_) => {}
-        None => {
-            // Once there is a word of HTTP/1.1, the older one counts no more.
-            let pragma = headers.get(header::PRAGMA);
-            let asked = pragma.is_some_and(|it| it.as_bytes().eq_ignore_ascii_case(b"no-cache"));
-            let private = if asked {
-                "private, no-cache"
-            } else {
-                "private"
-            };
-            headers.insert(name, HeaderValue::from_static(private));
-        }
+    if open && said.is_some() {
+        return;
+    }
+    let words = said.unwrap_or_default();
+    // Once there is a word of HTTP/1.1, the older one counts no more.
+    let pragma = headers.get(header::PRAGMA);
+    let older =
+        said.is_none() && pragma.is_some_and(|it| it.as_bytes().eq_ignore_ascii_case(b"no-cache"));
+    let guessed = !open && words.leaves_a_guess() && !headers.contains_key(header::EXPIRES);
+    let more = match (words.is_of_time_alone(), older || guessed) {
+        (true, true) => "private, no-cache",
+        (true, false) => "private",
+        (false, true) => "no-cache",
+        (false, false) => "",
+    };
+    if said.is_none() {
+        headers.remove(&name);
+    }
+    if !more.is_empty() {
+        headers.append(name, HeaderValue::from_static(more));
     }
     if !said.is_some_and(Said::is_for_everybody) {
         let unsaid = |name: &&HeaderName| is_heeded_first(name.as_str()) && !is_said(name);
@@ -62,8 +69,19 @@ struct Said {
     kept: bool,
     /// That it is for everybody.
     shared: bool,
-    /// That it is asked for again each time.
-    asked: bool,
+    again: Again,
+}
+
+/// When an answer is asked for again.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum Again {
+    /// When whoever keeps it thinks so.
+    #[default]
+    Guessed,
+    /// After a time, or it is not kept at all.
+    Timed,
+    /// Each time.
+    Always,
 }
 
 impl Said {
@@ -78,13 +96,24 @@ impl Said {
             let said = found.get_or_insert_default();
             said.kept |= is(b"private") || is(b"no-store");
             said.shared |= is(b"public") || is_shared_for(word);
-            said.asked |= is(b"no-cache");
+            said.again = said.again.max(if is(b"no-cache") {
+                Again::Always
+            } else if is(b"no-store") || is_for(word, b"max-age=") {
+                Again::Timed
+            } else {
+                Again::Guessed
+            });
         }
         found
     }
 
-    const fn is_of_time_alone(self) -> bool {
-        !self.kept && !self.shared && !self.asked
+    fn is_of_time_alone(self) -> bool {
+        !self.kept && !self.shared && self.again != Again::Always
+    }
+
+    /// Whoever keeps it is left to guess for how long. What is said to be for everybody is theirs for that time.
+    fn leaves_a_guess(self) -> bool {
+        self.again == Again::Guessed && !self.is_for_everybody()
     }
 
     const fn is_for_everybody(self) -> bool {
@@ -103,9 +132,14 @@ fn outside_quotes(line: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 /// Whether a word says for how long shared caches keep an answer.
 fn is_shared_for(word: &[u8]) -> bool {
-    word.split_at_checked(9).is_some_and(|(name, age)| {
+    is_for(word, b"s-maxage=")
+}
+
+/// Whether a word gives a time in seconds under this name.
+fn is_for(word: &[u8], name: &[u8]) -> bool {
+    word.split_at_checked(name.len()).is_some_and(|(is, age)| {
         let says = !age.is_empty() && age.iter().all(u8::is_ascii_digit);
-        name.eq_ignore_ascii_case(b"s-maxage=") && says
+        is.eq_ignore_ascii_case(name) && says
     })
 }
 
@@ -113,39 +147,49 @@ fn is_shared_for(word: &[u8]) -> bool {
 mod tests {
     use super::*;
 
+    fn said(lines: &[&'static str], pragma: bool, open: bool) -> String {
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            headers.append("cache-control", HeaderValue::from_static(line));
+        }
+        if pragma {
+            headers.insert("pragma", HeaderValue::from_static("No-Cache"));
+        }
+        keep_to_one_user(&mut headers, open, |_| false);
+        let lines = headers.get_all("cache-control").iter();
+        let lines: Vec<_> = lines.map(|line| line.to_str().unwrap()).collect();
+        lines.join("; ")
+    }
+
     #[test]
     fn what_was_made_for_one_user_is_kept_from_the_next() {
-        let said = |lines: &[&'static str], pragma: bool, open: bool| {
-            let mut headers = HeaderMap::new();
-            for line in lines {
-                headers.append("cache-control", HeaderValue::from_static(line));
-            }
-            if pragma {
-                headers.insert("pragma", HeaderValue::from_static("No-Cache"));
-            }
-            keep_to_one_user(&mut headers, open, |_| false);
-            let lines = headers.get_all("cache-control").iter();
-            let lines: Vec<_> = lines.map(|line| line.to_str().unwrap()).collect();
-            lines.join("; ")
-        };
         for silent in [&[][..], &[""], &[" , "]] {
             for open in [true, false] {
-                assert_eq!(said(silent, false, open), "private", "{silent:?}");
+                let guess = if open { "private" } else { "private, no-cache" };
+                assert_eq!(said(silent, false, open), guess, "{silent:?}");
                 assert_eq!(said(silent, true, open), "private, no-cache", "{silent:?}");
             }
         }
         // What says for how long alone, or leaves room for a guess.
         for (guarded, expected) in [
             (&["max-age=60"][..], "max-age=60; private"),
-            (&["must-revalidate"], "must-revalidate; private"),
+            (&["must-revalidate"], "must-revalidate; private, no-cache"),
+            (&["private"], "private; no-cache"),
+            // Browsers do not heed that.
+            (&["private, s-maxage=60"], "private, s-maxage=60; no-cache"),
+            (
+                &["private, must-revalidate"],
+                "private, must-revalidate; no-cache",
+            ),
+            (&["max-age=\"60\""], "max-age=\"60\"; private, no-cache"),
             (
                 &["max-age=60", "no-transform"],
                 "max-age=60; no-transform; private",
             ),
-            (&["s-maxage="], "s-maxage=; private"),
+            (&["s-maxage="], "s-maxage=; private, no-cache"),
             (
                 &["private=\"a, no-cache, b\""],
-                "private=\"a, no-cache, b\"; private",
+                "private=\"a, no-cache, b\"; private, no-cache",
             ),
             (
                 &["private=\"set-cookie\", max-age=60"],
@@ -161,8 +205,8 @@ mod tests {
         }
         // What says for whom, or that it is asked for each time.
         for settled in [
-            "private",
             "max-age=60, Private",
+            "public",
             "no-store",
             "no-cache, max-age=60",
             "public, max-age=60",

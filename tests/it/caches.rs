@@ -47,7 +47,7 @@ fn answers_to_some_addresses_are_not_kept_for_others() {
         trial.served(&request).1.values("cache-control")
     };
     for lines in [INSIDE.to_owned(), format!("{INSIDE}{alice}")] {
-        assert_eq!(said("/inside/x", &lines), ["private"]);
+        assert_eq!(said("/inside/x", &lines), ["private, no-cache"]);
         assert_eq!(said("/inside/timed", &lines), ["max-age=3600", "private"]);
     }
     assert_eq!(said("/public/x", INSIDE), [""; 0]);
@@ -69,7 +69,7 @@ fn what_caches_heed_first_does_not_share_answers_for_one_user() {
     let names = || HEEDED.lines().filter_map(|line| line.split(':').next());
     for (path, lines) in [("/app/heeded", &*alice), ("/inside/heeded", INSIDE)] {
         let answer = ask(path, lines);
-        assert_eq!(answer.values("cache-control"), ["private"]);
+        assert_eq!(answer.values("cache-control"), ["private, no-cache"]);
         for name in names() {
             assert_eq!(answer.values(name), [""; 0], "{name} of {path}");
         }

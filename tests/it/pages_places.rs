@@ -1,6 +1,6 @@
 //! What belongs to the gateway and what does not: its prefix, and its admin listener (L-06).
 
-use crate::harness::{Gateway, Setup, Trial};
+use crate::harness::{Gateway, Raw, Setup, Trial};
 use crate::pages_browser::NAVIGATION;
 
 #[test]
@@ -69,6 +69,30 @@ fn the_admin_pages_are_not_on_the_public_listener() {
     ] {
         assert_eq!(gateway.ask_admin(path).status, status, "{path}");
     }
+    // Whoever scrapes or probes keeps the connection.
+    let mut kept = Raw::connect(gateway.admin());
+    for path in ["/healthz", "/metrics", "/readyz", "/healthz"] {
+        let answer = kept.ask(format!("GET {path} HTTP/1.1\r\nHost: admin\r\n\r\n"));
+        assert_eq!(answer.status, 200, "{path} on a connection that is kept");
+    }
+    // Load balancers probe so, and some wait for the end; what cannot be read is not told to be something else.
+    for (head, status) in [
+        ("GET /readyz HTTP/1.0\r\n\r\n", 200),
+        ("GET /readyz HTTP/1.0\r\nHost: admin\r\n\r\n", 200),
+        (
+            "GET /metrics HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+            200,
+        ),
+        ("GET /readyz HTTP/1.1\r\n\r\n", 400),
+        ("GET http://x/readyz HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+    ] {
+        let mut raw = Raw::connect(gateway.admin());
+        assert_eq!(raw.ask(head).status, status, "{head}");
+        assert!(raw.closes(), "{head}");
+    }
+    // Where something goes by the host, it is asked for.
+    let hostless = gateway.ask("GET /public/x HTTP/1.0\r\n\r\n");
+    assert_eq!(hostless.status, 400);
     // Nor are the others on the admin listener.
     for path in ["/auth/login", "/public/x"] {
         assert_eq!(gateway.ask_admin(path).status, 404, "{path}");

@@ -348,7 +348,10 @@ fn c_06_logout_whatever_else_comes_along() {
     let basic = "Authorization: Basic YTpi\r\n";
     let cookie = gateway.login("alice");
     assert!(opens(&cookie, basic));
-    assert_eq!(ask(&cookie, basic).status, 200);
+    let out = ask(&cookie, basic);
+    assert_eq!(out.status, 200);
+    // What services let the browser keep is not for whoever sits there next.
+    assert_eq!(out.values("clear-site-data"), ["\"cache\""]);
     assert!(!opens(&cookie, ""));
     let (cookie, pair) = (gateway.login("alice"), accounts::tokens(&gateway, "alice"));
     assert!(opens(&cookie, "") && pair.opens(&gateway));

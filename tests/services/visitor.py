@@ -109,7 +109,7 @@ def site(visitor, arguments):
     assert (answer.status, answer.getheader("Location")) == (301, "/app/handbook/"), answer.headers
     answer, text = visitor.ask("GET", "/app/handbook/", Cookie=cookie, **shown)
     assert answer.status == 200 and "<h1>Handbook</h1>" in text, text
-    assert answer.getheader("Cache-Control") == "private", answer.headers
+    assert answer.getheader("Cache-Control") == "private, no-cache", answer.headers
     changed = answer.getheader("Last-Modified")
     answer, text = visitor.ask("GET", "/app/handbook/", Cookie=cookie, If_Modified_Since=changed)
     assert (answer.status, text) == (304, ""), text

@@ -4,7 +4,7 @@ use axum::Extension;
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
 use http::StatusCode;
-use http::header::{self, HeaderMap};
+use http::header::{self, HeaderMap, HeaderName};
 
 use crate::base::identity::Method;
 use crate::base::token::Token;
@@ -14,6 +14,9 @@ use crate::web::extract::{self, wants_page};
 use crate::web::{Web, csrf};
 
 use super::user::MessageOut;
+
+/// Clear Site Data, section 3.
+const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 
 /// Log out: the session or token that comes along opens nothing any more.
 ///
@@ -29,10 +32,14 @@ pub async fn submit(
     Extension(visitor): Extension<Visitor>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let clear = [(
-        header::SET_COOKIE,
-        visitor.cookies.clear(visitor.cookies.session),
-    )];
+    // What services let the browser keep is not for whoever sits there next.
+    let clear = [
+        (
+            header::SET_COOKIE,
+            visitor.cookies.clear(visitor.cookies.session),
+        ),
+        (CLEAR_SITE_DATA, "\"cache\"".to_owned()),
+    ];
     // Whatever came along, and whether it proves anybody just now: a browser is told to forget it, and that they are out.
     let cookies = extract::session_tokens(&visitor, &headers);
     let proved = match extract::prove(&web, &visitor, &headers).await {
