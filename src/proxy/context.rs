@@ -87,6 +87,10 @@ pub struct Context {
     pub deadline: Option<Instant>,
     /// What is sent in place of the target, where the upstream has other paths.
     pub sent: Option<Box<str>>,
+    /// When its head was sent last, or is about to be.
+    pub sent_at: Option<Instant>,
+    /// How often it found a kept connection closed, or what looks like that.
+    pub found_dead: u32,
     /// How often it was sent again.
     pub retried: u32,
     /// How often it was sent again because nobody had seen it.
@@ -176,6 +180,8 @@ impl Context {
             deadline: None,
             interim: 0,
             sent: None,
+            sent_at: None,
+            found_dead: 0,
             retried: 0,
             unseen: 0,
             refused: false,

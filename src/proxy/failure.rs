@@ -11,11 +11,12 @@ use super::answer::{Answer, is_navigation};
 use super::cause::why;
 use super::client::Client;
 use super::context::{Context, Passed};
-use super::forward::{is_answered, status_of};
+use super::forward::{is_answered, is_late, status_of};
 use super::gateway::Gateway;
 use super::handle::note_hsts;
 use super::refusal::TOO_MANY_REQUESTS;
 use super::request::state_of;
+use super::tries::is_answer_refused;
 use super::tunnel::serve::tell_end;
 
 impl Gateway {
@@ -35,7 +36,9 @@ impl Gateway {
         };
         if status == Some(408) {
             ctx.outcome.reason = "slow";
-            self.0.metrics.refused(Limit::Body);
+            if !is_late(error) {
+                self.0.metrics.refused(Limit::Body);
+            }
         }
         if is_unread(error) {
             ctx.outcome.reason = "unread";
@@ -170,7 +173,7 @@ fn is_the_clients(error: &Error, status: Option<u16>) -> bool {
 }
 
 /// Whether there was no connection to any server.
-const fn is_unreachable(error: &Error) -> bool {
+fn is_unreachable(error: &Error) -> bool {
     matches!(
         error.etype,
         ErrorType::ConnectRefused
@@ -186,7 +189,7 @@ fn has_maintenance(ctx: &Context) -> bool {
 }
 
 /// What a client is told of a failure: a code and a sentence.
-const fn said(status: u16, error: &Error) -> (&'static str, &'static str) {
+fn said(status: u16, error: &Error) -> (&'static str, &'static str) {
     match status {
         408 => ("BODY_TOO_SLOW", "The request body came too slowly."),
         413 => ("BODY_TOO_LARGE", "The request body is too large."),
@@ -209,11 +212,12 @@ const fn said(status: u16, error: &Error) -> (&'static str, &'static str) {
 }
 
 /// Whether a service that can be reached said what is no answer: Pingora could not read it, or we do not pass it on.
-const fn is_no_answer(error: &Error) -> bool {
-    matches!(
+fn is_no_answer(error: &Error) -> bool {
+    let invalid = matches!(
         error.etype,
         ErrorType::InvalidHTTPHeader | ErrorType::InvalidH2 | ErrorType::Custom(_)
-    )
+    );
+    invalid || is_answer_refused(error)
 }
 
 /// Whether the client did not take an answer in time that had begun: on HTTP/2, whose streams stall one by one. A whole

@@ -1,5 +1,6 @@
 //! What is sent on: the judged target, the way it came, the identity; and what is sent back.
 
+use std::io;
 use std::time::Duration;
 
 use http::StatusCode;
@@ -248,9 +249,18 @@ pub fn status_of(error: &Error) -> Option<u16> {
         (_, ErrorSource::Upstream) => Some(502),
         (ReadTimedout, ErrorSource::Downstream) => Some(408),
         (WriteError | ConnectionClosed | H2Error, ErrorSource::Downstream) => None,
+        (_, ErrorSource::Downstream) if is_late(error) => Some(408),
         (_, ErrorSource::Downstream) => Some(400),
         _ => Some(500),
     }
+}
+
+/// Whether the guard of a connection has waited for the rest of a request for long enough, and counted that.
+#[must_use]
+pub fn is_late(error: &Error) -> bool {
+    let cause = error.root_cause().downcast_ref::<io::Error>();
+    let late = cause.is_some_and(|cause| cause.kind() == io::ErrorKind::TimedOut);
+    late && *error.esource() == ErrorSource::Downstream
 }
 
 /// Goes on unless the client is one of HTTP/1.0, and nothing but HTTP/2 says where the answer ends: Pingora would put it

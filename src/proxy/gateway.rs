@@ -12,7 +12,7 @@ use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::base::id::PublicId;
 use crate::policy::decide::Permit;
@@ -29,9 +29,7 @@ use super::request::{note_piece, note_whole, state_of};
 use super::served::{has_no_body, strip_trailers};
 use super::settings::Limits;
 use super::shell::Shell;
-use super::tries::{
-    ENDLESS_INTERIM, after_no_connection, in_time, needs_new_connection, tell_true_cause,
-};
+use super::tries::{ENDLESS_INTERIM, after_no_connection, in_time, tell_true_cause};
 use super::tunnel::serve::{note_broken, note_last, wait_for};
 use super::upstream::peer::{is_talk, suit};
 use super::upstream::private::{keep_apart, open_anew};
@@ -138,7 +136,9 @@ impl ProxyHttp for Gateway {
             note_whole();
         }
         let group = peer.group_key;
-        suit(&mut peer, session.req_header(), ctx.asks.trailers, has_body);
+        let streams = ctx.permit().is_some_and(|it| it.rule().idle.is_some());
+        let kind = (has_body, streams);
+        suit(&mut peer, session.req_header(), ctx.asks.trailers, kind);
         if let Some(client) = state_of(&session.downstream_session) {
             let shared = client.is_trusted() || session.is_http2();
             let headers = &session.req_header().headers;
@@ -148,7 +148,7 @@ impl ProxyHttp for Gateway {
                 (client, shared),
                 ctx.ask(None).user,
             );
-            if !apart && needs_new_connection(ctx, &peer) {
+            if !apart && ctx.found_dead > 0 {
                 open_anew(&mut peer);
             }
         }
@@ -168,6 +168,7 @@ impl ProxyHttp for Gateway {
         if let Some(tunnel) = &ctx.tunnel {
             tunnel.ask();
         }
+        ctx.sent_at = Some(Instant::now());
         finish_request(request, ctx)?;
         let is_new = request.version == http::Version::HTTP_2;
         if is_new && request.headers.contains_key(http::header::EXPECT) {

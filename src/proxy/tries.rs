@@ -7,7 +7,6 @@ use std::io;
 use std::time::Duration;
 
 use http::header;
-use pingora::protocols::ALPN;
 use pingora::proxy::Session;
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType, RetryType};
@@ -20,11 +19,12 @@ use super::gateway::Gateway;
 use super::pace::{Pace, is_conversation};
 use super::request::state_of;
 use super::upstream::member::Serving;
-use super::upstream::peer::{TALKS, widen};
+use super::upstream::peer::{TALKS, suit_talk};
 use super::upstream::{Ask, Nobody};
 
-/// How many kept connections a request may find closed before it has one made for it: all of them may be.
-const DEAD_ONES: u32 = 2;
+/// How soon it shows that a kept connection was closed before the request came: a round trip at most. A service that ends one
+/// later may have worked on the request.
+const SOON: Duration = Duration::from_millis(200);
 
 /// A service says for ever that its answer is still to come.
 pub const ENDLESS_INTERIM: ErrorType = ErrorType::Custom("EndlessInterim");
@@ -89,10 +89,14 @@ impl Gateway {
         let harmless = session.req_header().method.is_idempotent()
             && ctx.body == Passed::Nothing
             && ctx.interim == 0
-            && !answered;
+            && !answered
+            && !is_cut_short(error);
+        // Once: all that are kept may be closed, and what is closed at once need not have been before. The next one is new.
+        let dead = reused && !answered && ctx.found_dead == 0 && is_soon(ctx, error);
         match error.retry {
             // A kept connection that the service has closed meanwhile says nothing about the service.
-            RetryType::ReusedOnly if reused => {
+            RetryType::ReusedOnly if dead => {
+                ctx.found_dead += 1;
                 ctx.unseen += 1;
                 return harmless;
             }
@@ -103,7 +107,10 @@ impl Gateway {
                 _ => return self.again_unseen(session, ctx, answered),
             },
             _ if is_leaving(error) => return self.again_unseen(session, ctx, answered),
-            _ if reused && !answered && ctx.interim == 0 && is_closed_unseen(error) => {
+            // Nobody knows what became of it.
+            _ if is_ours(error) => return harmless && self.again_unseen(session, ctx, answered),
+            _ if dead && is_closed_unseen(error) => {
+                ctx.found_dead += 1;
                 ctx.unseen += 1;
                 return harmless;
             }
@@ -137,12 +144,12 @@ impl Gateway {
         whole && (first || self.may_try_again(ctx))
     }
 
-    /// Gives a conversation its room, if there is some left.
+    /// Gives a conversation a connection to itself, and its room, if there is some left.
     pub(super) fn give_room(&self, peer: &mut HttpPeer, ctx: &mut Context) {
         ctx.talk = ctx.talk.take().or_else(|| self.0.talks.take(TALKS));
-        match ctx.talk {
-            Some(_) => widen(peer),
-            None => self.0.metrics.refused(Limit::Conversations),
+        suit_talk(peer, ctx.talk.is_some());
+        if ctx.talk.is_none() {
+            self.0.metrics.refused(Limit::Conversations);
         }
     }
 
@@ -217,6 +224,20 @@ fn too_slow(session: &mut Session, ctx: &mut Context) -> pingora::Result<()> {
     Err(Error::new(ErrorType::HTTPStatus(408)))
 }
 
+/// Whether a connection ended so soon after the request was sent on it, and without a word, that it was closed before.
+fn is_soon(ctx: &Context, error: &Error) -> bool {
+    let sent = ctx.sent_at.is_some_and(|at| at.elapsed() < SOON);
+    sent && ctx.interim == 0 && !is_cut_short(error)
+}
+
+/// Whether a connection ended within the head of an answer, which Pingora tells in words alone.
+fn is_cut_short(error: &Error) -> bool {
+    const READ: &str = "bytes already read: ";
+    let context = error.context.as_ref().map(pingora::ImmutStr::as_str);
+    let read = context.and_then(|context| Some(context.split_once(READ)?.1));
+    read.is_some_and(|read| read != "0")
+}
+
 /// Whether a kept connection over TLS was closed without a word in TLS: then it is no error of the system, which Pingora
 /// goes by.
 fn is_closed_unseen(error: &Error) -> bool {
@@ -231,7 +252,7 @@ fn is_closed_unseen(error: &Error) -> bool {
 /// Whether a service answered, and what cannot be passed on. That is no failure of its: whoever can have it repeat a byte that
 /// stands in no header could have all of its servers left alone. One that does not even speak HTTP has not answered, nor one
 /// that never comes to its answer.
-fn is_answer_refused(error: &Error) -> bool {
+pub fn is_answer_refused(error: &Error) -> bool {
     match error.etype() {
         ErrorType::InvalidHTTPHeader => {
             let cause = error.root_cause().downcast_ref::<httparse::Error>();
@@ -253,6 +274,16 @@ fn is_answer_refused(error: &Error) -> bool {
 fn is_leaving(error: &Error) -> bool {
     let cause = error.root_cause().downcast_ref::<h2::Error>();
     cause.is_some_and(|cause| cause.is_go_away() && cause.is_remote())
+}
+
+/// Whether we have closed an HTTP/2 connection, because clients did not take what a service sent in small frames. All that
+/// the service did was to answer.
+fn is_ours(error: &Error) -> bool {
+    let cause = error.root_cause().downcast_ref::<h2::Error>();
+    cause.is_some_and(|cause| {
+        let calm = cause.reason() == Some(h2::Reason::ENHANCE_YOUR_CALM);
+        cause.is_go_away() && cause.is_library() && calm
+    })
 }
 
 /// Says what happened, whoever noticed it: where the guard of a connection times the service, Pingora takes it for the
@@ -298,8 +329,8 @@ fn waits_for_service(session: &Session, ctx: &Context) -> bool {
 /// Whether there is another try after one that came to no connection. Nothing of the request has been sent, so that
 /// any request may go to another server; every one of them is tried once.
 pub fn after_no_connection(ctx: &mut Context, error: &Error) -> bool {
-    // A connection that a service is about to close is offered for as long as others use it, and not twice.
-    if is_leaving(error) && ctx.unseen < MOST_UNSEEN {
+    // A connection that a service, or we, are about to close is offered for as long as others use it, and not twice.
+    if (is_leaving(error) || is_ours(error)) && ctx.unseen < MOST_UNSEEN {
         ctx.unseen += 1;
         return true;
     }
@@ -308,12 +339,6 @@ pub fn after_no_connection(ctx: &mut Context, error: &Error) -> bool {
         let known = pool.known().saturating_add(tries_again(ctx));
         ctx.tries < known && pool.has_others(&ctx.tried)
     })
-}
-
-/// Whether the next try is worth nothing on a connection that was kept. Of HTTP/2 there are few, which are seen to as a whole
-/// (`upstream::fallback`).
-pub fn needs_new_connection(ctx: &Context, peer: &HttpPeer) -> bool {
-    ctx.unseen >= DEAD_ONES && peer.options.alpn == ALPN::H1
 }
 
 /// How many of the tries were not the first of a server.

@@ -166,6 +166,11 @@ async fn connection(socket: impl AsyncRead + AsyncWrite + Unpin, number: usize, 
                 respond.send_reset(Reason::HTTP_1_1_REQUIRED);
             }
             "/public/refuse" => refuse(respond),
+            "/public/nonsense" => {
+                let mut respond = respond;
+                let head = http::Response::builder().header("content-length", "much");
+                drop(respond.send_response(head.body(()).unwrap(), true));
+            }
             path if path.starts_with("/public/once") && times == 1 => refuse(respond),
             path => {
                 match path {
@@ -315,6 +320,24 @@ fn g_18_one_bad_frame_does_not_end_http_2() {
     assert_eq!(gateway.ask(get("/public/old")).status, 502);
     assert_eq!(service.count("/public/old"), 1);
     assert_eq!(gateway.ask(get("/public/x")).status, 502);
+}
+
+#[test]
+fn g_18_an_answer_that_is_none_is_told_from_a_service_that_is_not_there() {
+    let service = Service::start(None);
+    let gateway = before(&service, "timeout: 5s");
+    let answer = gateway.ask(get("/public/nonsense"));
+    assert_eq!(
+        (answer.status, answer.json()["code"].as_str()),
+        (502, Some("UPSTREAM_INVALID"))
+    );
+    assert_eq!(service.count("/public/nonsense"), 1);
+    let refused = gateway.ask(get("/public/refuse"));
+    let code = refused.json()["code"].clone();
+    assert_eq!(
+        (refused.status, code.as_str()),
+        (502, Some("UPSTREAM_UNREACHABLE"))
+    );
 }
 
 #[test]

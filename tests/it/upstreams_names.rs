@@ -180,6 +180,30 @@ fn g_18_a_changed_address_is_taken_up_and_the_old_one_left() {
 }
 
 #[test]
+fn g_18_a_name_without_an_address_is_shown_as_unwell() {
+    let (web, _, port) = neighbours();
+    let mut names = Names::new("127.0.0.9 other.wrapped.test\n");
+    let to = format!("http://web.wrapped.test:{port}");
+    let setup = Setup::before(web).upstream("web", &format!("{{ to: \"{to}\", resolve: 100ms }}"));
+    let gateway = names.of(setup).start();
+    let shown = || {
+        let metrics = gateway.metrics();
+        let mut all = metrics.labels_of("portcullis_upstream_healthy").into_iter();
+        let labels = all.next().expect("nothing is shown");
+        let value = metrics.exactly("portcullis_upstream_healthy", &labels);
+        assert!(all.next().is_none(), "one server is shown as more");
+        (labels["address"].clone(), value > 0.5)
+    };
+    assert_eq!(shown(), (format!("web.wrapped.test:{port}"), false));
+    assert_eq!(ask(&gateway, "/app/x"), 502);
+    names.say("127.0.0.2 web.wrapped.test\n");
+    eventually("the address to be known", || {
+        (ask(&gateway, "/app/x") == 200).then_some(())
+    });
+    assert_eq!(shown(), (format!("127.0.0.2:{port}"), true));
+}
+
+#[test]
 fn g_18_an_address_that_goes_over_to_another_upstream_gets_that_one_s_identity_only() {
     let (first, second, port) = neighbours();
     let mut names = Names::new("127.0.0.2 a.wrapped.test\n127.0.0.3 b.wrapped.test\n");

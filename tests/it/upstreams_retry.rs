@@ -112,6 +112,57 @@ fn g_18_an_answer_that_has_begun_is_not_begun_again() {
 }
 
 #[test]
+fn g_18_a_head_that_has_begun_is_not_begun_again() {
+    let half = Reply::raw("HTTP/1.1 200 OK\r\nX-Done: yes\r\n").close();
+    let gateway = before(&failing(1, half), "retry: { times: 3, budget: 100% }");
+    assert_eq!(tried(&gateway, "GET", "", ""), (502, 1));
+    assert_eq!(tried(&gateway, "GET", "", ""), (502, 1), "another path");
+    let gateway = before(&failing(1, Reply::raw("").close()), "retry: 3");
+    assert_eq!(tried(&gateway, "GET", "", ""), (200, 2), "its twin");
+}
+
+/// Only what ends at once was closed before, as far as one can tell.
+#[test]
+fn g_18_what_a_service_has_worked_on_is_sent_once_on_a_kept_connection_too() {
+    const GOOD: &str = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone";
+    let recorder = Recorder::start();
+    recorder.answer(|request| match request.path().rsplit('/').next() {
+        Some("late") => Reply::default().pause(Duration::from_millis(600)).close(),
+        Some("begun") => Reply::raw("HTTP/1.1 200 OK\r\nX-Done: yes\r\n").close(),
+        Some("at-once") => Reply::raw("").close(),
+        Some("slow") => Reply::default()
+            .pause(Duration::from_millis(300))
+            .then(GOOD),
+        _ => Reply::raw(GOOD),
+    });
+    let gateway = before(&recorder, "timeout: 10s");
+    let get = |path: &str| format!("GET /public/{path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    for (method, path, times) in [
+        ("GET", "late", 1),
+        ("DELETE", "late", 1),
+        ("GET", "begun", 1),
+        ("DELETE", "begun", 1),
+        // Nothing tells that from one that was closed before; once more, on one that is new.
+        ("GET", "at-once", 2),
+        ("POST", "at-once", 1),
+    ] {
+        // Several at a time leave several connections.
+        let mut clients: Vec<_> = (0..4).map(|_| gateway.connect()).collect();
+        for client in &mut clients {
+            client.send(get("slow"));
+        }
+        for client in &mut clients {
+            assert_eq!(client.read().status, 200);
+        }
+        let before = recorder.count();
+        let answer = gateway.ask(get(path).replace("GET", method));
+        assert_eq!(answer.status, 502, "{method} {path}");
+        let seen = recorder.count() - before;
+        assert_eq!(seen, times, "{method} {path}");
+    }
+}
+
+#[test]
 fn g_18_a_request_that_hangs_is_sent_again_within_the_whole_time() {
     let hang = Reply::default().pause(Duration::from_secs(20));
     let recorder = failing(1, hang.clone());

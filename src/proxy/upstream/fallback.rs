@@ -43,11 +43,26 @@ pub fn of_uploads(group: u64) -> u64 {
     key((group, "uploads"))
 }
 
+/// The same of those that carry streams of events.
+#[must_use]
+pub fn of_events(group: u64) -> u64 {
+    key((group, "events"))
+}
+
 /// The same of those that carry conversations.
 #[must_use]
 pub fn of_talks(group: u64) -> u64 {
     key((group, "talks"))
 }
+
+/// The same of those that carry conversations for which there was no more room.
+#[must_use]
+pub fn of_crowd(group: u64) -> u64 {
+    key((group, "crowd"))
+}
+
+/// Whatever a connection of a group may carry.
+const KINDS: [fn(u64) -> u64; 5] = [|group| group, of_uploads, of_events, of_talks, of_crowd];
 
 impl Default for Fallback {
     fn default() -> Self {
@@ -79,7 +94,7 @@ impl Fallback {
             _ => return false,
         };
         let current = self.group(group);
-        if ![current, of_uploads(current), of_talks(current)].contains(&failed) {
+        if KINDS.iter().all(|of| of(current) != failed) {
             // It was opened before the last failure, which has been seen to.
             return false;
         }
@@ -143,8 +158,8 @@ mod tests {
         let second = fallback.kind(7);
         assert!(second.group != first.group && !second.old);
         assert!(!fallback.note(7, first.group, &invalid), "of before");
-        for before in [of_uploads(first.group), of_talks(first.group)] {
-            assert!(!fallback.note(7, before, &invalid), "of before");
+        for of in KINDS {
+            assert!(!fallback.note(7, of(first.group), &invalid), "of before");
         }
         assert_eq!(fallback.kind(7), second);
         // At once again: not as often as somebody likes to ask for it.

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::header;
 use pingora::Error;
 use pingora::http::RequestHeader;
 use pingora::protocols::ALPN;
@@ -16,7 +17,7 @@ use crate::proxy::pace::is_conversation;
 use crate::proxy::settings::{Scheme, Timeouts, Upstream};
 
 use super::balance::key;
-use super::fallback::{Fallback, of_talks, of_uploads};
+use super::fallback::{Fallback, of_crowd, of_events, of_talks, of_uploads};
 use super::member::Member;
 use super::trust::Material;
 
@@ -32,15 +33,22 @@ const STREAM_WINDOW: u32 = 256 * 1024;
 /// where nobody has said otherwise.
 const TALK_WINDOW: u32 = 4 * 1024 * 1024 + STREAM_WINDOW;
 
-/// How many conversations at a time have that much room: clients that take nothing hold it, and as much again for frames
-/// that hold next to nothing (h2 allows half a connection's window for these).
+/// How many conversations at a time have that much room: clients that take nothing hold it, and half as much again for frames
+/// that hold next to nothing.
 pub const TALKS: usize = 32;
 
-/// How many of them share a connection. One alone would not be kept for the next.
-const TALKS_TOGETHER: u32 = 2;
+/// What h2 holds of an answer that is not taken it counts by its frames, too: each costs what it lacks of 256 bytes, and more of
+/// that than half a connection's window ends the connection with all that is on it, with a `GOAWAY` of ours. So windows of
+/// connections are as large as that takes: what comes at a time is bounded by those of streams. Where a connection is shared,
+/// a hundred clients may take nothing of answers in frames of 64 bytes, of which three quarters are spent on the frames.
+const CONNECTION_WINDOW: u32 = 2 * 3 * 100 * STREAM_WINDOW;
 
-/// The window of a whole connection: whatever clients do not take of some answers leaves room for the others.
-const CONNECTION_WINDOW: u32 = 101 * STREAM_WINDOW;
+/// What a service may send of an answer that may be a stream of events: as much as the protocol begins with.
+const EVENTS_WINDOW: u32 = 64 * 1024;
+
+/// The window of a connection that one answer has to itself: a mebibyte for its frames, which takes events of 16 bytes. Who
+/// leaves more of smaller ones untaken loses nobody's answer but their own.
+const ALONE_WINDOW: u32 = 2 * 1024 * 1024;
 
 /// How much of a body a service takes unread at least (RFC 9113 section 6.9.2), in bytes.
 const AT_ONCE: u64 = 65_535;
@@ -141,9 +149,15 @@ impl Manner {
 
 /// Suits a peer to a request. An upload over HTTP/2 fills what a service takes at once of all of a connection, and if
 /// the service does not read it, keeps everybody else's from it: it has its connection to itself for as long as it lasts.
+/// So has what may be a stream of events: small as they are, a few clients that do not take them end a connection.
 /// A client of HTTP/1.0 cannot be told where an answer ends that comes without a length over HTTP/2, and is not spoken for
-/// in HTTP/2 where that can be helped.
-pub fn suit(peer: &mut HttpPeer, request: &RequestHeader, trailers: bool, has_body: bool) {
+/// in HTTP/2 where that can be helped. `streams`: whether the rule is one for streams.
+pub fn suit(
+    peer: &mut HttpPeer,
+    request: &RequestHeader,
+    trailers: bool,
+    (has_body, streams): (bool, bool),
+) {
     let old = request.version == http::Version::HTTP_10;
     match peer.options.alpn {
         ALPN::H1 | ALPN::Custom(_) => {}
@@ -154,6 +168,12 @@ pub fn suit(peer: &mut HttpPeer, request: &RequestHeader, trailers: bool, has_bo
         ALPN::H2 | ALPN::H2H1 if has_body && is_upload(request, trailers) => {
             peer.options.max_h2_streams = 1;
             peer.group_key = of_uploads(peer.group_key);
+        }
+        ALPN::H2 | ALPN::H2H1 if is_talk(peer, request, trailers, has_body) => {}
+        ALPN::H2 | ALPN::H2H1 if streams || asks_for_events(request) => {
+            peer.options.h2_stream_window_size = Some(EVENTS_WINDOW);
+            set_alone(peer);
+            peer.group_key = of_events(peer.group_key);
         }
         ALPN::H2 | ALPN::H2H1 => {}
     }
@@ -166,17 +186,37 @@ pub fn is_talk(peer: &HttpPeer, request: &RequestHeader, trailers: bool, has_bod
     in_h2 && has_body && is_conversation(request, trailers, false)
 }
 
-/// Gives a conversation its room.
-pub fn widen(peer: &mut HttpPeer) {
-    peer.options.h2_stream_window_size = Some(TALK_WINDOW);
-    peer.options.h2_connection_window_size = Some(TALKS_TOGETHER * TALK_WINDOW);
-    peer.options.max_h2_streams = TALKS_TOGETHER as usize;
-    peer.group_key = of_talks(peer.group_key);
+/// Gives a conversation a connection to itself, and its room, if there is `room`.
+pub fn suit_talk(peer: &mut HttpPeer, room: bool) {
+    set_alone(peer);
+    peer.group_key = if room {
+        peer.options.h2_stream_window_size = Some(TALK_WINDOW);
+        peer.options.h2_connection_window_size = Some(TALK_WINDOW);
+        of_talks(peer.group_key)
+    } else {
+        of_crowd(peer.group_key)
+    };
+}
+
+fn set_alone(peer: &mut HttpPeer) {
+    peer.options.max_h2_streams = 1;
+    peer.options.h2_connection_window_size = Some(ALONE_WINDOW);
+}
+
+/// Whether what is asked for is, or may be, a stream of events (HTML section 9.2.2: a browser says so).
+fn asks_for_events(request: &RequestHeader) -> bool {
+    request.headers.get_all(header::ACCEPT).iter().any(|line| {
+        let mut kinds = line.as_bytes().split(|byte| *byte == b',');
+        kinds.any(|kind| {
+            let kind = kind.split(|byte| *byte == b';').next().unwrap_or_default();
+            kind.trim_ascii().eq_ignore_ascii_case(b"text/event-stream")
+        })
+    })
 }
 
 /// Whether a body may be more than a service takes unread, and is no side of a conversation.
 fn is_upload(request: &RequestHeader, trailers: bool) -> bool {
-    let length = request.headers.get(http::header::CONTENT_LENGTH);
+    let length = request.headers.get(header::CONTENT_LENGTH);
     let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     length.is_none_or(|length| length > AT_ONCE) && !is_conversation(request, trailers, false)
 }

@@ -353,7 +353,7 @@ impl Pool {
         }
     }
 
-    /// Every address, and whether requests go there just now.
+    /// Every address, and whether requests go there just now; and every name that has none.
     #[must_use]
     pub fn shown(&self) -> Vec<(Box<str>, bool)> {
         let in_use = |member: &Member| member.health.standing(Instant::now) != Standing::Out;
@@ -374,7 +374,10 @@ impl Pool {
             .into()
         };
         let shown = |member: &Arc<Member>| (label(member), healthy(member));
-        members.iter().map(shown).collect()
+        let unknown = |server: &&Arc<Server>| !members.iter().any(|it| it.server == **server);
+        let unknown = self.servers.iter().filter(unknown);
+        let unknown = unknown.map(|server| (server.authority().into(), false));
+        members.iter().map(shown).chain(unknown).collect()
     }
 
     /// A request takes one turn, however many tries it needs.

@@ -51,7 +51,7 @@ pub fn keep_apart(
     own.is_some()
 }
 
-/// Has a request sent over a connection of HTTP/1 that nobody had before: those that are kept have gone dead.
+/// Has a request sent over a connection that nobody had before: those that are kept may have gone dead.
 pub fn open_anew(peer: &mut HttpPeer) {
     peer.options.idle_timeout = Some(Duration::ZERO);
     peer.group_key = key((peer.group_key, next()));

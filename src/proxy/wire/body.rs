@@ -8,6 +8,8 @@ pub struct Body {
     state: State,
     /// Bytes of chunk extensions and trailers so far; nobody needs them.
     overhead: usize,
+    /// Whether content has come since that was asked last.
+    moved: bool,
 }
 
 /// A chunk that is not framed as it must be.
@@ -54,13 +56,36 @@ impl Body {
             Framing::Length(length) => State::Length(length),
             Framing::Chunked => State::Size { size: 0, digits: 0 },
         };
-        Self { state, overhead: 0 }
+        Self {
+            state,
+            overhead: 0,
+            moved: false,
+        }
     }
 
     /// Whether the last byte has been seen.
     #[must_use]
     pub fn is_done(&self) -> bool {
         self.state == State::Done
+    }
+
+    /// Whether what comes now is an extension or a trailer, of which nobody else sees how slowly it comes.
+    #[must_use]
+    pub fn is_aside(&self) -> bool {
+        matches!(
+            self.state,
+            State::Extension { .. }
+                | State::TrailerStart
+                | State::TrailerName
+                | State::Trailer
+                | State::TrailerEnd
+                | State::LastLf
+        )
+    }
+
+    /// Whether content has come since this was asked last.
+    pub fn take_moved(&mut self) -> bool {
+        std::mem::take(&mut self.moved)
     }
 
     /// Follows the body into `bytes`; how many of them belong to it.
@@ -103,6 +128,7 @@ impl Body {
         };
         let taken = usize::try_from(left).map_or(rest.len(), |left| left.min(rest.len()));
         self.state = counted(left - taken as u64);
+        self.moved = true;
         Ok(taken)
     }
 

@@ -170,6 +170,9 @@ pub fn check(head: &[u8], limits: &Limits, last: &mut LastHost) -> Result<Head, 
             return Err(HeadFault::TooManyFields);
         }
     }
+    if limits.hostless && fields.version == Version::Http10 && fields.host.is_none() {
+        fields.host = Some(last.read(b"localhost")?);
+    }
     fields.head()
 }
 
