@@ -62,7 +62,7 @@ fn g_05_origins_are_named_as_browsers_name_them() {
 #[test]
 fn h_17_a_rule_does_not_speak_for_the_gateway() {
     let said = said(
-        "  - { path: /a, allow: anyone, to: web, headers: { response: { Set-Cookie: a=b, X-Auth-User: root, X-Request-Id: '1' } } }
+        "  - { path: /a, allow: anyone, to: web, headers: { response: { Set-Cookie: a=b, X-Auth-User: root, X-Request-Id: '1', Date: x } } }
   - { path: /b, allow: anyone, to: web, headers: { response: { Content-Length: '5', Transfer-Encoding: chunked, Content-Encoding: br } } }
   - { path: /c, allow: anyone, to: web, headers: { request: { X-A: b }, response: { X-B: [c], X-C: '' } } }
   - { path: /d, allow: anyone, to: web, headers: { response: { X-Frame-Options: DENY, Server: false } } }",
@@ -71,6 +71,7 @@ fn h_17_a_rule_does_not_speak_for_the_gateway() {
     3 rules[0].headers.response.Set-Cookie: set-cookie cannot be set here
     3 rules[0].headers.response.X-Auth-User: x-auth-user is the gateway's to set
     3 rules[0].headers.response.X-Request-Id: x-request-id is the gateway's to set
+    3 rules[0].headers.response.Date: date cannot be set here
     4 rules[1].headers.response.Content-Length: content-length holds for one connection only
     4 rules[1].headers.response.Transfer-Encoding: transfer-encoding holds for one connection only
     4 rules[1].headers.response.Content-Encoding: content-encoding cannot be set here
@@ -296,6 +297,12 @@ fn g_04_no_rules_and_upstreams_without_rules() {
         said(folded),
         ["can never match: its upstream has case: fold, so paths are judged in lower case"]
     );
+    for path in ["/straße/**", "/stra%C3%9Fe/**", "/o\u{fb03}ce"] {
+        let two = folded.replace("/Admin/:Name", path);
+        let one = two.replace(", paths: { case: fold }", "");
+        assert_eq!((said(&two).len(), said(&one).len()), (1, 0), "{path}");
+        assert!(said(&two)[0].contains("some services take"), "{path}");
+    }
 }
 
 #[test]

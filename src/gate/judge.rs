@@ -38,6 +38,8 @@ pub struct Presented {
     pub bearer: Option<Secret<String>>,
     /// The certificate that its connection was made with: the client's own, not that of a proxy in front.
     pub certificate: Option<Arc<ClientCertificate>>,
+    /// Whether it changes nothing: its method is safe (RFC 9110 section 9.2.1), and it opens no tunnel.
+    pub safe: bool,
 }
 
 /// A decision, and the session it rests on.
@@ -137,9 +139,18 @@ impl Gate {
         selection: &Selection,
         presented: &Presented,
     ) -> Result<Judged, JudgeFault> {
-        let proof = self
+        let proof = match self
             .authenticate(selection.rule.as_slice(), presented)
-            .await?;
+            .await
+        {
+            Err(JudgeFault::Identity(fault @ IdentityFault::Store(_)))
+                if is_for_anybody(selection, presented) =>
+            {
+                tracing::warn!(%fault, "cannot tell who asks, who is let in as anybody is");
+                None
+            }
+            proof => proof?,
+        };
         let mut decision = decide(selection, &evidence(presented, proof.as_ref()));
         if !selection.reporting.is_empty() {
             decision.reports = self.reports(selection, presented).await;
@@ -209,6 +220,16 @@ impl Gate {
         }
         one_user(proofs)
     }
+}
+
+/// Whether it makes no difference to the rule who asks, nor to the service who reads: then a cookie that may be of last week is
+/// no reason to refuse what strangers are given. What changes something would be done in nobody's name.
+fn is_for_anybody(selection: &Selection, presented: &Presented) -> bool {
+    let accepted = |method| accepts(selection.rule.as_slice(), method);
+    let token = presented.bearer.is_some() && accepted(Method::Jwt);
+    let certificate = presented.certificate.is_some() && accepted(Method::Mtls);
+    let open = |rule: &Arc<Rule>| rule.lets_everybody_in();
+    presented.safe && !token && !certificate && selection.rule.as_ref().is_some_and(open)
 }
 
 impl Judged {

@@ -102,7 +102,7 @@ const NAMES: [&str; 47] = [
 
 /// Families in which single proxies, login servers and meshes name who and what it is without a signature: what they sign is
 /// for a service to verify. No client may say them; the file may, for a service that comes from behind one of those.
-const FOREIGN_FAMILIES: [&str; 19] = [
+const FOREIGN_FAMILIES: [&str; 28] = [
     "wl-proxy-",
     "proxy-ssl-",
     "proxy-auth-",
@@ -111,35 +111,60 @@ const FOREIGN_FAMILIES: [&str; 19] = [
     "cf-cert-",
     "iv-",
     "shib-",
+    "sm-",
     "oidc-claim-",
+    "x-oidc-claim-",
+    "redirect-remote-",
     "x-ms-client-principal",
     "x-goog-authenticated-user-",
     "cf-access-authenticated-",
     "tailscale-user-",
     "x-authentik-",
+    "x-authenticated-",
     "x-consumer-",
+    "x-credential-",
     "x-vouch-",
     "x-pomerium-claim-",
     "x-token-user",
     "x-shib-",
+    // Whom a request to Kubernetes is made for, by whoever may make it for others.
+    "impersonate-",
+    "l5d-",
+    "cloudfront-viewer-",
+    // What one part of Next.js tells the next.
+    "x-invoke-",
 ];
 
-/// Single names of that kind.
-const FOREIGN_NAMES: [&str; 14] = [
+/// Single names of that kind, of the client's address and scheme, and `X-Middleware-Subrequest`, by which Next.js left out its
+/// own checks (CVE-2025-29927).
+const FOREIGN_NAMES: [&str; 27] = [
     "x-client-s-dn",
     "x-client-i-dn",
-    "sm-user",
-    "sm-userdn",
     "eppn",
     "x-amzn-oidc-identity",
-    "x-credential-identifier",
-    "x-proxied-https",
+    "x-anonymous-consumer",
+    "x-apigateway-api-userinfo",
+    "x-endpoint-api-userinfo",
     "x-userinfo",
     "x-token-subject",
-    "x-authenticated-user",
-    "x-authenticated-userid",
     "x-proxy-user",
+    "x-proxy-remote-user",
     "x-sso-user",
+    "x-middleware-subrequest",
+    "x-matched-path",
+    "x-proxied-https",
+    "x-arr-ssl",
+    "fastly-ssl",
+    "cf-visitor",
+    "cf-pseudo-ipv4",
+    "fly-client-ip",
+    "do-connecting-ip",
+    "incap-client-ip",
+    "x-sucuri-clientip",
+    "x-azure-socketip",
+    "x-nf-client-connection-ip",
+    "x-vercel-forwarded-for",
+    "x-vercel-proxied-for",
 ];
 
 impl Reserved {

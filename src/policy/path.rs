@@ -172,8 +172,7 @@ impl CanonicalPath {
     /// # Errors
     /// When that reading is no path.
     pub fn folded_by_letters(&self) -> Result<Self, PathFault> {
-        let capitals = self.whole().to_lowercase().to_uppercase();
-        Self::of_lower(&capitals.to_lowercase().replace("i\u{307}", "i"))
+        Self::of_lower(&by_letters(self.whole()))
     }
 
     fn whole(&self) -> &str {
@@ -185,6 +184,13 @@ impl CanonicalPath {
         let encoded = encode(lower).replace("%252f", "%2F");
         Self::parse(encoded.as_bytes())
     }
+}
+
+/// Text as those fold it who compare capitals, or go letter by letter.
+#[must_use]
+pub fn by_letters(text: &str) -> String {
+    let capitals = text.to_lowercase().to_uppercase();
+    capitals.to_lowercase().replace("i\u{307}", "i")
 }
 
 /// Percent-encodes a decoded path so that [`CanonicalPath::parse`] reads it back.

@@ -15,6 +15,8 @@ pub struct Client {
     pub ip: IpAddr,
     /// Whether it spoke TLS to us or to the trusted proxy in front.
     pub https: bool,
+    /// Whether that is the client's: a trusted proxy that names none is not its own client.
+    pub named: bool,
     /// Whether the other end of the socket is a trusted proxy.
     pub through_trusted: bool,
     /// `X-Forwarded-For` as the upstream is to see it: the client, then trusted proxies.
@@ -28,6 +30,7 @@ impl Client {
         Self {
             ip: connection.peer.ip().to_canonical(),
             https: connection.tls,
+            named: true,
             through_trusted: false,
             forwarded_for: connection.peer_header.clone(),
         }
@@ -35,7 +38,8 @@ impl Client {
 
     /// Reads the socket, and where that is a trusted proxy, its headers: the right-most address that is not
     /// itself a trusted proxy is the client's (as RFC 7239 section 8.1 warns, all to the left is hearsay). An entry
-    /// that is no address is not the proxy's own address either: whoever stands behind it is nobody in particular.
+    /// that is no address is not the proxy's own address either: whoever stands behind it is nobody in particular. Where there
+    /// is none, only the proxy's address is known to count and log by.
     #[must_use]
     pub fn of(connection: &ConnState, headers: &HeaderMap, trusted: &Networks) -> Self {
         let direct = Self::of_socket(connection);
@@ -63,9 +67,18 @@ impl Client {
         Self {
             ip,
             https,
+            named: !told.is_empty(),
             through_trusted: true,
             forwarded_for: HeaderValue::from_str(&hops.join(", ")).unwrap_or(direct.forwarded_for),
         }
+    }
+}
+
+impl Client {
+    /// The address that rules go by. Nobody in particular is in no network that they name.
+    #[must_use]
+    pub const fn origin(&self) -> IpAddr {
+        if self.named { self.ip } else { NOBODY }
     }
 }
 
@@ -122,6 +135,7 @@ mod tests {
         let cases = [
             ("8.8.8.8", "127.0.0.1", "8.8.8.8", "8.8.8.8"),
             ("10.0.0.1", "", "10.0.0.1", "10.0.0.1"),
+            ("10.0.0.1", "10.0.0.3", "10.0.0.3", "10.0.0.3, 10.0.0.1"),
             ("10.0.0.1", "1.2.3.4", "1.2.3.4", "1.2.3.4, 10.0.0.1"),
             (
                 "10.0.0.1",
@@ -172,6 +186,9 @@ mod tests {
                 "{peer} {header}"
             );
             assert_eq!(client.https, peer.contains("10.0.0.1"));
+            let nobody = peer == "10.0.0.1" && matches!(header, "" | " , ");
+            let by_rules = if nobody { NOBODY } else { client.ip };
+            assert_eq!(client.origin(), by_rules, "{peer} {header}");
         }
     }
 

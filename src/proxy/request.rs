@@ -27,6 +27,13 @@ use super::running::Running;
 /// upload that nobody reads does not hold up the others. What is unread is kept: it bounds what a connection holds.
 const STREAM_WINDOW: u32 = 512 * 1024;
 
+/// What frames of less than 256 bytes may cost that were not passed on, by what each lacks of that: h2 ends a connection at
+/// once that costs more. All of a stream's window in frames of 16 bytes costs as much, or all of the connection's in frames
+/// of 31, so that no client that sends its lines or messages one by one is ended by how its windows were meant. It bounds what
+/// a hostile one can have us hold in frames of any size: 35,000 of them, in about ten megabytes beside the megabyte of
+/// their content.
+const SMALL_FRAMES: usize = STREAM_WINDOW as usize / 16 * (256 - 16);
+
 /// How much of an answer is kept for one HTTP/2 stream whose client has no room for it, in bytes.
 const UNSENT: usize = 128 * 1024;
 
@@ -157,6 +164,7 @@ impl HttpServerApp for Requests {
         // The 64 KiB that HTTP/2 begins with are half a megabyte a second from a tenth of a second away.
         options.initial_window_size(STREAM_WINDOW);
         options.initial_connection_window_size(2 * STREAM_WINDOW);
+        options.data_frame_budget(SMALL_FRAMES);
         options.max_send_buffer_size(UNSENT);
         options.max_pending_accept_reset_streams(PENDING_RESETS);
         Some(options)

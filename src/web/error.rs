@@ -203,7 +203,7 @@ impl From<Refusal> for Problem {
             Refusal::Unverified => Self::new(
                 StatusCode::FORBIDDEN,
                 "EMAIL_NOT_VERIFIED",
-                "Please confirm your e-mail address first: follow the link in the mail we sent you.",
+                "Please confirm your e-mail address first, by the link in the mail we sent you. If there is none, ask for a new password: that sends one.",
             ),
             Refusal::Throttled(_) => {
                 let text = "Too many attempts. Please wait a while and try again.";

@@ -168,7 +168,10 @@ fn answers_for_one_user_are_not_kept_for_others() {
     let gateway = gateway();
     let alice = gateway.as_user("alice");
     let cache = |path: &str, lines: &str| ask(&gateway, "GET", path, lines).header("cache-control");
-    assert_eq!(cache("/api/x", &alice).as_deref(), Some("private"));
+    assert_eq!(
+        cache("/api/x", &alice).as_deref(),
+        Some("private, no-cache")
+    );
     assert_eq!(
         cache("/api/own", &alice).as_deref(),
         Some("public, max-age=60")

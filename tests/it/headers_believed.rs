@@ -4,7 +4,7 @@ use crate::harness::{Setup, Trial};
 
 /// What proxies, frameworks and servers are known to believe of an address, a host, a target, a method, a certificate or
 /// a person, as their own manuals spell it.
-const BELIEVED: [&str; 84] = [
+const BELIEVED: [&str; 113] = [
     "Ali-CDN-Real-IP",
     "CDN-Real-IP",
     "CDN-Src-IP",
@@ -89,6 +89,35 @@ const BELIEVED: [&str; 84] = [
     "X-Token-User-Email",
     "X-Userinfo",
     "X-Vouch-User",
+    "CF-Pseudo-IPv4",
+    "CF-Visitor",
+    "CloudFront-Viewer-Address",
+    "DO-Connecting-IP",
+    "Fastly-SSL",
+    "Fly-Client-IP",
+    "Impersonate-Extra-Scopes",
+    "Impersonate-User",
+    "Incap-Client-IP",
+    "L5d-Client-Id",
+    "L5d-Dst-Override",
+    "Redirect-Remote-User",
+    "SM-UniversalId",
+    "X-ARR-SSL",
+    "X-Anonymous-Consumer",
+    "X-Apigateway-Api-Userinfo",
+    "X-Authenticated-Groups",
+    "X-Authenticated-Scope",
+    "X-Azure-SocketIP",
+    "X-Credential-Username",
+    "X-Endpoint-API-UserInfo",
+    "X-Invoke-Path",
+    "X-Matched-Path",
+    "X-Middleware-Subrequest",
+    "X-NF-Client-Connection-IP",
+    "X-OIDC-Claim-Sub",
+    "X-Proxy-Remote-User",
+    "X-Sucuri-ClientIP",
+    "X-Vercel-Forwarded-For",
 ];
 
 #[test]
@@ -106,4 +135,29 @@ fn h_10_no_name_that_a_service_may_believe_is_passed_on() {
         })
         .collect();
     assert_eq!(told, [""; 0], "passed on as they came");
+}
+
+/// Its own address is not its client's: strangers would be inside with it.
+#[test]
+fn h_10_a_proxy_that_names_no_client_is_in_no_network() {
+    let rules = "  - { path: /inside/**, allow: anyone, from: [127.0.0.0/8] }\n";
+    let alone = Setup::new().rules(rules).start();
+    let mut trial = Trial::new(&alone, "H-10-alone");
+    trial.allowed(trial.get("/inside/x", ""));
+    let gateway = Setup::new()
+        .set("trusted_proxies", "[127.0.0.1]")
+        .rules(rules)
+        .start();
+    let mut trial = Trial::new(&gateway, "H-10-nobody");
+    trial.allowed(trial.get("/inside/x", "X-Forwarded-For: 127.0.0.9\r\n"));
+    for lines in [
+        "",
+        "X-Forwarded-For: \r\n",
+        "X-Forwarded-For: ,\r\n",
+        "X-Forwarded-For: unknown\r\n",
+        "X-Forwarded-For: 8.8.8.8\r\n",
+        "Forwarded: for=127.0.0.9\r\nX-Real-IP: 127.0.0.9\r\n",
+    ] {
+        trial.denied(trial.get("/inside/x", lines), "alice");
+    }
 }

@@ -35,7 +35,7 @@ const FOR_ONE_HOP: [&str; 12] = [
 
 /// The other direction's names, and those that the gateway answers for.
 const NOT_IN_REQUESTS: [&str; 2] = ["host", "cookie"];
-const NOT_IN_ANSWERS: [&str; 2] = ["set-cookie", "content-encoding"];
+const NOT_IN_ANSWERS: [&str; 3] = ["set-cookie", "content-encoding", "date"];
 
 /// What the gateway says in answers of its own accord.
 const OF_ANSWERS: [&str; 3] = ["x-auth-", "x-portcullis-", "x-request-id"];

@@ -1,7 +1,9 @@
 //! `paths:`, `strip:` and `add:`: what paths an upstream understands and is sent, and which rules fit it.
 
+use percent_encoding::percent_decode_str;
+
 use crate::config::raw::{At, Object};
-use crate::policy::path::CanonicalPath;
+use crate::policy::path::{CanonicalPath, by_letters};
 use crate::policy::pattern::Pattern;
 use crate::policy::rewrite::Prefix;
 use crate::proxy::settings::{Readings, Rewrite, Upstream};
@@ -44,6 +46,7 @@ fn prefix(at: &At<'_>) -> Option<Prefix> {
 pub fn refuse_unfit(rule: &Object<'_>, path: &Pattern, upstream: &Upstream) {
     if upstream.paths.fold_case {
         refuse_upper_case(rule, path);
+        refuse_two_folds(rule, path);
     }
     if let Some(strip) = &upstream.rewrite.strip {
         refuse_outside(rule, path, strip);
@@ -52,14 +55,27 @@ pub fn refuse_unfit(rule: &Object<'_>, path: &Pattern, upstream: &Upstream) {
 
 /// An upstream that ignores case is judged by the folded path.
 fn refuse_upper_case(rule: &Object<'_>, path: &Pattern) {
-    let upper = path
-        .as_str()
+    // The digits of an escape are no letters.
+    let written = percent_decode_str(path.as_str()).decode_utf8_lossy();
+    let upper = written
         .split('/')
         .any(|part| !part.starts_with(':') && part.to_lowercase() != part);
     if upper {
         rule.at().refuse_with::<()>(
             "can never match: its upstream has case: fold, so paths are judged in lower case",
             format!("write {}", path.as_str().to_lowercase()),
+        );
+    }
+}
+
+/// What is `ß` to one service and `ss` to another: whoever asks for the second would be judged by another rule than this one.
+fn refuse_two_folds(rule: &Object<'_>, path: &Pattern) {
+    let written = percent_decode_str(path.as_str()).decode_utf8_lossy();
+    let (one, other) = (written.to_lowercase(), by_letters(&written));
+    if one != other {
+        rule.at().refuse_with::<()>(
+            format!("its upstream has case: fold, and some services take {one} for {other}"),
+            "write it with letters that have one capital each",
         );
     }
 }
