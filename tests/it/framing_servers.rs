@@ -26,18 +26,20 @@ const server = require('http').createServer((request, response) => {
 server.listen(PORT, '127.0.0.1');
 ";
 
+/// `print` writes each word by itself: lines of two threads would be one.
 const WSGI: &str = "
+import os
 def app(environ, start_response):
     environ['wsgi.input'].read()
     ids = environ.get('HTTP_X_REQUEST_ID', '').split(',')
-    print(environ['REQUEST_METHOD'], environ['RAW_URI'], *ids, sep='\\t', flush=True)
+    os.write(1, ('\\t'.join([environ['REQUEST_METHOD'], environ['RAW_URI'], *ids]) + '\\n').encode())
     start_response('200 OK', [('Content-Length', '4')])
     return [b'seen']
 ";
 
 /// Python's own server knows nothing of chunks; the few lines that read them take nothing but what the RFC says.
 const PYTHON: &str = "
-import http.server, re
+import http.server, os, re
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = 'HTTP/1.1'
     def line(self):
@@ -59,7 +61,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         else:
             self.rfile.read(int(self.headers.get('Content-Length', 0)))
         ids = self.headers.get_all('X-Request-Id') or []
-        print(self.command, self.path, *ids, sep='\\t', flush=True)
+        os.write(1, ('\\t'.join([self.command, self.path, *ids]) + '\\n').encode())
         self.send_response(200)
         self.send_header('Content-Length', '4')
         self.end_headers()
