@@ -1,5 +1,6 @@
 //! The real binary as a child process: its output collected, its life bound to ours.
 
+use std::fs::{self, DirEntry};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
@@ -140,13 +141,19 @@ impl Process {
         self.err.lock().unwrap().clone()
     }
 
-    /// Sends a signal by name: `HUP`, `TERM`, `KILL`.
+    /// Sends a signal by name: `HUP`, `TERM`, `KILL`. After `STOP`, no thread of it runs.
     pub fn signal(&self, name: &str) {
         let pid = self.pid.to_string();
         let sent = Command::new("kill")
             .args([&format!("-{name}"), &pid])
             .status();
         assert!(sent.unwrap().success(), "kill -{name} {pid}");
+        if name == "STOP" {
+            // The others go on until the one that takes the signal is next.
+            eventually("all to stand still", || {
+                stands_still(&pid).unwrap_or_default().then_some(())
+            });
+        }
     }
 
     /// How it ended, when it has.
@@ -231,4 +238,14 @@ impl Drop for Guard {
         let _ = self.shell.kill();
         let _ = self.shell.wait();
     }
+}
+
+/// Whether all threads of a process are stopped (`proc_pid_stat(5)`); none where one has just ended.
+fn stands_still(pid: &str) -> Option<bool> {
+    let mut threads = fs::read_dir(format!("/proc/{pid}/task")).ok()?;
+    let stopped = |thread: &DirEntry| {
+        let stat = fs::read_to_string(thread.path().join("stat")).ok()?;
+        Some(stat.rsplit_once(") ")?.1.starts_with('T'))
+    };
+    threads.try_fold(true, |all, thread| Some(all && stopped(&thread.ok()?)?))
 }
