@@ -33,6 +33,7 @@ use super::tries::{ENDLESS_INTERIM, after_no_connection, in_time, tell_true_caus
 use super::tunnel::serve::{note_broken, note_last, wait_for};
 use super::upstream::peer::{is_talk, suit};
 use super::upstream::private::{keep_apart, open_anew};
+use super::upstream::unread::end_connection;
 
 /// How long a request waits while a reload exchanges roles, which takes milliseconds.
 const RELOAD: Duration = Duration::from_secs(5);
@@ -170,6 +171,9 @@ impl ProxyHttp for Gateway {
         }
         ctx.sent_at = Some(Instant::now());
         finish_request(request, ctx)?;
+        if let Some(pool) = &ctx.pool {
+            end_connection(request, !session.is_body_empty(), &pool.settings)?;
+        }
         let is_new = request.version == http::Version::HTTP_2;
         if is_new && request.headers.contains_key(http::header::EXPECT) {
             // What such a service says before its answer does not come through.

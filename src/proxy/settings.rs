@@ -124,7 +124,7 @@ pub struct Upstream {
     pub balance: Balance,
     /// How long it may take.
     pub timeouts: Timeouts,
-    /// How long an idle connection to it is kept at most.
+    /// How long an idle connection to it is kept at most; zero where none is kept.
     pub keep_alive: Duration,
     /// How often the names of its servers are looked up again.
     pub resolve: Duration,

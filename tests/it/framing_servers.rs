@@ -56,7 +56,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             if last:
                 return
     def seen(self):
-        if self.headers.get_all('Transfer-Encoding') is not None:
+        if UNREAD:
+            pass
+        elif self.headers.get_all('Transfer-Encoding') is not None:
             self.chunks()
         else:
             self.rfile.read(int(self.headers.get('Content-Length', 0)))
@@ -112,6 +114,8 @@ pub enum Kind {
     Gunicorn,
     /// Python's `http.server`.
     Python,
+    /// The same, as it comes: it reads no bodies, and takes them for requests.
+    Unread,
     /// nginx.
     Nginx,
     /// Apache httpd.
@@ -233,7 +237,11 @@ impl Kind {
                     "seen:app",
                 ])
             }
-            Self::Python => words(&[&python(), &write("seen.py", PYTHON)]),
+            Self::Python | Self::Unread => {
+                let unread = matches!(self, Self::Unread);
+                let program = PYTHON.replace("UNREAD", if unread { "True" } else { "False" });
+                words(&[&python(), &write("seen.py", &program)])
+            }
             Self::Nginx => words(&[
                 "/usr/sbin/nginx",
                 "-p",

@@ -54,6 +54,7 @@ mod framing_queue;
 mod framing_random;
 mod framing_router;
 mod framing_servers;
+mod framing_unread;
 mod framing_upstream;
 mod hand_over;
 mod hand_over_driven;

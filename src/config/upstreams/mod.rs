@@ -97,7 +97,7 @@ fn upstream(entry: &Entry<'_>, identity: &IdentityHeaders, listen: &Listen) -> O
             .and_then(|at| at.choice("way to balance", &BALANCES))
             .unwrap_or_default(),
         timeouts: timeouts(&object),
-        keep_alive: span("keep_alive", TIMEOUT).unwrap_or(DEFAULT_KEEP_ALIVE),
+        keep_alive: keep_alive(&object).unwrap_or(DEFAULT_KEEP_ALIVE),
         resolve: span("resolve", RESOLVE).unwrap_or(DEFAULT_RESOLVE),
         host: object
             .get("host")
@@ -113,6 +113,15 @@ fn upstream(entry: &Entry<'_>, identity: &IdentityHeaders, listen: &Listen) -> O
         paths: paths::readings(&object),
         to: to?,
     })
+}
+
+/// For how long, unless never.
+fn keep_alive(upstream: &Object<'_>) -> Option<Duration> {
+    let at = upstream.get("keep_alive")?;
+    match at.value() {
+        Value::Text(word) if word == "never" => Some(Duration::ZERO),
+        _ => duration(&at, TIMEOUT),
+    }
 }
 
 /// The built-in page is no server that one could connect to, wait for or leave alone. What services are sent it shows.

@@ -327,6 +327,11 @@ fn short_forms_say_what_long_ones_do() {
         (retry("0"), upstream("to: http://web, eject: never").eject),
         (None, None)
     );
+    assert!(
+        upstream("to: http://web, keep_alive: never")
+            .keep_alive
+            .is_zero()
+    );
     let headers =
         upstream("to: http://web, headers: { request: { Authorization: env:KEY, X-A: false } }")
             .headers;
