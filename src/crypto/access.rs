@@ -211,6 +211,13 @@ impl AccessKey {
         Ok(Secret::new(token))
     }
 
+    /// Whether a text begins as every token of this key does; others may begin so, too.
+    #[must_use]
+    pub fn begins(&self, token: &str) -> bool {
+        let first = token.split_once('.').map(|(first, _)| first);
+        first.is_some_and(|first| first == self.first)
+    }
+
     /// Reads a token that `issuer` made for itself.
     ///
     /// # Errors
@@ -221,11 +228,7 @@ impl AccessKey {
         issuer: &str,
         now: Timestamp,
     ) -> Result<AccessClaims, NotAccess> {
-        let ours = token.len() <= MAX_BYTES
-            && token
-                .split_once('.')
-                .is_some_and(|(first, _)| first == self.first);
-        if !ours {
+        if token.len() > MAX_BYTES || !self.begins(token) {
             return Err(NotAccess);
         }
         let mut validation = Validation::new(self.algorithm.jose());

@@ -49,8 +49,9 @@ pub struct Judged {
     pub decision: Decision,
     /// The session that proved the identity; when it ends, so does the request.
     pub session: Option<Arc<Live>>,
-    /// Whether the bearer token was spent here; a service is then not shown it.
-    pub spent_bearer: bool,
+    /// Whether the bearer token is ours, spent or not; a service is then not shown it, for it could do with it what its
+    /// user can.
+    pub own_bearer: bool,
 }
 
 /// No judgement was possible. The request is refused.
@@ -127,7 +128,7 @@ impl Gate {
         };
         let proof = live.map(|live| (Method::Session, live));
         let decision = decide(selection, &evidence(presented, proof.as_ref()));
-        Some(Judged::of(decision, proof))
+        Some(self.judged(presented, decision, proof))
     }
 
     /// Judges a request.
@@ -155,7 +156,17 @@ impl Gate {
         if !selection.reporting.is_empty() {
             decision.reports = self.reports(selection, presented).await;
         }
-        Ok(Judged::of(decision, proof))
+        Ok(self.judged(presented, decision, proof))
+    }
+
+    fn judged(&self, presented: &Presented, decision: Decision, proof: Option<Proof>) -> Judged {
+        let spent = matches!(proof, Some((Method::Jwt, _)));
+        let made = |token: &Secret<String>| self.tokens.made(token.expose());
+        Judged {
+            decision,
+            own_bearer: spent || presented.bearer.as_ref().is_some_and(made),
+            session: proof.map(|(_, live)| live),
+        }
     }
 
     /// The rule that would decide on a request of another method: what a browser asks before it sends that request.
@@ -230,16 +241,6 @@ fn is_for_anybody(selection: &Selection, presented: &Presented) -> bool {
     let certificate = presented.certificate.is_some() && accepted(Method::Mtls);
     let open = |rule: &Arc<Rule>| rule.lets_everybody_in();
     presented.safe && !token && !certificate && selection.rule.as_ref().is_some_and(open)
-}
-
-impl Judged {
-    fn of(decision: Decision, proof: Option<Proof>) -> Self {
-        Self {
-            decision,
-            spent_bearer: matches!(proof, Some((Method::Jwt, _))),
-            session: proof.map(|(_, live)| live),
-        }
-    }
 }
 
 fn accepts(rules: &[Arc<Rule>], method: Method) -> bool {

@@ -95,14 +95,14 @@ impl Gateway {
         let Judged {
             decision,
             session: live,
-            spent_bearer,
+            own_bearer,
         } = judged;
         self.note(ctx, &decision);
         if let Some(rule) = &decision.rule {
             note_origin(session, ctx, rule);
             ctx.dress.clone_from(&rule.headers);
         }
-        if spent_bearer {
+        if own_bearer {
             session
                 .req_header_mut()
                 .remove_header(&http::header::AUTHORIZATION);

@@ -247,6 +247,12 @@ impl Tokens {
         }
     }
 
+    /// Whether a text is an access token of ours that is not over, whatever became of its session.
+    #[must_use]
+    pub fn made(&self, token: &str) -> bool {
+        self.0.key.begins(token) && self.verify(token).is_some()
+    }
+
     fn verify(&self, token: &str) -> Option<PublicId> {
         let inner = &self.0;
         let (hash, now) = (TokenHash::of(token.as_bytes()), inner.clock.now());
