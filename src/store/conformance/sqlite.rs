@@ -7,7 +7,9 @@ use tokio::time::timeout;
 
 use super::{Opened, at, made, new_user, sqlite_file, together};
 use crate::store::error::DbError;
-use crate::store::statement::Statement;
+use crate::store::statement::{Statement, Value};
+use crate::store::volatile::Kind;
+use crate::store::volatile::sql::SCAN;
 use crate::store::{Db, DbUrl, MigrateError, Settings, Store, VolatileKind, migrate};
 
 fn path(opened: &Opened) -> &std::path::Path {
@@ -28,6 +30,22 @@ async fn g_19_the_file_is_ours_alone() {
     for side in ["portcullis.db-wal", "portcullis.db-shm"] {
         assert_eq!(mode(&path(&opened).with_file_name(side)), 0o600, "{side}");
     }
+}
+
+/// A list of many sessions is read page by page: each must begin where the one before has ended.
+#[tokio::test]
+async fn a_page_is_looked_up_by_its_first_key() {
+    let opened = sqlite_file().await;
+    let plan = Box::leak(format!("EXPLAIN QUERY PLAN {}", SCAN.sql).into_boxed_str());
+    let plan = Statement::read("test", plan).with([
+        Kind::Session.into(),
+        Value::Bytes(Vec::new()),
+        Value::Int(0),
+        Value::Int(10),
+    ]);
+    let steps = opened.db.all(plan).await.unwrap();
+    let steps: Vec<String> = steps.iter().map(|it| it.get("detail").unwrap()).collect();
+    assert!(steps.join("; ").contains("(kind=? AND key>?)"), "{steps:?}");
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ mod key;
 mod memory;
 mod row;
 mod shelf;
-mod sql;
+pub(super) mod sql;
 
 use std::time::Duration;
 

@@ -13,7 +13,7 @@ use crate::base::time::Timestamp;
 use crate::store::db::Db;
 use crate::store::error::DbError;
 use crate::store::lock;
-use crate::store::statement::{Call, Statement};
+use crate::store::statement::{Call, Statement, Value};
 
 /// Volatile entries in a database.
 pub struct Sql {
@@ -258,17 +258,9 @@ impl Volatile for Sql {
         limit: u32,
         now: Timestamp,
     ) -> Result<Vec<Entry>, VolatileError> {
-        const SCAN: Statement = Statement::read(
-            "volatile.scan",
-            concat!(
-                "SELECT ",
-                columns!(),
-                " FROM volatile_entries
-                 WHERE kind = $1 AND (CAST($2 AS BYTEA) IS NULL OR key > $2) AND expires_at > $3
-                 ORDER BY key LIMIT $4"
-            ),
-        );
-        self.entries(SCAN.with([kind.into(), after.into(), now.into(), limit.into()]))
+        // Every key comes after none. With a word for "from the beginning" the condition could not be looked up in an index.
+        let after = after.map_or(Value::Bytes(Vec::new()), Value::from);
+        self.entries(SCAN.with([kind.into(), after, now.into(), limit.into()]))
             .await
     }
 
@@ -356,6 +348,18 @@ impl Volatile for Sql {
                 .await?)
     }
 }
+
+/// A page of entries, in the order of their keys.
+pub(in crate::store) const SCAN: Statement = Statement::read(
+    "volatile.scan",
+    concat!(
+        "SELECT ",
+        columns!(),
+        " FROM volatile_entries
+         WHERE kind = $1 AND key > $2 AND expires_at > $3
+         ORDER BY key LIMIT $4"
+    ),
+);
 
 /// Removes an expired entry that is in the way, and the oldest of the owner's, so that the new one is the
 /// `cap`th. The expired ones of the owner go as well.
