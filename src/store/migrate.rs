@@ -92,7 +92,7 @@ struct Applied {
 }
 
 /// Brings the database up to date and lists what was applied for it. Of two processes that start at once, the
-/// second waits and finds nothing left to do.
+/// second waits and finds nothing left to do. Where that can be seen without, nobody is waited for: somebody else may be writing.
 ///
 /// # Errors
 /// [`MigrateError`], and then nothing was changed.
@@ -105,10 +105,7 @@ pub async fn apply(db: &Db, now: Timestamp) -> Result<Vec<Migration>, MigrateErr
 /// # Errors
 /// As [`apply`].
 pub async fn status(db: &Db) -> Result<Vec<Migration>, MigrateError> {
-    let mut tx = db.begin_alone().await?;
-    let applied = applied(&mut tx).await?;
-    tx.commit().await?;
-    listed(SCRIPTS, &applied)
+    listed(SCRIPTS, &recorded(db).await?)
 }
 
 async fn apply_scripts(
@@ -116,6 +113,10 @@ async fn apply_scripts(
     scripts: &[Script],
     now: Timestamp,
 ) -> Result<Vec<Migration>, MigrateError> {
+    let done = listed(scripts, &recorded(db).await?)?;
+    if done.iter().all(|migration| migration.applied_at.is_some()) {
+        return Ok(Vec::new());
+    }
     let mut tx = db.begin_alone().await?;
     let history = applied(&mut tx).await?;
     let mut missing = listed(scripts, &history)?;
@@ -136,6 +137,21 @@ async fn apply_scripts(
         .collect())
 }
 
+const LIST: Statement = Statement::read(
+    "migrate.list",
+    "SELECT version, checksum, applied_at FROM migrations ORDER BY version",
+);
+
+/// What was applied, as far as there is a table for it.
+async fn recorded(db: &Db) -> Result<Vec<Applied>, DbError> {
+    let table = Statement::read("migrate.is_there", db.dialect().table);
+    if db.one(table.with(["migrations".into()])).await?.is_none() {
+        return Ok(Vec::new());
+    }
+    let rows = db.all(LIST.with([])).await?;
+    rows.iter().map(Applied::read).collect()
+}
+
 async fn applied(tx: &mut Tx) -> Result<Vec<Applied>, DbError> {
     const TABLE: Statement = Statement::write(
         "migrate.table",
@@ -145,19 +161,22 @@ async fn applied(tx: &mut Tx) -> Result<Vec<Applied>, DbError> {
              checksum TEXT NOT NULL,
              applied_at BIGINT NOT NULL)",
     );
-    const LIST: Statement = Statement::read(
-        "migrate.list",
-        "SELECT version, checksum, applied_at FROM migrations ORDER BY version",
-    );
-    let read = |row: &Row| {
-        Ok(Applied {
+    tx.execute(TABLE.with([])).await?;
+    tx.all(LIST.with([]))
+        .await?
+        .iter()
+        .map(Applied::read)
+        .collect()
+}
+
+impl Applied {
+    fn read(row: &Row) -> Result<Self, DbError> {
+        Ok(Self {
             version: row.get("version")?,
             checksum: row.get("checksum")?,
             at: row.get("applied_at")?,
         })
-    };
-    tx.execute(TABLE.with([])).await?;
-    tx.all(LIST.with([])).await?.iter().map(read).collect()
+    }
 }
 
 async fn run(tx: &mut Tx, db: &Db, script: &Script, now: Timestamp) -> Result<(), DbError> {

@@ -216,6 +216,27 @@ fn a_store_of_a_later_version_is_left_alone() {
     assert_no(&serve, "served");
 }
 
+/// An import, say. Whoever only looks does not wait for its end.
+#[test]
+fn looking_waits_for_nobody_who_writes() {
+    let folder = Setup::new().on_sqlite().folder();
+    folder.add_user("alice", "user").fine();
+    let other = rusqlite::Connection::open(folder.path().join("data/portcullis.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let looks: [&[&str]; 4] = [
+        &["user", "show", "alice"],
+        &["session", "list"],
+        &["migrate", "status"],
+        &["explain", "GET", "/app/x", "--account", "alice"],
+    ];
+    for look in looks {
+        folder.cli(look, "").fine();
+    }
+    assert_no(&folder.cli(&["user", "disable", "alice"], ""), "wrote");
+    other.execute_batch("ROLLBACK").unwrap();
+    folder.cli(&["user", "disable", "alice"], "").fine();
+}
+
 #[test]
 fn the_first_superuser_is_printed_once() {
     let gateway = Setup::new().nobody().start();
