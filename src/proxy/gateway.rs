@@ -254,6 +254,7 @@ impl ProxyHttp for Gateway {
         // Whoever is told to go on has not been answered yet: only an answer that comes before the end of the request ends
         // the connection.
         session.set_close_on_response_before_downstream_finish(is_final);
+        let both_new = session.is_http2() && response.version == http::Version::HTTP_2;
         finish_answer(session, response, ctx)?;
         if is_final {
             ctx.status = response.status.as_u16();
@@ -266,7 +267,6 @@ impl ProxyHttp for Gateway {
             let place = || self.place_to_code();
             ctx.coder = coding::begin(&rule.compress, session.req_header(), response, place)?;
         }
-        let both_new = session.is_http2() && response.version == http::Version::HTTP_2;
         if !both_new && response.headers.contains_key(http::header::TRAILER) {
             // Over HTTP/1 Pingora sends none, and passes none on.
             response.remove_header(&http::header::TRAILER);

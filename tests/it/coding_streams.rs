@@ -181,11 +181,14 @@ fn trailing(listener: TcpListener) {
             let mut connection = ::h2::server::handshake(socket).await.unwrap();
             tokio::spawn(async move {
                 while let Some(Ok((request, mut respond))) = connection.accept().await {
-                    let answer = http::Response::builder().header("content-type", "text/plain");
+                    let mut answer = http::Response::builder().header("content-type", "text/plain");
+                    let ends = request.uri().path() == "/public/without";
+                    if !ends {
+                        answer = answer.header("trailer", "server-timing");
+                    }
                     let mut body = respond
                         .send_response(answer.body(()).unwrap(), false)
                         .unwrap();
-                    let ends = request.uri().path() == "/public/without";
                     body.send_data(words(10_000).into(), ends).unwrap();
                     if !ends {
                         let trailers = [(
@@ -215,12 +218,16 @@ fn an_answer_over_http_2_that_ends_with_trailers() {
             );
             let answer = gateway.ask(ask);
             assert_eq!(answer.header("content-encoding").as_deref(), Some(coding));
+            // There it is not passed on, and so not announced.
+            assert_eq!(answer.header("trailer"), None, "{path}");
             assert!(
                 plain(coding, &answer.body).unwrap() == words(10_000).as_bytes(),
                 "{coding} {path}"
             );
             let mut client: H2 = gateway.h2();
             let outcome = client.get(path, &[("accept-encoding", coding)]);
+            let announced = usize::from(path == "/public/with");
+            assert_eq!(outcome.values("trailer").len(), announced, "{path}");
             let Outcome::Answer { body, .. } = outcome else {
                 panic!("{outcome:?}");
             };
