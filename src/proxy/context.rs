@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use http::{HeaderValue, Method};
+use http::{HeaderValue, Method, Version};
 use pingora::{Error, ErrorType};
 use tokio::time::Instant;
 
@@ -89,6 +89,8 @@ pub struct Context {
     pub sent: Option<Box<str>>,
     /// When its head was sent last, or is about to be.
     pub sent_at: Option<Instant>,
+    /// The version it was sent in.
+    pub sent_in: Version,
     /// How often it found a kept connection closed, or what looks like that.
     pub found_dead: u32,
     /// How often it was sent again.
@@ -181,6 +183,7 @@ impl Context {
             interim: 0,
             sent: None,
             sent_at: None,
+            sent_in: Version::HTTP_11,
             found_dead: 0,
             retried: 0,
             unseen: 0,

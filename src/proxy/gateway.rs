@@ -12,6 +12,7 @@ use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType};
+use tokio::task::yield_now;
 use tokio::time::{Instant, timeout};
 
 use crate::base::id::PublicId;
@@ -174,6 +175,7 @@ impl ProxyHttp for Gateway {
         if let Some(pool) = &ctx.pool {
             end_connection(request, !session.is_body_empty(), &pool.settings)?;
         }
+        ctx.sent_in = request.version;
         let is_new = request.version == http::Version::HTTP_2;
         if is_new && request.headers.contains_key(http::header::EXPECT) {
             // What such a service says before its answer does not come through.
@@ -207,6 +209,11 @@ impl ProxyHttp for Gateway {
         if body.is_some() {
             ctx.body = Passed::Some;
             note_piece();
+            if ctx.sent_in == http::Version::HTTP_2 {
+                // Pingora sends as long as there is something to send, and looks for more of the answer only where it waits.
+                // What the service has answered meanwhile could fill its window, and then it would read no more of this.
+                yield_now().await;
+            }
         }
         let length = body.as_ref().map_or(0, Bytes::len) as u64;
         if let Some(tunnel) = &ctx.tunnel {
