@@ -12,6 +12,7 @@ pub mod first;
 pub mod hand_over;
 pub mod keys;
 pub mod people;
+pub mod place;
 pub mod post;
 pub mod reload;
 pub mod roles;

@@ -1,16 +1,12 @@
 //! The process that is to take over: how it is started, held on to until it is ready, and given up.
 
 use std::env;
-use std::ffi::OsString;
-use std::fs::metadata;
 use std::io;
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::parent_id;
-use std::path::{Path, PathBuf};
-use std::process::{self, Child, Command, Stdio};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use command_fds::{CommandFdExt, FdMapping, FdMappingCollision};
@@ -22,16 +18,14 @@ use tokio::time::timeout;
 
 use super::aside::aside;
 use super::between::{ITSELF, LEAVES};
-use super::hand_over::{OVER, READY, RELIEVES, relieves};
+use super::hand_over::{OVER, READY, RELIEVES};
+use super::place::{Bound, Place};
 
 /// How long the next process may take to be ready. Migrations of a large store are the slowest part.
 const PATIENCE: Duration = Duration::from_mins(2);
 
 /// The first descriptor of those that are passed (`sd_listen_fds(3)`).
 const FIRST: i32 = 3;
-
-/// The namespace of ids that a machine begins with (`PROC_PID_INIT_INO` of the kernel).
-const FIRST_NAMESPACE: u64 = 0xEFFF_FFFC;
 
 /// What the next process is started with.
 pub struct Successor {
@@ -52,26 +46,12 @@ pub struct Next {
     is_over: bool,
 }
 
-/// Where this process stands.
-#[derive(Clone, Copy)]
-struct Place {
-    id: u32,
-    parent: u32,
-    /// Ids are given out anew where it is.
-    contained: bool,
-    /// Nobody waits for its end without hearing who serves now.
-    free: bool,
-}
-
 /// Why the next process did not take over.
 #[derive(Debug, thiserror::Error)]
 pub enum HandOverFault {
-    /// The first process of a container takes the container with it, and that waits for the one that it has started.
-    #[error(
-        "this is the first process of a container, or the one it was started for, and the container would end with it: \
-         replace the container"
-    )]
-    First,
+    /// Something would end with this process, or be started again.
+    #[error(transparent)]
+    Bound(#[from] Bound),
     /// It could not be started.
     #[error("the program could not be started: {0}")]
     Start(#[from] io::Error),
@@ -124,9 +104,7 @@ impl Successor {
     /// # Errors
     /// When it cannot be started.
     pub async fn start(&self) -> Result<Next, HandOverFault> {
-        if Place::of_this_process().falls_with_it() {
-            return Err(HandOverFault::First);
-        }
+        Place::of_this_process().may_be_left()?;
         let (ours, theirs) = UnixStream::pair()?;
         ours.set_nonblocking(true)?;
         let line = tokio::net::UnixStream::from_std(ours)?;
@@ -164,30 +142,6 @@ impl Successor {
         let names: Vec<&str> = self.sockets.iter().map(|(name, _)| *name).collect();
         names.join(":")
     }
-}
-
-impl Place {
-    fn of_this_process() -> Self {
-        let first = metadata("/proc/self/ns/pid").is_ok_and(|it| it.ino() == FIRST_NAMESPACE);
-        Self {
-            id: process::id(),
-            parent: parent_id(),
-            contained: !first,
-            free: relieves() || is_of_systemd(env::var_os("NOTIFY_SOCKET")),
-        }
-    }
-
-    /// Whether a container ends with this process: with its first one, and, where that is one of the small ones that do
-    /// nothing but start another and wait for it (`tini`, `docker --init`, a script), with this other one. One whose ids are
-    /// given out by others has no parent there. systemd hears who serves now, and whoever relieves another is an orphan.
-    const fn falls_with_it(self) -> bool {
-        self.id == 1 || self.parent <= 1 && self.contained && !self.free
-    }
-}
-
-/// Whether systemd itself listens there. Others pass on what they hear (podman), and wait for the first one all the same.
-fn is_of_systemd(socket: Option<OsString>) -> bool {
-    socket.is_some_and(|socket| Path::new(&socket).ends_with("systemd/notify"))
 }
 
 impl Next {
@@ -280,47 +234,6 @@ impl Drop for Next {
         if !self.serves {
             // Who has ended already needs not be told.
             let _ = self.tell(Signal::KILL);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn g_13_a_container_ends_with_its_first_process_and_with_the_one_that_it_waits_for() {
-        for (id, parent, contained, free, falls) in [
-            (1, 0, true, false, true),
-            (1, 0, true, true, true),
-            (7, 0, true, false, true),
-            (7, 1, true, false, true),
-            (7, 1, true, true, false),
-            (7, 1, false, false, false),
-            (7, 1, false, true, false),
-            (7, 5, true, false, false),
-        ] {
-            let place = Place {
-                id,
-                parent,
-                contained,
-                free,
-            };
-            let case = (id, parent, contained, free);
-            assert_eq!(place.falls_with_it(), falls, "{case:?}");
-        }
-    }
-    #[test]
-    fn g_13_podman_waits_although_it_listens() {
-        for (socket, systemd) in [
-            (None, false),
-            (Some("/run/systemd/notify"), true),
-            (Some("/run/user/1000/systemd/notify"), true),
-            (Some("/run/notify/notify.sock"), false),
-            (Some("@notify"), false),
-            (Some(""), false),
-        ] {
-            assert_eq!(is_of_systemd(socket.map(Into::into)), systemd, "{socket:?}");
         }
     }
 }

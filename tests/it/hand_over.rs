@@ -11,8 +11,8 @@ use crate::harness::process::{Guard, Process, binary};
 use crate::harness::{Gateway, Setup, eventually, within};
 
 const STARTED: &str = "the new process has been started";
-const HANDED: &str = "the new process serves";
-const KEPT: &str = "not handed over";
+pub const HANDED: &str = "the new process serves";
+pub const KEPT: &str = "not handed over";
 
 /// The process that serves, after any number of hand-overs. Dropping it kills that process.
 pub struct Line<'a> {

@@ -5,7 +5,7 @@ use std::thread;
 
 use tempfile::TempDir;
 
-use crate::hand_over::Line;
+use crate::hand_over::{HANDED, KEPT, Line, started};
 use crate::harness::{Gateway, PATIENCE, Setup, eventually, holds};
 
 /// Binds a port and passes it on, as a socket unit with `FileDescriptorName=http` does.
@@ -93,6 +93,49 @@ fn who_serves_next_is_no_child_of_who_served_before() {
         handed.join().unwrap();
     });
     assert_eq!(gateway.ask(get("/public/x")).status, 200);
+}
+
+/// As systemd starts its main process, which it waits for (systemd 248).
+const AS_A_MAIN_PROCESS: &str = r#"SYSTEMD_EXEC_PID=$$ exec "$@""#;
+
+/// systemd would end the new process together with a unit that does not hear of it, and supervisord start another one.
+#[test]
+fn who_is_waited_for_hands_over_to_nobody() {
+    let folder = TempDir::new().unwrap();
+    std::fs::create_dir(folder.path().join("systemd")).unwrap();
+    let path = folder.path().join("systemd/notify");
+    let _manager = UnixDatagram::bind(&path).unwrap();
+    let socket = ("NOTIFY_SOCKET", path.to_str().unwrap());
+    let other = ("SYSTEMD_EXEC_PID", "1");
+    let supervised = ("SUPERVISOR_ENABLED", "1");
+    let plain = r#"exec "$@""#;
+    for (script, environment, refused) in [
+        (plain, vec![], None),
+        (plain, vec![other], None),
+        (AS_A_MAIN_PROCESS, vec![socket], None),
+        (AS_A_MAIN_PROCESS, vec![], Some("Type=notify")),
+        (plain, vec![supervised], Some("supervisorctl")),
+    ] {
+        let setup = Setup::new().wrapped(script);
+        let setup = environment
+            .iter()
+            .fold(setup, |setup, (name, value)| setup.env(name, value));
+        let gateway = setup.start();
+        let mut line = Line::of(&gateway);
+        let Some(instead) = refused else {
+            line.hand_over();
+            assert_eq!(gateway.ask(get("/public/x")).status, 200);
+            continue;
+        };
+        assert!(line.signal("QUIT"));
+        gateway.says(KEPT);
+        assert!(gateway.log().contains(instead), "{}", gateway.log());
+        assert!(!gateway.log().contains(HANDED), "{}", gateway.log());
+        assert_eq!(gateway.ask(get("/public/x")).status, 200);
+        assert!(gateway.ended().is_none(), "{environment:?}");
+        // Nobody was started.
+        assert_eq!(started(&gateway.log()), None);
+    }
 }
 
 #[test]
