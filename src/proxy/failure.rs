@@ -47,13 +47,14 @@ impl Gateway {
         if status == Some(503) && !is_answered(session) {
             return self.tell_maintenance(session, ctx).await;
         }
-        let told = sent(session).or(status);
+        let stands_in = is_unreachable(error) && has_maintenance(ctx) && !is_answered(session);
+        let told = sent(session).or(if stands_in { Some(503) } else { status });
         if is_answered(session) && ctx.outcome.reason == "-" && !is_the_clients(error, status) {
             // What was sent looks like a success, and is half of one.
             ctx.outcome.reason = "broken";
         }
         note(error, (status, told), ctx);
-        if is_unreachable(error) && has_maintenance(ctx) && !is_answered(session) {
+        if stands_in {
             return self.tell_maintenance(session, ctx).await;
         }
         if is_answered(session) && session.req_header().version == http::Version::HTTP_10 {

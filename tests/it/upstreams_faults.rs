@@ -317,9 +317,12 @@ fn g_18_a_page_stands_in_for_a_service_that_cannot_be_reached() {
         (503, true)
     );
     assert_eq!(program.json()["code"], "UPSTREAM_UNAVAILABLE");
-    eventually("the reason in the log", || {
-        gateway.log().contains("ConnectRefused").then_some(())
+    let told = eventually("the reason in the log", || {
+        let log = gateway.log();
+        let line = log.lines().find(|line| line.contains("ConnectRefused"))?;
+        Some(line.to_owned())
     });
+    assert!(told.contains("status=503"), "{told}");
 }
 
 #[test]
