@@ -221,4 +221,7 @@ fn the_unit_goes_on_trying_to_start() {
     assert!(has(of_service, "RestartSec=2"));
     // Where the main process is told alone, one that it has relieved is killed as soon as it has ended.
     assert!(has(of_service, "KillMode=control-group"));
+    // A minimal Debian has no kill but the shell's own.
+    let reloads = has(of_service, "ExecReload=/bin/sh -c 'kill -HUP $MAINPID'");
+    assert!(reloads && !of_service.contains("bin/kill"));
 }
