@@ -66,7 +66,7 @@ pub struct Reload {
 enum ReloadFault {
     #[error("{0}")]
     Config(String),
-    #[error("a policy test fails: {0}")]
+    #[error("policy tests fail: {0}")]
     Test(String),
     #[error("a change of {0} needs a restart, or a new process (SIGQUIT)")]
     Restart(String),
@@ -186,14 +186,11 @@ impl Reload {
         if let Some(what) = needs_restart(&self.config, &config) {
             return Err(ReloadFault::Restart(what));
         }
-        let mut outcomes = policy_test::run(&config).into_iter();
-        match outcomes.find(|outcome| !outcome.passed()) {
-            None => Ok(config),
-            Some(failed) => Err(ReloadFault::Test(format!(
-                "{}: {}",
-                failed.test,
-                failed.failures.join("; ")
-            ))),
+        let complaints = policy_test::complaints(&config);
+        if complaints.is_empty() {
+            Ok(config)
+        } else {
+            Err(ReloadFault::Test(complaints.join("; ")))
         }
     }
 

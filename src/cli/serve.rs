@@ -31,17 +31,15 @@ pub fn run(args: &Args, path: &Path) -> anyhow::Result<ExitCode> {
         }
     };
     let log = log::start(config.log, filter().as_deref());
-    let outcomes = policy_test::run(&config);
-    let mut failed = outcomes
-        .iter()
-        .filter(|outcome| !outcome.passed())
-        .peekable();
-    if failed.peek().is_some() {
+    let complaints = policy_test::complaints(&config);
+    if !complaints.is_empty() {
         eprintln!(
             "The policy tests of {} fail; the gateway does not start:",
             path.display()
         );
-        failed.for_each(|outcome| eprintln!("  {}: {}", outcome.test, outcome.failures.join("; ")));
+        for told in complaints {
+            eprintln!("  {told}");
+        }
         return Ok(ExitCode::FAILURE);
     }
     app::serve::serve(early, config, (path, file, args.watch), log.lost())?;

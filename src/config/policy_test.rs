@@ -95,6 +95,18 @@ impl TestOutcome {
     }
 }
 
+impl fmt::Display for TestOutcome {
+    /// `line 9: GET /admin as viewer: expected allow, got deny`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { test, failures, .. } = self;
+        write!(f, "line {}: {test}", test.line)?;
+        if failures.is_empty() {
+            return Ok(());
+        }
+        write!(f, ": {}", failures.join(", "))
+    }
+}
+
 impl fmt::Display for PolicyTest {
     /// `GET /admin as viewer from 10.1.2.3`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -146,6 +158,14 @@ pub fn run(config: &Config) -> Vec<TestOutcome> {
         .iter()
         .map(|test| run_one(&asker, test))
         .collect()
+}
+
+/// What tests say that did not pass, one after the other in the order of the file.
+#[must_use]
+pub fn complaints(config: &Config) -> Vec<String> {
+    let outcomes = run(config).into_iter();
+    let failed = outcomes.filter(|outcome| !outcome.passed());
+    failed.map(|outcome| outcome.to_string()).collect()
 }
 
 /// The rules that no test reached.

@@ -118,6 +118,33 @@ fn g_01_a_file_with_faults_changes_nothing() {
 }
 
 #[test]
+fn every_policy_test_that_fails_is_told_with_its_line() {
+    let tests = "tests:
+  - { GET: /admin/x, expect: allow }
+  - { GET: /public/x, expect: allow }
+  - { GET: /app/x, expect: allow, rule: /public/** }
+";
+    let gateway = Setup::new().start();
+    let good = fs::read_to_string(gateway.config()).unwrap();
+    let first = good.lines().count() + 2;
+    gateway.write("gateway.yaml", &format!("{good}{tests}"));
+    assert!(!gateway.reload());
+    let told = [
+        format!("line {first}: GET /admin/x: expected allow"),
+        format!("line {}: GET /app/x: expected allow", first + 2),
+    ];
+    gateway.says("policy tests fail");
+    let log = gateway.log();
+    let reload = log.lines().find(|line| line.contains("policy tests fail"));
+    let start = gateway.cli(&["serve"], "");
+    assert_eq!(start.code, Some(1), "{}", start.all());
+    for said in [reload.unwrap(), &start.err] {
+        assert!(told.iter().all(|told| said.contains(told)), "{said}");
+        assert!(!said.contains("GET /public/x"), "{said}");
+    }
+}
+
+#[test]
 fn g_01_files_that_cannot_be_read() {
     let setup = Setup::new();
     let good = setup.yaml();
