@@ -123,19 +123,16 @@ impl Reload {
         let mut renewed = false;
         for (name, news) in news {
             let news = news.map(|trust| {
-                let file = trust
-                    .files
-                    .paths()
-                    .next()
-                    .unwrap_or(Path::new(""))
-                    .to_owned();
-                if let Some(upstream) = self.config.upstreams.get_mut(&name) {
-                    upstream.trust = trust;
-                    renewed = true;
-                }
-                file
+                let Some(upstream) = self.config.upstreams.get_mut(&name) else {
+                    return Vec::new();
+                };
+                let files = trust.renewed_since(&upstream.trust);
+                let files = files.map(Path::to_owned).collect();
+                upstream.trust = trust;
+                renewed = true;
+                files
             });
-            let result = told(news);
+            let result = told(Some(&name), news);
             self.metrics.certificates.with_label_values(&[result]).inc();
         }
         if renewed {

@@ -201,21 +201,26 @@ pub async fn watch_certificates(
         }
         news.extend(vouching);
         for change in news {
-            let result = told(change);
+            let result = told(None, change.map(|file| vec![file]));
             metrics.certificates.with_label_values(&[result]).inc();
         }
     }
 }
 
-/// Tells what came of a change, and what that is called.
-pub(super) fn told(change: Result<PathBuf, TlsFault>) -> &'static str {
+/// Tells what came of a change, of an upstream's or of our own, and what that is called.
+pub(super) fn told(upstream: Option<&str>, change: Result<Vec<PathBuf>, TlsFault>) -> &'static str {
     match change {
-        Ok(path) => {
-            tracing::info!(file = %path.display(), "a renewed certificate is in force");
+        Ok(files) => {
+            for file in files {
+                tracing::info!(upstream, file = %file.display(), "a renewed certificate is in force");
+            }
             "ok"
         }
         Err(fault) => {
-            tracing::error!("certificate not renewed, the old one stays: {fault}");
+            tracing::error!(
+                upstream,
+                "certificate not renewed, the old one stays: {fault}"
+            );
             "failed"
         }
     }

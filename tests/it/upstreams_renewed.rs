@@ -3,6 +3,7 @@
 use crate::harness::{Setup, eventually};
 use crate::upstreams_tls::{Authority, Service, ask, before};
 
+const RENEWED: &str = "a renewed certificate is in force";
 const BOTH: &str = "tls: { ca: ca.pem, certificate: us.pem, key: us.key }";
 
 #[test]
@@ -22,17 +23,31 @@ fn g_07_what_a_service_is_shown_and_believed_by_is_renewed_without_a_reload() {
     assert_eq!((ask(&gateway), service.heads().len()), (502, 0));
     gateway.write("ca.pem", &authority.pem);
     eventually("the authority to count", || {
-        let renewed = "a renewed certificate is in force";
-        gateway.log().contains(renewed).then_some(())
+        gateway.log().contains(RENEWED).then_some(())
     });
     // Believed now, and not believing us.
     assert_eq!((ask(&gateway), service.heads().len()), (502, 0));
     gateway.write("us.pem", &known.certificate);
     gateway.write("us.key", &known.key);
     eventually("to be believed", || (ask(&gateway) == 200).then_some(()));
+    // What is told names what has changed, and for whom.
+    let log = gateway.log();
+    let told = log.lines().filter(|line| line.contains(RENEWED));
+    let told: Vec<(bool, bool)> = told
+        .inspect(|line| assert!(line.contains("upstream=\"web\""), "{line}"))
+        .map(|line| (line.contains("ca.pem"), line.contains("us.pem")))
+        .collect();
+    assert_eq!(told, [(true, false), (false, true)], "{log}");
     // What is no good changes nothing.
     gateway.write("us.pem", "nothing");
-    gateway.says("certificate not renewed, the old one stays");
+    eventually("the refusal to be told", || {
+        let log = gateway.log();
+        let refused = "certificate not renewed, the old one stays";
+        let parts = [refused, "upstream=\"web\"", "us.pem"];
+        let mut lines = log.lines();
+        let told = lines.any(|line| parts.iter().all(|part| line.contains(part)));
+        told.then_some(())
+    });
     assert_eq!(ask(&gateway), 200);
     let metrics = gateway.metrics();
     for kind in ["upstream", "upstream_ca"] {

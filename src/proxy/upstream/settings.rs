@@ -90,6 +90,22 @@ pub struct Headers {
 /// A page that is shown while no server is healthy.
 pub type Maintenance = Bytes;
 
+impl Trust {
+    /// The files that say something else than they did. A certificate and its key are one, and go by the certificate's.
+    pub fn renewed_since(&self, before: &Self) -> impl Iterator<Item = &Path> {
+        let TrustFiles {
+            authorities,
+            client,
+        } = &self.files;
+        let authorities = authorities
+            .as_ref()
+            .filter(|_| self.authorities != before.authorities);
+        let client = client.as_ref().filter(|_| self.client != before.client);
+        let all = authorities.into_iter().chain(client.map(|it| &it.chain));
+        all.map(PathBuf::as_path)
+    }
+}
+
 impl TrustFiles {
     /// All of them.
     pub fn paths(&self) -> impl Iterator<Item = &Path> {
