@@ -3,8 +3,6 @@
 use std::io::Write;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
-use std::{panic, thread};
 
 use arc_swap::ArcSwap;
 use pingora::proxy::http_proxy;
@@ -12,7 +10,7 @@ use pingora::server::configuration::ServerConf;
 use pingora::server::{RunArgs, Server};
 use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
-use tokio::task::{JoinHandle, block_in_place};
+use tokio::task::block_in_place;
 use tower::util::BoxCloneSyncService;
 
 use crate::acme::worker::Worker;
@@ -27,10 +25,10 @@ use crate::proxy::listener::{House, Listener};
 use crate::proxy::places::Places;
 use crate::proxy::request::Requests;
 use crate::proxy::shell::Shell;
-use crate::proxy::upstream::keeper::{Keepers, check_all};
+use crate::proxy::upstream::keeper::Keepers;
 use crate::proxy::upstream::renewal::Renewals;
 use crate::proxy::upstream::{probe, roots};
-use crate::store::{Db, Store};
+use crate::store::Store;
 use crate::telemetry::log::Lost;
 use crate::telemetry::metrics::Metrics;
 use crate::web::{Parts, Web, echo};
@@ -39,6 +37,7 @@ use super::banner::{FirstUser, banner};
 use super::certificates::Certificates;
 use super::descriptors::Room;
 use super::early::Early;
+use super::ending::{close, end_with_the_main_thread, give_back};
 use super::first::first_user;
 use super::hand_over;
 use super::people::People;
@@ -48,13 +47,7 @@ use super::shutdown::{Heard, Signals};
 use super::sockets::{Sockets, follow_port};
 use super::triggers::Triggers;
 use super::watch::Watch;
-use super::{acme, keys, roles, running, tasks};
-
-/// How long the store may take to hear what is not brought to its end.
-const LAST_WORDS: Duration = Duration::from_secs(2);
-
-/// The exit code of a process that panicked, as Rust has it.
-const PANICKED: i32 = 101;
+use super::{acme, keys, relief, roles, running, tasks};
 
 /// Runs the gateway until it is told to stop.
 ///
@@ -82,9 +75,8 @@ pub fn serve(
     let (up, listeners) = (Arc::new(Semaphore::new(0)), sockets.count());
     let server = server(&config, &parts, sockets, &up);
     if hand_over::relieves() {
-        // The process before this one knew who is unwell, and serves meanwhile. Before anything is changed, or heard.
-        let running = parts.running.load_full();
-        background.block_on(check_all(running.pools.values().map(|pool| &**pool)));
+        // The process before this one serves meanwhile. Before anything is changed, or heard.
+        background.block_on(relief::prepare(&parts.running.load_full()))?;
     }
     let heard = {
         let _within = background.enter();
@@ -129,25 +121,6 @@ pub fn serve(
     Ok(())
 }
 
-/// So that a copy of the database's file is a copy of the database, and one that is put in its place counts.
-fn close(db: &Db) {
-    if !db.close(LAST_WORDS) {
-        tracing::warn!("the newest of the database is in the file beside it (-wal)");
-    }
-}
-
-/// What Pingora cannot do, such as making a thread, ends its main thread, and that may wait for the others for ever: with
-/// open ports that nobody serves, and deaf to signals.
-fn end_with_the_main_thread() {
-    let tell = panic::take_hook();
-    panic::set_hook(Box::new(move |fault| {
-        tell(fault);
-        if thread::current().name() == Some("main") {
-            std::process::exit(PANICKED);
-        }
-    }));
-}
-
 /// Begins what goes on all the while.
 fn watch_over(parts: &Assembled, background: &Runtime, lost: Lost) {
     background.spawn(tasks::sweep(parts.store.clone(), parts.clock.clone()));
@@ -168,14 +141,6 @@ fn watch_over(parts: &Assembled, background: &Runtime, lost: Lost) {
         Arc::clone(&parts.running),
         (parts.clock.clone(), parts.metrics.clone()),
     ));
-}
-
-/// Waits for the orders of certificates that are under way to be given back.
-fn give_back(background: &Runtime, orders: JoinHandle<()>) {
-    let ended = async { tokio::time::timeout(LAST_WORDS, orders).await };
-    if background.block_on(ended).is_err() {
-        tracing::warn!("certificates that were being ordered could not be given back");
-    }
 }
 
 /// Shows the banner. Nobody may be there to see it, which keeps nothing from being served.

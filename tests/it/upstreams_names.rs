@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use tempfile::TempDir;
 
+use crate::hand_over::{KEPT, Line};
 use crate::harness::{Gateway, Recorder, Setup, eventually};
 
 /// The wrapper reads its file anew while another thread is reading it, which ends the process it is in now and then. So
@@ -201,6 +202,32 @@ fn g_18_a_name_without_an_address_is_shown_as_unwell() {
         (ask(&gateway, "/app/x") == 200).then_some(())
     });
     assert_eq!(shown(), (format!("127.0.0.2:{port}"), true));
+}
+
+/// The old process has addresses, and goes on with them. One name that is known is as good as a start has it.
+#[test]
+fn g_13_who_knows_no_server_of_an_upstream_takes_nothing_over() {
+    let (web, _, port) = neighbours();
+    let mut names = Names::new("127.0.0.2 web.wrapped.test\n127.0.0.2 also.wrapped.test\n");
+    let to = |name: &str| format!("http://{name}.wrapped.test:{port}");
+    let both = format!("{{ to: [\"{}\", \"{}\"] }}", to("web"), to("also"));
+    let gateway = names
+        .of(Setup::before(web.clone()).upstream("web", &both))
+        .start();
+    let mut line = Line::of(&gateway);
+    assert_eq!((ask(&gateway, "/app/x"), web.count()), (200, 1));
+    names.say("127.0.0.9 other.wrapped.test\n");
+    assert!(line.signal("QUIT"));
+    gateway.says(KEPT);
+    let log = gateway.log();
+    for part in ["the upstream web", "web.wrapped.test, also.wrapped.test"] {
+        assert!(log.contains(part), "{part}: {log}");
+    }
+    assert!(gateway.ended().is_none());
+    assert_eq!((ask(&gateway, "/app/x"), web.count()), (200, 2));
+    names.say("127.0.0.2 also.wrapped.test\n");
+    line.hand_over();
+    assert_eq!((ask(&gateway, "/app/x"), web.count()), (200, 3));
 }
 
 #[test]
