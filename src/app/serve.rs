@@ -43,7 +43,7 @@ use super::hand_over;
 use super::people::People;
 use super::post::Post;
 use super::reload::{Reload, tell_warnings};
-use super::shutdown::{Heard, Signals};
+use super::shutdown::Signals;
 use super::sockets::{Sockets, follow_port};
 use super::triggers::Triggers;
 use super::watch::Watch;
@@ -63,6 +63,7 @@ pub fn serve(
         inherited,
         background,
         hangup,
+        stop,
     } = early;
     tell_warnings(&config);
     // Before anything else asks for TLS: two providers are linked in, and the first to be installed stays.
@@ -78,10 +79,7 @@ pub fn serve(
         // The process before this one serves meanwhile. Before anything is changed, or heard.
         background.block_on(relief::prepare(&parts.running.load_full()))?;
     }
-    let heard = {
-        let _within = background.enter();
-        Heard::new()?
-    };
+    let heard = stop.leave(&background)?;
     let first = background.block_on(settle(&parts, &config))?;
     let text = banner(&config, &bound, first.as_ref());
     let first = first.map(|first| first.name);

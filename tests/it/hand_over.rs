@@ -226,8 +226,15 @@ fn g_13_who_is_told_to_stop_does_not_wait_for_a_new_process() {
 const IN_A_CONTAINER: &str =
     r#"exec unshare --user --pid --fork --kill-child --mount-proc sh -c '"$@" & wait $!' sh "$@""#;
 
+/// Whether somebody may be the first process somewhere.
+pub fn has_namespaces() -> bool {
+    let may = ["--user", "--pid", "--fork", "--mount-proc", "true"];
+    let made = Command::new("unshare").args(may).status();
+    made.is_ok_and(|made| made.success())
+}
+
 /// The innermost of those that came of it.
-fn innermost(pid: u32) -> u32 {
+pub fn innermost(pid: u32) -> u32 {
     let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
     let child = children.unwrap_or_default();
     let child = child.split_whitespace().next();
@@ -237,9 +244,7 @@ fn innermost(pid: u32) -> u32 {
 /// It would end with the old process. A service manager in a container hears who serves now.
 #[test]
 fn g_13_a_container_does_not_end_with_who_was_relieved() {
-    let may = ["--user", "--pid", "--fork", "--mount-proc", "true"];
-    let made = Command::new("unshare").args(may).status();
-    if !made.is_ok_and(|made| made.success()) {
+    if !has_namespaces() {
         println!("no namespaces here; the table in the unit tests is what there is");
         return;
     }

@@ -115,6 +115,7 @@ mod sessions_ends;
 mod sessions_forgery;
 mod sessions_races;
 mod sessions_stored;
+mod starts;
 mod store_postgres;
 mod streams;
 mod systemd;
