@@ -19,6 +19,7 @@ use crate::base::random::Random;
 use crate::base::time::Clock;
 use crate::config::Config;
 use crate::proxy::admin::{Admin, AdminRequests, Written};
+use crate::proxy::advice::Advice;
 use crate::proxy::drain::Drain;
 use crate::proxy::gateway::Gateway;
 use crate::proxy::listener::{House, Listener};
@@ -310,14 +311,13 @@ fn server(config: &Config, parts: &Assembled, sockets: Sockets, up: &Arc<Semapho
 
 impl Assembled {
     fn shell(&self, config: &Config) -> Shell {
-        let pages = self.web.clone().router(&config.prefix);
         let echo = echo::router(Arc::clone(&self.brand), &config.prefix);
         Shell {
             running: Arc::clone(&self.running),
             keyring: Arc::clone(&self.certificates.keyring),
             roots: Arc::clone(self.people.sessions.roots()),
             gate: self.people.gate(),
-            pages: BoxCloneSyncService::new(pages),
+            pages: BoxCloneSyncService::new(self.web.clone().router(&config.prefix)),
             echo: BoxCloneSyncService::new(echo),
             metrics: self.metrics.clone(),
             clock: self.clock.clone(),
@@ -325,6 +325,7 @@ impl Assembled {
             drain: self.drain.clone(),
             coders: Places::default(),
             talks: Places::default(),
+            advice: Advice::default(),
             own_label: "own".into(),
         }
     }

@@ -59,14 +59,15 @@ pub enum Refused {
     Insecure(Option<String>),
 }
 
-/// A request that is not admitted, and the host that it asked, where it has one: whoever runs the gateway looks for that
-/// first.
+/// A request that is not admitted, and what it asked, as far as that is known: whoever runs the gateway looks for that first.
 #[derive(Debug)]
 pub struct TurnedAway {
     /// Why.
     pub why: Refused,
-    /// Whom it asked.
+    /// Whom it asked, where no more is known.
     pub host: Option<Host>,
+    /// What it asked for, where that was understood.
+    pub target: Option<Box<Target>>,
 }
 
 impl<T: Into<Refused>> From<T> for TurnedAway {
@@ -74,6 +75,7 @@ impl<T: Into<Refused>> From<T> for TurnedAway {
         Self {
             why: why.into(),
             host: None,
+            target: None,
         }
     }
 }
@@ -99,6 +101,7 @@ impl Refused {
         TurnedAway {
             why: self,
             host: Some(host.clone()),
+            target: None,
         }
     }
 
@@ -140,6 +143,7 @@ pub fn admit(
         return Err(TurnedAway {
             why: (*fault).into(),
             host: seen.host.clone(),
+            target: None,
         });
     }
     let limits = &running.limits;
@@ -180,8 +184,11 @@ pub fn admit(
         return Err(HeadFault::TargetTooLong.into());
     }
     if site.https && !client.https {
-        let insecure = Refused::Insecure(secure_address(&site, &target));
-        return Err(insecure.asked_of(target.host()));
+        return Err(TurnedAway {
+            why: Refused::Insecure(secure_address(&site, &target)),
+            host: None,
+            target: Some(Box::new(target)),
+        });
     }
     Ok(Admitted {
         host: told_host(request, &site).ok_or(HeadFault::Host)?,

@@ -83,7 +83,7 @@ impl Client {
 }
 
 /// Whether a proxy was spoken to over TLS. Of a handshake for WebSocket some say so by its own schemes (RFC 6455 section 3).
-fn is_secure(proto: &str) -> bool {
+pub(super) fn is_secure(proto: &str) -> bool {
     ["https", "wss"]
         .iter()
         .any(|secure| proto.eq_ignore_ascii_case(secure))
@@ -100,7 +100,7 @@ fn forwarded(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
 }
 
 /// What every line of that name lists, left to right, without what is empty.
-fn entries<'a>(headers: &'a HeaderMap, name: &str) -> Vec<&'a str> {
+pub(super) fn entries<'a>(headers: &'a HeaderMap, name: &str) -> Vec<&'a str> {
     let lines = headers.get_all(name).into_iter();
     let entries = lines.flat_map(|line| line.to_str().unwrap_or("?").split(','));
     let said = entries.map(str::trim);

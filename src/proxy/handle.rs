@@ -154,8 +154,12 @@ impl Gateway {
             https_site,
         } = match admitted {
             Ok(admitted) => admitted,
-            Err(TurnedAway { why, host }) => {
+            Err(TurnedAway { why, host, target }) => {
                 ctx.asked = host;
+                ctx.target = target.map(|target| *target);
+                if matches!(why, Refused::Insecure(_)) {
+                    self.advise(session, ctx, &connection);
+                }
                 // Whatever it asked for, it asked an https site.
                 note_hsts(
                     ctx,
@@ -184,6 +188,19 @@ impl Gateway {
             Some(answer) => Received::Keep(Kept::Preflight(answer)),
             None => Received::Judge(names),
         })
+    }
+
+    /// Tells the operator what may be wrong where an https site is asked in the clear.
+    #[cold]
+    fn advise(&self, session: &Session, ctx: &Context, connection: &ConnState) {
+        if let Some(client) = &ctx.client {
+            let (peer, headers) = (
+                connection.peer.ip().to_canonical(),
+                &session.req_header().headers,
+            );
+            let now = self.0.clock.now();
+            self.0.advice.note_insecure(peer, client, headers, now);
+        }
     }
 
     /// A request that no service is to see.

@@ -6,6 +6,7 @@
 
 pub mod admin;
 pub mod admit;
+pub mod advice;
 pub mod answer;
 pub mod bridge;
 pub mod caches;

@@ -11,6 +11,7 @@ use crate::crypto::keyring::Keyring;
 use crate::gate::judge::Gate;
 use crate::telemetry::metrics::Metrics;
 
+use super::advice::Advice;
 use super::bridge::Pages;
 use super::drain::Drain;
 use super::places::Places;
@@ -42,6 +43,8 @@ pub struct Shell {
     pub coders: Places,
     /// For conversations with services of HTTP/2 that may run ahead of each other.
     pub talks: Places,
+    /// What the operator was told of a proxy in front.
+    pub advice: Advice,
     /// What metrics call requests for our own pages.
     pub own_label: Arc<str>,
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::harness::h2::request;
-use crate::harness::{Gateway, Recorder, Reply, Setup, eventually};
+use crate::harness::{Gateway, Raw, Recorder, Reply, Setup, eventually};
 use crate::sessions_ends::logout;
 
 /// Pingora says it of the first connection to a service.
@@ -63,6 +63,66 @@ fn whoever_is_turned_away_is_told_of_with_the_host_that_was_asked() {
         let line = log.lines().find(|line| line.contains("status=421"))?;
         line.contains("host=\"elsewhere.test\"").then_some(())
     });
+}
+
+/// What a proxy in front that does not fit `trusted_proxies` does to its clients is an endless redirect, and theirs to see:
+/// the log says why to those who can mend it, once for all of them.
+#[test]
+fn a_proxy_whose_https_is_not_believed_is_told_of_once() {
+    let direct = "X-Forwarded-Proto: http\r\n";
+    let through = "X-Forwarded-Proto: https\r\n";
+    let other = "Forwarded: for=192.0.2.7;proto=https\r\n";
+    // trusted_proxies, what a request holds, what is said of it
+    for (trusted, lines, said) in [
+        (
+            "[]",
+            through,
+            "127.0.0.1 says https and is not in trusted_proxies",
+        ),
+        (
+            "[]",
+            other,
+            "127.0.0.1 says https and is not in trusted_proxies",
+        ),
+        (
+            "[127.0.0.1]",
+            "",
+            "127.0.0.1 is in trusted_proxies and sends no X-Forwarded-Proto",
+        ),
+    ] {
+        let gateway = Setup::new()
+            .tls(&["localhost"])
+            .set("trusted_proxies", trusted)
+            .start();
+        let ask = |path: &str, lines: &str| {
+            gateway.ask(format!(
+                "GET {path} HTTP/1.1\r\nHost: localhost\r\n{lines}\r\n"
+            ))
+        };
+        let twin = "GET /public/twin HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        let mut secure = Raw::over(gateway.tls("localhost", &["http/1.1"]));
+        assert_eq!(secure.ask(twin).status, 200);
+        // Somebody who came in the clear is just sent on.
+        assert_eq!(ask("/public/clear", direct).status, 308);
+        gateway.says("path=\"/public/clear\" status=308");
+        assert!(
+            !gateway.log().contains("trusted_proxies"),
+            "{}",
+            gateway.log()
+        );
+        for number in 0..3 {
+            let path = format!("/public/{number}");
+            assert_eq!(ask(&path, lines).status, 308, "{lines}");
+            gateway.says(&format!("path=\"{path}\" status=308"));
+        }
+        let log = gateway.log();
+        let told: Vec<&str> = log.lines().filter(|line| line.contains(said)).collect();
+        assert_eq!(told.len(), 1, "{log}");
+        assert!(told[0].contains("WARN"), "{}", told[0]);
+        assert_eq!(secure.ask(twin).status, 200);
+        let served = gateway.recorder().requests();
+        assert!(served.iter().all(|seen| seen.path() == "/public/twin"));
+    }
 }
 
 /// Another head stands in the place of one that is refused, and is not what is told of.
