@@ -62,7 +62,7 @@ fn viewer() -> Evidence {
         generation: 1,
     };
     Evidence {
-        ip: IpAddr::from([10, 0, 0, 1]),
+        ip: Some(IpAddr::from([10, 0, 0, 1])),
         proof: Some((Method::Session, Arc::new(identity))),
     }
 }

@@ -132,7 +132,10 @@ impl<'a> Asker<'a> {
         let proof = self
             .identity(who)
             .map(|identity| (who.auth, Arc::new(identity)));
-        Evidence { ip: who.ip, proof }
+        Evidence {
+            ip: Some(who.ip),
+            proof,
+        }
     }
 
     fn rules<'b>(&'b self) -> Rules<'b, impl Fn(&str) -> Paths<'b>> {

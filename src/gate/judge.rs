@@ -30,8 +30,8 @@ pub struct Gate {
 /// What a request presents, unproved.
 #[derive(Debug)]
 pub struct Presented {
-    /// The client's address, after trusted proxies were taken off.
-    pub ip: IpAddr,
+    /// The client's address, after trusted proxies were taken off; none where they name nobody.
+    pub ip: Option<IpAddr>,
     /// The hash of the token in its session cookie, if it has exactly one.
     pub session: Option<TokenHash>,
     /// What stands behind `Bearer` in its `Authorization` header.

@@ -11,8 +11,8 @@ use super::rule::Rule;
 /// What a request proved about itself.
 #[derive(Clone, Debug)]
 pub struct Evidence {
-    /// The client's address, after trusted proxies were taken off.
-    pub ip: IpAddr,
+    /// The client's address, after trusted proxies were taken off; none where they name nobody, who is in no network.
+    pub ip: Option<IpAddr>,
     /// The identity that was proved, and how.
     pub proof: Option<(Method, Arc<Identity>)>,
 }
@@ -133,7 +133,7 @@ pub(super) fn judge(rule: &Arc<Rule>, who: &Evidence) -> (Verdict, Option<Reason
     if rule
         .from
         .as_ref()
-        .is_some_and(|networks| !networks.contains(who.ip))
+        .is_some_and(|networks| !who.ip.is_some_and(|ip| networks.contains(ip)))
     {
         return (Verdict::Forbid, Some(Reason::From));
     }
@@ -250,7 +250,7 @@ pub(crate) mod tests {
                 .clone()
                 .map(|identity| (Method::Session, Arc::new(identity)));
             let who = Evidence {
-                ip: ip.parse().unwrap(),
+                ip: Some(ip.parse().unwrap()),
                 proof,
             };
             let decision = decide(&policy.select(&target("GET", path)), &who);
@@ -263,9 +263,39 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn nobody_in_particular_is_in_no_network() {
+        // from, the address, whether it is let in
+        let all = ["0.0.0.0/0", "::/0"].as_slice();
+        let cases = [
+            (Some(all), Some("8.8.8.8"), true),
+            (Some(all), Some("2001:db8::1"), true),
+            (Some(all), None, false),
+            (Some(&["::/0"]), None, false),
+            (Some(&["10.0.0.0/8"]), None, false),
+            (Some(&[]), None, false),
+            (None, None, true),
+            (None, Some("8.8.8.8"), true),
+        ];
+        for (from, ip, allowed) in cases {
+            let networks = |from: &[&str]| from.iter().map(|net| net.parse().unwrap()).collect();
+            let policy = Policy::new(vec![Rule {
+                from: from.map(networks),
+                ..rule("/**", Condition::Anyone)
+            }]);
+            let who = Evidence {
+                ip: ip.map(|ip| ip.parse().unwrap()),
+                proof: None,
+            };
+            let decision = decide(&policy.select(&target("GET", "/")), &who);
+            let expected = (!allowed).then_some(Reason::From);
+            assert_eq!(decision.reason, expected, "{ip:?} from {from:?}");
+        }
+    }
+
+    #[test]
     fn a_permit_carries_only_a_proof_that_counts() {
         let who = Evidence {
-            ip: "10.1.1.1".parse().unwrap(),
+            ip: Some("10.1.1.1".parse().unwrap()),
             proof: Some((Method::Session, Arc::new(identity("alice", &[], &[])))),
         };
         let unproved = Policy::new(vec![Rule {
@@ -290,7 +320,7 @@ pub(crate) mod tests {
         };
         let policy = Policy::new(vec![strict, rule("/**", Condition::Anyone)]);
         let who = Evidence {
-            ip: "10.1.1.1".parse().unwrap(),
+            ip: Some("10.1.1.1".parse().unwrap()),
             proof: None,
         };
         let decision = decide(&policy.select(&target("GET", "/")), &who);

@@ -93,7 +93,7 @@ mod tests {
             rule("/**", Condition::Anyone),
         ]);
         let who = Evidence {
-            ip: "10.1.1.1".parse().unwrap(),
+            ip: Some("10.1.1.1".parse().unwrap()),
             proof: None,
         };
         let outcomes: Vec<_> = explain(&policy, &target("GET", "/a/b"), &who)

@@ -75,10 +75,12 @@ impl Client {
 }
 
 impl Client {
-    /// The address that rules go by. Nobody in particular is in no network that they name.
+    /// The address that rules go by. Nobody in particular has none: `::/0` is a network, too, and whoever names it may mean
+    /// everybody whom they know by an address.
     #[must_use]
-    pub const fn origin(&self) -> IpAddr {
-        if self.named { self.ip } else { NOBODY }
+    pub fn origin(&self) -> Option<IpAddr> {
+        let ip = self.named.then_some(self.ip);
+        ip.filter(|ip| *ip != NOBODY)
     }
 }
 
@@ -89,7 +91,8 @@ pub(super) fn is_secure(proto: &str) -> bool {
         .any(|secure| proto.eq_ignore_ascii_case(secure))
 }
 
-/// Who is behind a trusted proxy that does not say who. It is in no network but that of everybody.
+/// Who is behind a trusted proxy that does not say who, where an address must stand; rules are told none.
+///
 const NOBODY: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
 
 /// The addresses of every `X-Forwarded-For` line, left to right; none where an entry is not an address. Empty entries
@@ -187,7 +190,7 @@ mod tests {
             );
             assert_eq!(client.https, peer.contains("10.0.0.1"));
             let nobody = peer == "10.0.0.1" && matches!(header, "" | " , ");
-            let by_rules = if nobody { NOBODY } else { client.ip };
+            let by_rules = (!nobody && client.ip != NOBODY).then_some(client.ip);
             assert_eq!(client.origin(), by_rules, "{peer} {header}");
         }
     }

@@ -137,6 +137,15 @@ fn h_10_no_name_that_a_service_may_believe_is_passed_on() {
     assert_eq!(told, [""; 0], "passed on as they came");
 }
 
+/// What a proxy may write that does not tell who its client is.
+const NAMELESS: [&str; 5] = [
+    "",
+    "X-Forwarded-For: \r\n",
+    "X-Forwarded-For: ,\r\n",
+    "X-Forwarded-For: unknown\r\n",
+    "Forwarded: for=127.0.0.9\r\nX-Real-IP: 127.0.0.9\r\n",
+];
+
 /// Its own address is not its client's: strangers would be inside with it.
 #[test]
 fn h_10_a_proxy_that_names_no_client_is_in_no_network() {
@@ -150,14 +159,29 @@ fn h_10_a_proxy_that_names_no_client_is_in_no_network() {
         .start();
     let mut trial = Trial::new(&gateway, "H-10-nobody");
     trial.allowed(trial.get("/inside/x", "X-Forwarded-For: 127.0.0.9\r\n"));
-    for lines in [
-        "",
-        "X-Forwarded-For: \r\n",
-        "X-Forwarded-For: ,\r\n",
-        "X-Forwarded-For: unknown\r\n",
-        "X-Forwarded-For: 8.8.8.8\r\n",
-        "Forwarded: for=127.0.0.9\r\nX-Real-IP: 127.0.0.9\r\n",
-    ] {
+    for lines in NAMELESS {
         trial.denied(trial.get("/inside/x", lines), "alice");
     }
+    trial.denied(
+        trial.get("/inside/x", "X-Forwarded-For: 8.8.8.8\r\n"),
+        "alice",
+    );
+}
+
+/// Nor with `::/0`: that holds every address, and they have none.
+#[test]
+fn h_10_a_proxy_that_names_no_client_is_not_in_the_network_of_all_either() {
+    let rules = "  - { path: /all/**, allow: anyone, from: [0.0.0.0/0, \"::/0\"] }\n";
+    let gateway = Setup::new()
+        .set("trusted_proxies", "[127.0.0.1]")
+        .rules(rules)
+        .start();
+    let mut trial = Trial::new(&gateway, "H-10-all");
+    for known in ["8.8.8.8", "2001:db8::1", "::1"] {
+        trial.allowed(trial.get("/all/x", &format!("X-Forwarded-For: {known}\r\n")));
+    }
+    for lines in NAMELESS {
+        trial.denied(trial.get("/all/x", lines), "alice");
+    }
+    trial.denied(trial.get("/all/x", "X-Forwarded-For: ::\r\n"), "alice");
 }

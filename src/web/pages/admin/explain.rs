@@ -68,7 +68,14 @@ pub(super) async fn answer(member: &Member, question: &Question) -> Result<Value
     let path = path.unwrap_or("/");
     let told = match Target::parse(method, host, path.as_bytes()) {
         Err(fault) => told("refused", &fault.to_string(), &[]),
-        Ok(target) => judged(snapshot, &target, &Evidence { ip, proof }),
+        Ok(target) => judged(
+            snapshot,
+            &target,
+            &Evidence {
+                ip: Some(ip),
+                proof,
+            },
+        ),
     };
     let asked = json!({ "asked": format!("{method} {path}"), "whom": whom });
     Ok(crate::web::templates::merged(told, asked))
