@@ -14,7 +14,7 @@ pub struct Args {
     /// The e-mail address.
     #[arg(long)]
     email: Option<String>,
-    /// Roles, separated by commas.
+    /// Roles, separated by commas; these alone, so name `user` too where it is wanted.
     #[arg(long, value_delimiter = ',', default_value = "user")]
     roles: Vec<String>,
     /// Satisfies every role and permission.

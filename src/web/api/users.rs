@@ -54,7 +54,7 @@ pub struct UserIn {
     /// To be changed at the first login. Without one, only a link in a letter lets them in.
     #[schema(value_type = Option<String>, format = Password, min_length = 8, example = "a long first password")]
     password: Option<Secret<String>>,
-    /// The names of their roles; without, what every new account is given.
+    /// The names of their roles, and these alone; without, `user`, as every new account is given.
     #[schema(value_type = Option<Vec<String>>, example = json!(["user"]))]
     roles: Option<BTreeSet<String>>,
 }

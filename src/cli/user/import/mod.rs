@@ -33,7 +33,7 @@ Columns of a CSV file (named in its first line), or fields of JSON lines:
   email          the e-mail address
   password_hash  argon2, bcrypt, scrypt or PBKDF2, as Django, passlib, pwdlib or PHC write it (also: hashed_password,
                  password); empty: no password until one is set
-  roles          separated by semicolons or spaces; without such a column: user
+  roles          separated by semicolons or spaces, in place of user; without, or empty: user
   is_active      true or false, like the next two; without: true
   is_superuser   without: false
   is_verified    without: false

@@ -89,9 +89,7 @@ impl Rows<'_> {
     }
 
     fn roles(&self, fields: &Fields) -> Result<BTreeSet<RoleName>, String> {
-        let Some(text) = fields.text(Field::Roles) else {
-            return Ok([self.default_role.clone()].into());
-        };
+        let text = fields.text(Field::Roles).unwrap_or_default();
         let names = text.split(|c: char| c == ';' || c == ',' || c.is_whitespace());
         let role = |name: &str| {
             let role: RoleName = name.parse().map_err(|fault| format!("'{name}': {fault}"))?;
@@ -103,7 +101,14 @@ impl Rows<'_> {
                 ))
             }
         };
-        names.filter(|name| !name.is_empty()).map(role).collect()
+        let named = names.filter(|name| !name.is_empty()).map(role);
+        let named: BTreeSet<RoleName> = named.collect::<Result<_, _>>()?;
+        // As whoever is added by hand without a word of roles.
+        Ok(if named.is_empty() {
+            [self.default_role.clone()].into()
+        } else {
+            named
+        })
     }
 }
 
@@ -264,7 +269,7 @@ mod tests {
         );
         insta::assert_snapshot!(judged(&text, false), @r"
         2 bob Bob@X.test [admin,user] hash=true active=true verified=true superuser=false 2024-05-01T10:00:00Z
-        3 carol - [] hash=false active=false verified=true superuser=false 2024-05-01T00:00:00Z
+        3 carol - [user] hash=false active=false verified=true superuser=false 2024-05-01T00:00:00Z
         4 dave - [user] hash=false active=true verified=false superuser=false 1970-01-01T00:00:00Z
         5 has the username of line 2
         6 has the e-mail address of line 2
@@ -284,12 +289,19 @@ mod tests {
         );
         assert!(
             judged(&text, true)
-                .contains("mallory - [] hash=false active=true verified=false superuser=true")
+                .contains("mallory - [user] hash=false active=true verified=false superuser=true")
         );
     }
 
     #[test]
-    fn without_a_column_for_roles_everybody_is_a_user() {
+    fn whoever_has_no_roles_is_a_user_and_who_has_some_has_those_alone() {
+        let file = "username,roles\nann,\nbob, \ncarol,;\ndave,admin\n";
+        insta::assert_snapshot!(judged(file, false), @"
+        2 ann - [user] hash=false active=true verified=false superuser=false 1970-01-01T00:00:00Z
+        3 bob - [user] hash=false active=true verified=false superuser=false 1970-01-01T00:00:00Z
+        4 carol - [user] hash=false active=true verified=false superuser=false 1970-01-01T00:00:00Z
+        5 dave - [admin] hash=false active=true verified=false superuser=false 1970-01-01T00:00:00Z
+        ");
         insta::assert_snapshot!(judged("username\nbob\n", false), @"2 bob - [user] hash=false active=true verified=false superuser=false 1970-01-01T00:00:00Z");
     }
 
