@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use serde_json::json;
 
 use crate::config::Config;
+use crate::config::policy_test::run as run_tests;
 use crate::config::report::{Fault, Report};
 use crate::crypto::password;
 use crate::proxy::settings::{Destination, Place, Server};
@@ -29,11 +30,11 @@ pub struct Args {
 /// # Errors
 /// Never; what is wrong with the file is its answer.
 pub fn run(args: &Args, config_path: &Path) -> anyhow::Result<ExitCode> {
-    let outcome = Config::load(config_path).map(|mut config| {
+    let outcome = Config::load(config_path).and_then(|mut config| {
         if !args.offline {
             config.warnings.extend(unresolved(&config));
         }
-        config
+        tested(config, config_path)
     });
     if args.json {
         outln!("{}", as_json(&outcome, config_path));
@@ -65,6 +66,26 @@ pub fn load(config_path: &Path) -> Option<Config> {
             );
             None
         }
+    }
+}
+
+/// The file, if its tests pass: the gateway starts with no other.
+fn tested(config: Config, path: &Path) -> Result<Config, Report> {
+    let failed = |fault: &Fault| !fault.message.is_empty();
+    let faults: Vec<Fault> = run_tests(&config)
+        .iter()
+        .enumerate()
+        .map(|(at, outcome)| Fault {
+            path: format!("tests[{at}]"),
+            seen: Some(outcome.test.to_string()),
+            ..Fault::of_file(outcome.failures.join("; ")).at_line(outcome.test.line)
+        })
+        .filter(failed)
+        .collect();
+    if faults.is_empty() {
+        Ok(config)
+    } else {
+        Err(Report::new(faults, config.warnings).of_file(path))
     }
 }
 
@@ -221,6 +242,26 @@ mod tests {
             (&json!(false), &json!("did you mean 'rules'?"))
         );
         assert_eq!(as_json(&outcome("rules: []\n"), path)["fine"], json!(true));
+    }
+
+    #[test]
+    fn a_file_whose_tests_fail_cannot_be_used() {
+        let path = Path::new("gateway.yaml");
+        let said = |expect: &str| {
+            let text = format!(
+                "upstreams: {{ web: {{ to: http://web }} }}\nrules: [{{ path: /**, to: web, allow: signed_in }}]\n\
+                 tests:\n  - {{ GET: /, expect: login }}\n  - {{ GET: /x, as: {{ user: bob }}, expect: {expect} }}\n"
+            );
+            let outcome = outcome(&text).and_then(|config| tested(config, path));
+            let faults = outcome.as_ref().err().map(ToString::to_string);
+            let verdict = verdict(&outcome, path, Ink::of_stdout());
+            faults.unwrap_or_default() + &verdict
+        };
+        insta::assert_snapshot!(said("allow"), @"gateway.yaml is fine: 1 rule, 0 roles, 1 upstream, 2 tests");
+        insta::assert_snapshot!(said("login"), @"
+        gateway.yaml:5: tests[1]: expected login, got allow: 'GET /x as bob'
+        gateway.yaml cannot be used: 1 fault
+        ");
     }
 
     #[test]

@@ -86,6 +86,27 @@ fn a_file_with_faults_or_none_is_one() {
     assert_no(&folder.cli(&["user", "list"], ""), "a missing file");
 }
 
+/// The gateway does not start with it, so it is not fine.
+#[test]
+fn a_file_whose_tests_fail_is_one_to_check_as_well() {
+    let setup = Setup::new().set("tests", "[{ GET: /app/x, expect: login }]");
+    let said = setup.folder().cli(&["check", "--offline"], "").fine();
+    assert!(said.out.contains("1 test"), "{}", said.all());
+    let folder = setup
+        .set("tests", "[{ GET: /app/x, expect: allow }]")
+        .folder();
+    for arguments in [&["check", "--offline"][..], &["test"], &["serve"]] {
+        let said = folder.cli(arguments, "");
+        assert_eq!(said.code, Some(1), "{arguments:?}: {}", said.all());
+        let why = "expected allow, got login";
+        assert!(said.all().contains(why), "{arguments:?}: {}", said.all());
+    }
+    let said = folder.cli(&["check", "--offline", "--json"], "");
+    let told: Value = serde_json::from_str(&said.out).unwrap();
+    assert_eq!(told["fine"], false);
+    assert_eq!(told["faults"][0]["path"], "tests[0]");
+}
+
 #[test]
 fn users_are_added_shown_and_listed() {
     let folder = folder();
