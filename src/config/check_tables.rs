@@ -231,7 +231,14 @@ pub(super) const OTHER: &[(&str, &str)] = &[
     ),
     (
         "identity: { headers: { X_Auth_Assertion: user.name } }",
-        "3 identity: x-auth-assertion and X_Auth_Assertion are one header to a service",
+        "3 identity: x-auth-assertion and X_Auth_Assertion are one header to a service
+             ?3 identity.headers.X_Auth_Assertion: many services never see a header called X_Auth_Assertion",
+    ),
+    (
+        "identity: { headers: { X_User: user.name, x.role: user.roles, X-Team1: user.id }, assertion: X_Proof }",
+        "?3 identity.headers.X_User: many services never see a header called X_User
+             ?3 identity.headers.x.role: many services never see a header called x.role
+             ?3 identity.assertion: many services never see a header called X_Proof",
     ),
     (
         "identity: { assertion: Authorization }",

@@ -43,7 +43,25 @@ fn header(
     let name = values::header(&entry.at, entry.name);
     let attribute = attribute(&entry.at);
     claim(&entry.at, entry.name, taken)?;
+    if name.is_some() {
+        warn_of_lost(&entry.at, entry.name);
+    }
     Some((name?, attribute?))
+}
+
+/// Servers drop such names unseen (nginx and Werkzeug do), because to a CGI program `_` and `-` are one.
+fn warn_of_lost(at: &At<'_>, name: &str) {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    if !name.chars().all(plain) {
+        let right: String = name
+            .chars()
+            .map(|c| if plain(c) { c } else { '-' })
+            .collect();
+        at.warn_around(
+            format!("many services never see a header called {name}"),
+            format!("{right} reaches all of them"),
+        );
+    }
 }
 
 /// Services fold names, so two that fold to one would be one to them.
@@ -76,6 +94,13 @@ fn assertion(at: &At<'_>) -> Option<HeaderName> {
             "expected the name of a header, or false",
             "assertion: X-Auth-Assertion",
         ),
-        _ => values::header(at, at.text()?),
+        _ => {
+            let text = at.text()?;
+            let name = values::header(at, text);
+            if name.is_some() {
+                warn_of_lost(at, text);
+            }
+            name
+        }
     }
 }
