@@ -27,6 +27,7 @@ pub mod listener;
 mod next;
 pub mod origins;
 pub mod pace;
+pub mod page;
 pub mod places;
 mod refusal;
 pub mod request;

@@ -1,12 +1,19 @@
 //! Refusals that say the same to everybody, in one table: what the client is told, and what the log and metrics are.
 
+use std::sync::Arc;
+
 use http::header;
 use pingora::proxy::Session;
+
+use crate::base::identity::Method;
+use crate::policy::rule::Rule;
 
 use super::answer::{Answer, is_navigation};
 use super::context::Context;
 use super::gateway::Gateway;
 use super::headers;
+use super::page::Page;
+use super::running::Running;
 
 /// One kind of refusal.
 pub struct Refusal {
@@ -17,13 +24,24 @@ pub struct Refusal {
     status: u16,
     code: &'static str,
     detail: &'static str,
-    /// Whether somebody who is going somewhere gets a page in place of JSON.
-    page: bool,
+    /// What somebody who is going somewhere gets in place of JSON.
+    page: Shown,
     /// Whether the connection ends: what follows on it is not to be read, or belongs on another one.
     closes: bool,
     hint: Hint,
     /// Whether it has an id, by which the decision can be asked about.
     decision: bool,
+}
+
+/// What people are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shown {
+    /// What programs are.
+    Json,
+    /// A page.
+    Page,
+    /// One that says as whom they are signed in, and leads on to where they can change that.
+    WayOut,
 }
 
 /// What a refusal says that a program may act upon.
@@ -41,7 +59,7 @@ const USUAL: Refusal = Refusal {
     status: 400,
     code: "REQUEST_REFUSED",
     detail: "",
-    page: false,
+    page: Shown::Json,
     closes: false,
     hint: Hint::None,
     decision: false,
@@ -85,7 +103,7 @@ pub const BAD_CERTIFICATE: Refusal = Refusal {
     status: 401,
     code: "INVALID_CERTIFICATE",
     detail: "The certificate that was shown is not good here, or no more.",
-    page: true,
+    page: Shown::Page,
     closes: true,
     hint: Hint::Challenge("Certificate realm=\"portcullis\""),
     decision: true,
@@ -107,7 +125,7 @@ pub const CROSS_SITE: Refusal = Refusal {
     status: 403,
     code: "CROSS_SITE",
     detail: "This page may not do this here.",
-    page: true,
+    page: Shown::Page,
     closes: true,
     ..USUAL
 };
@@ -117,7 +135,7 @@ pub const FORBIDDEN: Refusal = Refusal {
     status: 403,
     code: "FORBIDDEN",
     detail: "You may not see this.",
-    page: true,
+    page: Shown::WayOut,
     decision: true,
     ..USUAL
 };
@@ -165,9 +183,22 @@ pub const UNAVAILABLE: Refusal = Refusal {
 };
 
 impl Refusal {
-    fn answer(&self, navigation: bool) -> Answer {
-        let page = self.page && navigation;
-        let answer = Answer::refusal(self.status, self.code, self.detail, page);
+    /// For programs, unless somebody may read it as a page.
+    fn answer(&self, reader: Option<Page<'_>>) -> Answer {
+        let page = Page {
+            detail: self.detail,
+            ..Page::default()
+        };
+        let answer = match (reader, self.page) {
+            (None, _) | (_, Shown::Json) => {
+                Answer::refusal(self.status, self.code, self.detail, false)
+            }
+            (Some(_), Shown::Page) => Answer::refusal_page(self.status, page),
+            (Some(reader), Shown::WayOut) => {
+                let detail = self.detail;
+                Answer::refusal_page(self.status, Page { detail, ..reader })
+            }
+        };
         match self.hint {
             Hint::None => answer,
             Hint::Challenge(ways) => answer.with(header::WWW_AUTHENTICATE, ways),
@@ -184,6 +215,31 @@ impl Gateway {
         ctx: &mut Context,
         refusal: &Refusal,
     ) -> pingora::Result<bool> {
+        self.turn_down_from(session, ctx, refusal, None).await
+    }
+
+    /// Whoever asks may not, whoever they are; where a session would have opened it, another one may.
+    pub(super) async fn forbid(
+        &self,
+        session: &mut Session,
+        ctx: &mut Context,
+        running: &Running,
+        rule: Option<Arc<Rule>>,
+    ) -> pingora::Result<bool> {
+        let by_session = rule.is_some_and(|rule| rule.auth.contains(&Method::Session));
+        let account = by_session.then(|| format!("{}/account", running.snapshot.prefix));
+        self.turn_down_from(session, ctx, &FORBIDDEN, account.as_deref())
+            .await
+    }
+
+    /// The same, with the page where people sign out.
+    async fn turn_down_from(
+        &self,
+        session: &mut Session,
+        ctx: &mut Context,
+        refusal: &Refusal,
+        account: Option<&str>,
+    ) -> pingora::Result<bool> {
         if let Some(verdict) = refusal.verdict {
             ctx.outcome.verdict = verdict;
         }
@@ -194,9 +250,17 @@ impl Gateway {
             session.set_keepalive(None);
         }
         let request = session.req_header();
-        let answer = refusal.answer(is_navigation(&request.method, &request.headers));
+        let id = ctx.id_text();
+        let live = ctx.session.as_ref();
+        let reader = is_navigation(&request.method, &request.headers).then(|| Page {
+            name: live.map(|live| live.identity.name.as_str()),
+            account,
+            id: Some(&id),
+            ..Page::default()
+        });
+        let answer = refusal.answer(reader);
         let answer = if refusal.decision {
-            answer.with(headers::DECISION, &ctx.id_text())
+            answer.with(headers::DECISION, &id)
         } else {
             answer
         };

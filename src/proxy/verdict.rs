@@ -21,7 +21,7 @@ use super::gateway::Gateway;
 use super::headers;
 use super::next::Next;
 use super::refusal::{
-    ASK_AGAIN, BAD_CERTIFICATE, BAD_TOKEN, BODY_TOO_LARGE, FORBIDDEN, NO_SUCH_PATH, TWO_READINGS,
+    ASK_AGAIN, BAD_CERTIFICATE, BAD_TOKEN, BODY_TOO_LARGE, NO_SUCH_PATH, TWO_READINGS,
     TWO_USERS, UNAVAILABLE,
 };
 use super::request::{cut_when, state_of};
@@ -120,7 +120,7 @@ impl Gateway {
             }
             Verdict::Allow(permit) => self.prepare(session, ctx, running, permit)?,
             Verdict::SignIn => Next::answer(self.sign_in(session, ctx, running, decision.rule)),
-            Verdict::Forbid => Next::answer(self.turn_down(session, ctx, &FORBIDDEN)),
+            Verdict::Forbid => Next::answer(self.forbid(session, ctx, running, decision.rule)),
         })
     }
 

@@ -92,6 +92,7 @@ mod pages_console;
 mod pages_ends;
 mod pages_offers;
 mod pages_places;
+mod pages_refused;
 mod pages_stale;
 mod paths;
 mod paths_letters;
