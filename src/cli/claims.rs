@@ -4,12 +4,20 @@ use anyhow::{bail, ensure};
 
 use super::stored::Stored;
 use crate::base::identity::Method;
+use crate::base::name::RoleName;
 use crate::config::ask::Who;
 use crate::identity::account::Bar;
 
 /// A change to who asks.
 #[derive(Clone, Debug)]
 pub struct Claim(Who, Option<Method>);
+
+impl Claim {
+    /// The roles that it names.
+    pub fn roles(&self) -> impl Iterator<Item = &RoleName> {
+        self.0.roles.iter()
+    }
+}
 
 /// Reads `KEY=VALUE`.
 ///

@@ -17,7 +17,7 @@ use crate::gate::settings::Attribute;
 use crate::policy::decide::{Decision, Reason, Verdict};
 use crate::policy::explain::{Outcome, Step, because};
 use crate::policy::rule::Rule;
-use crate::policy::target::Target;
+use crate::policy::target::{Target, Verb};
 
 use super::check::load;
 use super::claims::{self, Claim, parse_claim};
@@ -74,7 +74,10 @@ pub fn run(args: &Args, config_path: &Path) -> anyhow::Result<ExitCode> {
     };
     let who = who(args, config_path)?;
     let asker = Asker::new(&config);
-    let target = asker.target(&args.method, args.host.as_ref(), &args.path);
+    for warning in asker.warnings(args.claims.iter().flat_map(Claim::roles)) {
+        eprintln!("warning: {warning}");
+    }
+    let target = target(&asker, args);
     let story = tell(&config, &asker, target.as_ref(), &who);
     if args.json {
         outln!("{}", as_json(&story, target.as_ref().ok()));
@@ -108,6 +111,25 @@ fn who(args: &Args, config_path: &Path) -> anyhow::Result<Who> {
         ..somebody
     };
     Ok(claims::added(start, &args.claims))
+}
+
+fn target(asker: &Asker<'_>, args: &Args) -> Result<Target, String> {
+    let target = asker.target(&args.method, args.host.as_ref(), &args.path);
+    target.map_err(|why| match rather(args) {
+        Some(rather) => format!("{why}; {rather}"),
+        None => why,
+    })
+}
+
+/// How what cannot be asked was perhaps meant.
+fn rather(args: &Args) -> Option<String> {
+    let method = args.method.to_ascii_uppercase();
+    if method != args.method && Verb::parse(&method).is_ok() {
+        return Some(format!("write {method}"));
+    }
+    args.path
+        .contains("://")
+        .then(|| "give the path alone, and its host with --host".to_owned())
 }
 
 fn parse_host(text: &str) -> Result<Host, String> {

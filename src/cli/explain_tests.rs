@@ -27,7 +27,7 @@ fn story(line: &str) -> (Args, Story, Option<Target>, String) {
         Asker::new(&config),
         who(&args, Path::new("/nonexistent")).unwrap(),
     );
-    let target = asker.target(&args.method, args.host.as_ref(), &args.path);
+    let target = target(&asker, &args);
     let story = tell(&config, &asker, target.as_ref(), &who);
     let asked = format!("{} {}{who}", args.method, args.path);
     (args, story, target.ok(), asked)
@@ -204,4 +204,41 @@ fn claims_that_mean_nothing_are_misuse() {
             "{bad}"
         );
     }
+}
+
+#[test]
+fn what_cannot_be_asked_is_told_as_it_can() {
+    let cases = [
+        ("get /", "this method is not known here; write GET"),
+        ("Get /public/x", "this method is not known here; write GET"),
+        ("FETCH /", "this method is not known here"),
+        (
+            "GET http://app.localhost/public/x",
+            "give the path alone, and its host with --host",
+        ),
+    ];
+    for (line, told) in cases {
+        let (_, story, target, _) = story(line);
+        let Answer::Refused(why) = &story.answer else {
+            panic!("{line}: {}", story.answer.as_str());
+        };
+        assert!(why.ends_with(told), "{line}: {why}");
+        assert_eq!(target, None, "{line}");
+    }
+}
+
+#[test]
+fn roles_that_the_file_does_not_have_are_told_of() {
+    let config = Config::from_text(FILE, Path::new("/nonexistent"), &|_| None).unwrap();
+    let asker = Asker::new(&config);
+    let told = |line: &str| {
+        let args = Line::parse_from(["explain"].into_iter().chain(line.split(' '))).args;
+        let claims = args.claims.iter().flat_map(Claim::roles);
+        asker.warnings(claims).collect::<Vec<_>>().join("\n")
+    };
+    insta::assert_snapshot!(told("GET / --as role=admn --as role=user --as role=zebra"), @"
+    the role 'admn' is not in this file, so that it gives nothing here; did you mean admin?
+    the role 'zebra' is not in this file, so that it gives nothing here
+    ");
+    assert_eq!(told("GET / --as role=admin --as user=bob"), "");
 }

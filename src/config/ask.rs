@@ -18,6 +18,7 @@ use crate::policy::rule::Rule;
 use crate::policy::target::Target;
 
 use super::Config;
+use super::report::nearest;
 use super::roles::with_defaults;
 
 /// Somebody who might ask.
@@ -94,6 +95,21 @@ impl<'a> Asker<'a> {
             return Err(format!("neither site: nor a rule names the host {host}"));
         }
         Target::parse(method, host.clone(), path.as_bytes()).map_err(|fault| fault.to_string())
+    }
+
+    /// What is to be said of roles that the file does not have: mistyped, most of the time.
+    pub fn warnings<'b>(
+        &'b self,
+        roles: impl Iterator<Item = &'b RoleName>,
+    ) -> impl Iterator<Item = String> {
+        let unknown = roles.filter(|role| !self.roles.contains_key(*role));
+        unknown.map(|role| {
+            let known = self.roles.keys().map(RoleName::as_str);
+            let meant = nearest(role.as_str(), known);
+            let meant = meant.map(|meant| format!("; did you mean {meant}?"));
+            let meant = meant.unwrap_or_default();
+            format!("the role '{role}' is not in this file, so that it gives nothing here{meant}")
+        })
     }
 
     /// What becomes of a request.

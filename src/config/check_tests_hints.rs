@@ -89,3 +89,82 @@ fn a_wrong_word_outside_its_list_is_told_with_the_list() {
     let eject = said(&BASE.replace("http://web }", "http://web, eject: false }"));
     assert_eq!(eject, ["1 upstreams.web.eject: unknown value: 'false'"]);
 }
+
+/// Habits of other programs are told how it is done here, once.
+#[test]
+fn what_is_usual_elsewhere_is_told_how_it_is_written_here() {
+    let rule = |more: &str| BASE.replace("signed_in", &format!("signed_in, {more}"));
+    let file = |more: &str| format!("{BASE}{more}\n");
+    for (file, fault, hint) in [
+        (
+            rule("from: private"),
+            "not a list of networks: 'private'",
+            "write [10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, \"fc00::/7\"]",
+        ),
+        (
+            rule("from: 10.0.0.0/8"),
+            "expected a list, found text",
+            "write [10.0.0.0/8]",
+        ),
+        (
+            file("trusted_proxies: everybody"),
+            "not a list of networks: 'everybody'",
+            "write it like [10.0.0.0/8, \"2001:db8::/32\", 192.0.2.7]",
+        ),
+        (
+            rule("cors: { origins: \"*\", methods: [GET] }"),
+            "unknown key: 'methods'",
+            "methods follow from the rules: pages may use those that a rule with cors: speaks for",
+        ),
+        (
+            rule("cors: { origins: [*] }"),
+            "is not YAML that can be read",
+            "a value that begins with '*' stands in quotes: \"*.example.com\"",
+        ),
+        (
+            file("mail: { url: \"file:x\", from: \"Login <a@b.c>\" }"),
+            "has more than an e-mail address: 'Login <a@b.c>'",
+            "write the address alone: a@b.c",
+        ),
+        (
+            file("include: other.yaml"),
+            "unknown key: 'include'",
+            "there is one file, and it includes no other",
+        ),
+    ] {
+        let faults = read(&file).unwrap_err().faults;
+        let [found] = faults.as_slice() else {
+            panic!("{file}: {faults:?}");
+        };
+        assert!(found.to_string().contains(fault), "{found}");
+        assert_eq!(found.hint.as_deref(), Some(hint), "{file}");
+    }
+}
+
+#[test]
+fn keys_and_sites_that_are_usual_elsewhere() {
+    let first = |site: &str, more: &str| {
+        let report = read(&format!("{BASE}site: {site}\n{more}\n")).unwrap_err();
+        let fault = report.faults.first().unwrap();
+        format!("{fault} ({})", fault.hint.as_deref().unwrap_or("-"))
+    };
+    for (site, more, told) in [
+        (
+            "\"https://*.example.com\"",
+            "",
+            "there are no wildcard sites: 'https://*.example.com' (name each site; rules may have host: \"*.example.com\", whose hosts are sites like the main one)",
+        ),
+        (
+            "!env X",
+            "",
+            "expected text or a list, found the YAML tag !env (-)",
+        ),
+        (
+            "http://localhost",
+            "tls: { cert: a.pem }",
+            "unknown key: 'cert' (did you mean 'certificate'?)",
+        ),
+    ] {
+        assert_eq!(first(site, more), told);
+    }
+}

@@ -179,6 +179,12 @@ pub fn site(at: &At<'_>) -> Option<Site> {
             "the gateway owns the whole host; rules divide its paths",
         );
     }
+    if authority.contains('*') {
+        return at.refuse_with(
+            "there are no wildcard sites",
+            "name each site; rules may have host: \"*.example.com\", whose hosts are sites like the main one",
+        );
+    }
     let Ok((host, port)) = Host::parse_authority(authority) else {
         return at.refuse_with(
             "not a host",
@@ -247,7 +253,7 @@ pub fn trusted_proxies(file: &Object<'_>) -> Networks {
     let Some(at) = file.get("trusted_proxies") else {
         return Networks::default();
     };
-    let all = at.list().unwrap_or_default();
+    let all = values::listed_networks(&at).unwrap_or_default();
     let all: Vec<IpNet> = all.iter().filter_map(trusted_proxy).collect();
     // In pieces it is no less.
     if IpNet::aggregate(&all)

@@ -1,5 +1,6 @@
 //! How letters leave: `mail:`.
 
+use crate::base::name::Email;
 use crate::base::net::Host;
 use crate::identity::mail::Settings;
 use crate::identity::mail::settings::{Login, Security, Smtp, Transport};
@@ -26,9 +27,7 @@ enum Written<'a> {
 /// The way out, if the file names one.
 pub fn mail(file: &Object<'_>) -> Option<Settings> {
     let object = file.section("mail", "mail")?;
-    let from = object
-        .require("from")
-        .and_then(|at| at.parse("an e-mail address"));
+    let from = object.require("from").and_then(|at| sender(&at));
     let login = login(&object);
     let url = object.require("url")?;
     let transport = match written(&url)? {
@@ -58,6 +57,22 @@ pub fn mail(file: &Object<'_>) -> Option<Settings> {
         transport,
         from: from?,
     })
+}
+
+/// The address alone: what letters say of whom they are from is `brand.name`.
+fn sender(at: &At<'_>) -> Option<Email> {
+    let text = at.text()?;
+    let framed = text.split_once('<').and_then(|(_, rest)| {
+        let (address, _) = rest.split_once('>')?;
+        address.trim().parse::<Email>().ok()
+    });
+    match framed {
+        Some(address) => at.refuse_with(
+            "has more than an e-mail address",
+            format!("write the address alone: {}", address.as_str()),
+        ),
+        None => at.parse("an e-mail address"),
+    }
 }
 
 fn login(object: &Object<'_>) -> Option<Login> {

@@ -9,7 +9,7 @@ use std::str::FromStr;
 
 use super::later;
 use super::reading::{Reading, as_list, plain, printable, without_userinfo};
-use super::report::{Fault, nearest, suggest};
+use super::report::{Fault, suggest};
 use super::schema;
 use super::tree::{Key, Node, Value};
 
@@ -231,6 +231,7 @@ impl<'a> At<'a> {
     pub fn list_or_one(&self) -> Option<Vec<At<'a>>> {
         match self.value() {
             Value::Text(_) => Some(vec![self.clone()]),
+            Value::Tagged(_) => self.refuse(self.expected("text or a list")),
             _ => self.list(),
         }
     }
@@ -360,17 +361,6 @@ impl<'a> Object<'a> {
         self.entries.iter().map(|(key, _)| key.text.as_str())
     }
 
-    fn suggest(&self, key: &str, known: &[&'static str]) -> Option<String> {
-        let later = nearest(key, later::keys(self.shape).iter().copied());
-        match (nearest(key, known.iter().copied()), later) {
-            (None, Some(later)) => Some(format!(
-                "did you mean '{later}', which is {}?",
-                later::MESSAGE
-            )),
-            _ => suggest(key, known.iter().copied()),
-        }
-    }
-
     fn refuse_unknown_keys(&self) {
         let known = schema::keys(self.shape);
         for (key, _) in self
@@ -385,7 +375,10 @@ impl<'a> Object<'a> {
             let (message, hint) = if later {
                 (later::MESSAGE, None)
             } else {
-                ("unknown key", self.suggest(&key.text, &known))
+                (
+                    "unknown key",
+                    later::suggest_key(self.shape, &key.text, &known),
+                )
             };
             let fault = Fault::of_file(message).at_line(key.line);
             let (path, seen) = (self.at.path.clone(), Some(printable(&key.text)));

@@ -160,14 +160,14 @@ fn parse_any(text: &str) -> Result<Tree, Fault> {
         }),
         // Read on past the duplicate, so that it does not hide what else is wrong.
         Err(error) if is_duplicate(&error) => {
-            let root =
-                read(text, DuplicateKeyPolicy::FirstWins).map_err(|other| fault_of(&other))?;
+            let root = read(text, DuplicateKeyPolicy::FirstWins)
+                .map_err(|other| fault_of(&other, text))?;
             Ok(Tree {
                 root,
-                faults: vec![fault_of(&error)],
+                faults: vec![fault_of(&error, text)],
             })
         }
-        Err(error) => Err(fault_of(&error)),
+        Err(error) => Err(fault_of(&error, text)),
     }
 }
 
@@ -217,7 +217,7 @@ fn is_duplicate(error: &Error) -> bool {
     matches!(error.without_snippet(), Error::DuplicateMappingKey { .. })
 }
 
-fn fault_of(error: &Error) -> Fault {
+fn fault_of(error: &Error, text: &str) -> Fault {
     let line = error.location().map_or(0, |location| location.line());
     let fault = |message: &str| Fault::of_file(message).at_line(line);
     match error.without_snippet() {
@@ -240,9 +240,23 @@ fn fault_of(error: &Error) -> Fault {
         other => {
             let message = DefaultMessageFormatter.format_message(other);
             let message: String = message.chars().filter(|c| !c.is_control()).collect();
-            fault(&format!("is not YAML that can be read: {message}"))
+            let fault = fault(&format!("is not YAML that can be read: {message}"));
+            if has_star(text, line) {
+                fault.hint(STARS)
+            } else {
+                fault
+            }
         }
     }
+}
+
+/// Whether a value of this line begins with a star. The reader of YAML, which takes it for the name of something, does not
+/// say so.
+fn has_star(text: &str, line: u64) -> bool {
+    let at = usize::try_from(line).unwrap_or(0).saturating_sub(1);
+    let line = text.lines().nth(at).unwrap_or_default();
+    let mut words = line.split([' ', '\t', ',', '[', '{']);
+    words.any(|word| word.starts_with('*'))
 }
 
 const fn too_much(breach: &BudgetBreach) -> &'static str {

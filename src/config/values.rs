@@ -100,17 +100,39 @@ fn quantity(at: &At<'_>, units: &[(&str, u64)]) -> Option<Option<u64>> {
 
 /// A list of networks, each in CIDR notation or a single address.
 pub fn networks(at: &At<'_>) -> Option<Networks> {
-    let found: Vec<_> = at.list()?.iter().map(network).collect();
+    let found: Vec<_> = listed_networks(at)?.iter().map(network).collect();
     found.into_iter().collect()
+}
+
+/// The items of a list of networks. A word that is none is not to be put between brackets.
+pub fn listed_networks<'a>(at: &At<'a>) -> Option<Vec<At<'a>>> {
+    match at.value() {
+        Value::Text(text) if !text.contains(',') && parse_network(text).is_none() => {
+            at.refuse_with("not a list of networks", network_notation(text))
+        }
+        _ => at.list(),
+    }
+}
+
+fn parse_network(text: &str) -> Option<IpNet> {
+    let alone = || text.parse::<IpAddr>().ok().map(IpNet::from);
+    text.parse::<IpNet>().ok().or_else(alone)
+}
+
+/// How networks are written, those that other programs have a word for included (RFC 1918, RFC 4193).
+fn network_notation(text: &str) -> &'static str {
+    match text {
+        "private" => "write [10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, \"fc00::/7\"]",
+        "loopback" | "localhost" => "write [127.0.0.0/8, \"::1\"]",
+        "all" | "any" | "*" => "write [0.0.0.0/0, \"::/0\"], or leave it out",
+        _ => "write it like [10.0.0.0/8, \"2001:db8::/32\", 192.0.2.7]",
+    }
 }
 
 /// A network in CIDR notation, or a single address.
 pub fn network(at: &At<'_>) -> Option<IpNet> {
     let text = at.text()?;
-    let parsed = text
-        .parse::<IpNet>()
-        .or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
-    let Ok(net) = parsed else {
+    let Some(net) = parse_network(text) else {
         return at.refuse_with(
             "not a network",
             "write it like 10.0.0.0/8, 2001:db8::/32 or 192.0.2.7",
