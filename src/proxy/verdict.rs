@@ -2,12 +2,17 @@
 
 use std::sync::Arc;
 
+use http::HeaderMap;
+use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType};
 use tokio::time::Instant;
 
 use crate::base::identity::Method;
+use crate::base::net::Host;
+use crate::base::site::PageOrigin;
 use crate::gate::judge::{JudgeFault, Judged};
+use crate::gate::snapshot::Snapshot;
 use crate::policy::decide::{Decision, Permit, Verdict};
 use crate::policy::rule::Rule;
 use crate::policy::target::Target;
@@ -21,8 +26,8 @@ use super::gateway::Gateway;
 use super::headers;
 use super::next::Next;
 use super::refusal::{
-    ASK_AGAIN, BAD_CERTIFICATE, BAD_TOKEN, BODY_TOO_LARGE, NO_SUCH_PATH, TWO_READINGS,
-    TWO_USERS, UNAVAILABLE,
+    ASK_AGAIN, BAD_CERTIFICATE, BAD_TOKEN, BODY_TOO_LARGE, NO_SUCH_PATH, TWO_READINGS, TWO_USERS,
+    UNAVAILABLE,
 };
 use super::request::{cut_when, state_of};
 use super::running::Running;
@@ -240,17 +245,8 @@ impl Gateway {
         // Where no session opens anything, the login page would only lead back here.
         let by_page = accepts(Method::Session) || !(accepts(Method::Jwt) || accepts(Method::Mtls));
         let answer = if by_page && is_navigation(&request.method, &request.headers) {
-            let next = match (request.method.as_str(), &ctx.target) {
-                ("GET" | "HEAD", Some(target)) => target.origin_form(),
-                // A form's body is gone; the page it was on is not known.
-                _ => "/".to_owned(),
-            };
-            let next =
-                percent_encoding::utf8_percent_encode(&next, percent_encoding::NON_ALPHANUMERIC);
-            Answer::redirect(
-                303,
-                &format!("{}/login?next={next}", running.snapshot.prefix),
-            )
+            let back = way_back(request, ctx.target.as_ref(), &running.snapshot);
+            Answer::redirect(303, &format!("{}/login?{back}", running.snapshot.prefix))
         } else {
             let ways = [
                 (by_page, "Session realm=\"portcullis\""),
@@ -266,6 +262,31 @@ impl Gateway {
         self.answer(session, ctx, answer.with(headers::DECISION, &decision))
             .await
     }
+}
+
+/// What has the login page lead back. A form's body is gone, which is said there, and what leads back to is the page that
+/// it was on.
+fn way_back(request: &RequestHeader, target: Option<&Target>, snapshot: &Snapshot) -> String {
+    let reads = matches!(request.method, http::Method::GET | http::Method::HEAD);
+    let next = match target {
+        Some(target) if reads => Some(target.origin_form()),
+        Some(target) => own_referer(&request.headers, target.host(), snapshot),
+        None => None,
+    };
+    let next = next.unwrap_or_else(|| "/".to_owned());
+    let next = percent_encoding::utf8_percent_encode(&next, percent_encoding::NON_ALPHANUMERIC);
+    let lost = if reads { "" } else { "&done=not-taken" };
+    format!("next={next}{lost}")
+}
+
+/// The path of the page that a request was made on, where it is one of the host that is asked.
+fn own_referer(headers: &HeaderMap, host: &Host, snapshot: &Snapshot) -> Option<String> {
+    let referer = only(headers, &http::header::REFERER)?.to_str().ok()?;
+    let (scheme, rest) = referer.split_once("://")?;
+    let (authority, path) = rest.split_once('/')?;
+    let origin: PageOrigin = format!("{scheme}://{authority}").parse().ok()?;
+    let site = snapshot.site_of(host)?;
+    site.is_of(&origin).then(|| format!("/{path}"))
 }
 
 /// What an upstream with other paths is sent in place of the judged target.

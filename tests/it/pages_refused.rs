@@ -1,7 +1,8 @@
-//! What people see who are turned away: a way on from there.
+//! What people see who are turned away: a way on from there, and what became of what they sent.
 
+use crate::harness::setup::password;
 use crate::harness::{Setup, Trial};
-use crate::pages_browser::NAVIGATION;
+use crate::pages_browser::{Browser, NAVIGATION, OWN_FORM};
 
 /// A page for people, with their name and where to go; nothing of it for programs, and nothing for strangers.
 #[test]
@@ -52,4 +53,41 @@ fn whoever_may_not_see_something_is_told_as_whom_and_where_they_can_change_that(
         "GET /auth/account HTTP/1.1\r\nHost: localhost\r\n{people}\r\n"
     ));
     assert!(account.text().contains("Sign out"), "{}", account.text());
+}
+
+/// A form of a service, sent after the session has ended: what was in it is gone, and the login page says so.
+#[test]
+fn a_form_that_nobody_took_is_told_of_and_leads_back_to_its_page() {
+    let gateway = Setup::new().start();
+    let mut trial = Trial::new(&gateway, "not-taken");
+    let alice = gateway.as_user("alice");
+    trial.allowed(trial.post("/app/save", &alice, "text=1"));
+    // Referer, next
+    for (referer, next) in [
+        ("http://localhost/app/edit?id=7", "%2Fapp%2Fedit%3Fid%3D7"),
+        ("http://localhost/", "%2F"),
+        ("https://localhost/app/edit", "%2F"),
+        ("http://evil.test/app/edit", "%2F"),
+        ("http://localhost@evil.test/app/edit", "%2F"),
+        ("http://localhost", "%2F"),
+        ("", "%2F"),
+    ] {
+        let lines = format!("{OWN_FORM}Referer: {referer}\r\n");
+        let refused = trial.refused(trial.post("/app/save", &lines, "text=2"));
+        let answer = refused.answer.unwrap();
+        let expected = format!("/auth/login?next={next}&done=not-taken");
+        assert_eq!(answer.status, 303, "{referer}");
+        assert_eq!(answer.header("location"), Some(expected), "{referer}");
+    }
+    let mut browser = Browser::new(&gateway);
+    let place = "/auth/login?next=%2Fapp%2Fedit%3Fid%3D7&done=not-taken";
+    let page = browser.get(place).text();
+    assert!(page.contains("What you sent was not taken."), "{page}");
+    let form = browser.form(place);
+    let answer = browser.submit(&form, "alice", &password("alice"));
+    assert_eq!(answer.header("location"), Some("/app/edit?id=7".to_owned()));
+    // Who only wanted to look has lost nothing.
+    let answer = trial.refused(trial.get("/app/edit", NAVIGATION)).answer;
+    let place = answer.unwrap().header("location").unwrap();
+    assert_eq!(place, "/auth/login?next=%2Fapp%2Fedit");
 }

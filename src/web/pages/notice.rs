@@ -6,6 +6,7 @@
 #[expect(missing_docs, reason = "the texts say it")]
 pub enum Notice {
     SignedOut,
+    NotTaken,
     Registered,
     PasswordReset,
     PasswordChanged,
@@ -30,8 +31,13 @@ pub enum Notice {
     InvitationRevoked,
 }
 
-const ALL: [(&str, Notice, &str); 23] = [
+const ALL: [(&str, Notice, &str); 24] = [
     ("signed-out", Notice::SignedOut, "You are signed out."),
+    (
+        "not-taken",
+        Notice::NotTaken,
+        "What you sent was not taken. Please send it again once you have signed in.",
+    ),
     (
         "registered",
         Notice::Registered,
