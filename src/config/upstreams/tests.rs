@@ -323,15 +323,8 @@ fn short_forms_say_what_long_ones_do() {
             percent: 5
         })
     );
-    assert_eq!(
-        (retry("0"), upstream("to: http://web, eject: never").eject),
-        (None, None)
-    );
-    assert!(
-        upstream("to: http://web, keep_alive: never")
-            .keep_alive
-            .is_zero()
-    );
+    let never = upstream("to: http://web, retry: 0, eject: never, keep_alive: never");
+    assert!(never.retry.is_none() && never.eject.is_none() && never.keep_alive.is_zero());
     let headers =
         upstream("to: http://web, headers: { request: { Authorization: env:KEY, X-A: false } }")
             .headers;
