@@ -225,7 +225,9 @@ impl Db {
             },
             Engine::Postgres(_) => Dialect {
                 id: "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
-                table: "SELECT relname FROM pg_class WHERE oid = to_regclass(CAST($1 AS TEXT))",
+                // Where tables are made, and not along the whole path: there may be somebody else's.
+                table: "SELECT relname FROM pg_class WHERE relname = $1 AND relkind IN ('r', 'p')
+                        AND relnamespace = to_regnamespace(quote_ident(current_schema()))",
             },
         }
     }

@@ -15,6 +15,7 @@ mod owners;
 mod pages;
 mod postgres;
 mod roles;
+mod schemas;
 mod several;
 mod sqlite;
 mod superusers;
