@@ -17,7 +17,8 @@ use sd_notify::NotifyState;
 
 use crate::proxy::listener::has_ipv6;
 
-/// Says that standard input is the socket of a gateway that waits to be relieved.
+/// Says that standard input is the socket of a gateway that waits to be relieved, and of which upstreams it knows servers:
+/// their names, with commas between.
 pub const RELIEVES: &str = "PORTCULLIS_HAND_OVER";
 
 /// What is said on it.
@@ -108,6 +109,14 @@ impl Inherited {
 #[must_use]
 pub fn relieves() -> bool {
     env::var_os(RELIEVES).is_some()
+}
+
+/// The upstreams of which the gateway that is relieved knows servers; none where there is no such gateway.
+#[must_use]
+pub fn known() -> Vec<String> {
+    let known = env::var_os(RELIEVES).unwrap_or_default();
+    let names = known.to_string_lossy();
+    names.split(',').map(str::to_owned).collect()
 }
 
 /// Whether a socket at this address is what a gateway that wants to listen there would have bound itself.

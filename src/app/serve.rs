@@ -72,13 +72,14 @@ pub fn serve(
     let sockets = Sockets::bind(&config, inherited)?;
     let successor = Mutex::new(Some(sockets.successor()?));
     follow_port(&mut config, &sockets.bound);
+    background.block_on(relief::look_for_servers(&config))?;
     let parts = background.block_on(assemble(&config))?;
     let bound = sockets.bound;
     let (up, listeners) = (Arc::new(Semaphore::new(0)), sockets.count());
     let server = server(&config, &parts, sockets, &up);
     if hand_over::relieves() {
-        // The process before this one serves meanwhile. Before anything is changed, or heard.
-        background.block_on(relief::prepare(&parts.running.load_full()))?;
+        // The process before this one serves meanwhile.
+        background.block_on(relief::check(&parts.running.load_full()));
     }
     let heard = stop.leave(&background)?;
     let first = background.block_on(settle(&parts, &config))?;

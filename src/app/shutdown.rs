@@ -18,6 +18,7 @@ use crate::proxy::drain::Drain;
 use crate::proxy::running::Running;
 
 use super::hand_over;
+use super::relief;
 use super::successor::{HandOverFault, Next, Successor};
 
 /// How long what was promised in answers may take, once there are none any more.
@@ -121,9 +122,10 @@ impl Heard {
         running: &ArcSwap<Running>,
     ) -> Option<bool> {
         tracing::info!("handing over: starting the new process");
+        let known = relief::known(&running.load());
         let started = tokio::select! {
             biased;
-            started = successor.start() => started,
+            started = successor.start(&known) => started,
             // Who waits for leave to begin has none then, and ends.
             patient = self.stop.is_patient() => return Some(patient),
         };

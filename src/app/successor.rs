@@ -99,16 +99,17 @@ impl Successor {
         })
     }
 
-    /// Starts the next process, which is no child of this one.
+    /// Starts the next process, which is no child of this one. `known` names the upstreams of which servers are known, with
+    /// commas between.
     ///
     /// # Errors
     /// When it cannot be started.
-    pub async fn start(&self) -> Result<Next, HandOverFault> {
+    pub async fn start(&self, known: &str) -> Result<Next, HandOverFault> {
         Place::of_this_process().may_be_left()?;
         let (ours, theirs) = UnixStream::pair()?;
         ours.set_nonblocking(true)?;
         let line = tokio::net::UnixStream::from_std(ours)?;
-        let between = self.spawn(theirs)?;
+        let between = self.spawn(theirs, known)?;
         let late = |late| HandOverFault::NotReady(io::Error::from(late));
         timeout(PATIENCE, Next::hold(between, line))
             .await
@@ -116,13 +117,13 @@ impl Successor {
     }
 
     /// Starts whoever stands between.
-    fn spawn(&self, theirs: UnixStream) -> Result<Child, HandOverFault> {
+    fn spawn(&self, theirs: UnixStream, known: &str) -> Result<Child, HandOverFault> {
         let mut command = Command::new(ITSELF);
         command
             .args(env::args_os().skip(1))
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .env(LEAVES, &self.program)
-            .env(RELIEVES, "1")
+            .env(RELIEVES, known)
             .env_remove("LISTEN_PID")
             .env("LISTEN_FDS", self.sockets.len().to_string())
             .env("LISTEN_FDNAMES", self.names());
