@@ -77,13 +77,12 @@ impl Place {
     /// # Errors
     /// When something would end with it, or be started again.
     pub const fn may_be_left(self) -> Result<(), Bound> {
-        if self.falls_with_it() {
-            return Err(Bound::Container);
-        }
         match self.manager {
+            _ if self.id == 1 => Err(Bound::Container),
             Some(Manager::Systemd) if !self.told && !self.relieves => Err(Bound::Systemd),
             // Also where a socket of systemd's has come down to its children: it is told of supervisord alone.
             Some(Manager::Supervisord) if !self.relieves => Err(Bound::Supervisord),
+            _ if self.falls_with_it() => Err(Bound::Container),
             _ => Ok(()),
         }
     }
@@ -135,7 +134,10 @@ mod tests {
             (7, 1, false, false, false, None, None),
             (7, 1, false, false, true, None, None),
             (7, 5, true, false, false, None, None),
-            (7, 1, true, false, false, systemd, ends),
+            // systemd in a container, and the one that a container was started for.
+            (7, 1, true, false, false, systemd, Some(Bound::Systemd)),
+            (7, 1, true, false, false, supervisord, SUPERVISED),
+            (1, 0, true, false, false, systemd, ends),
             (7, 1, false, false, false, systemd, Some(Bound::Systemd)),
             (7, 5, false, false, false, systemd, Some(Bound::Systemd)),
             (7, 1, false, false, true, systemd, None),
