@@ -3,6 +3,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use http::HeaderValue;
+
 use crate::base::identity::Method;
 use crate::base::secret::Secret;
 use crate::base::token::TokenHash;
@@ -49,9 +51,8 @@ pub struct Judged {
     pub decision: Decision,
     /// The session that proved the identity; when it ends, so does the request.
     pub session: Option<Arc<Live>>,
-    /// Whether the bearer token is ours, spent or not; a service is then not shown it, for it could do with it what its
-    /// user can.
-    pub own_bearer: bool,
+    /// Whether the bearer token was spent here; a service is then not shown it.
+    pub spent_bearer: bool,
 }
 
 /// No judgement was possible. The request is refused.
@@ -128,7 +129,7 @@ impl Gate {
         };
         let proof = live.map(|live| (Method::Session, live));
         let decision = decide(selection, &evidence(presented, proof.as_ref()));
-        Some(self.judged(presented, decision, proof))
+        Some(Judged::of(decision, proof))
     }
 
     /// Judges a request.
@@ -156,17 +157,16 @@ impl Gate {
         if !selection.reporting.is_empty() {
             decision.reports = self.reports(selection, presented).await;
         }
-        Ok(self.judged(presented, decision, proof))
+        Ok(Judged::of(decision, proof))
     }
 
-    fn judged(&self, presented: &Presented, decision: Decision, proof: Option<Proof>) -> Judged {
-        let spent = matches!(proof, Some((Method::Jwt, _)));
-        let made = |token: &Secret<String>| self.tokens.made(token.expose());
-        Judged {
-            decision,
-            own_bearer: spent || presented.bearer.as_ref().is_some_and(made),
-            session: proof.map(|(_, live)| live),
-        }
+    /// Whether a line of `Authorization` has a token of ours in it, in whatever way it is written: a service that is shown it
+    /// could do with it what its user can.
+    #[must_use]
+    pub fn holds_token(&self, line: &HeaderValue) -> bool {
+        let pieces = line.as_bytes().split(|byte| b" \t,;=\"".contains(byte));
+        let mut texts = pieces.filter_map(|piece| std::str::from_utf8(piece).ok());
+        texts.any(|text| self.tokens.made(text))
     }
 
     /// The rule that would decide on a request of another method: what a browser asks before it sends that request.
@@ -241,6 +241,16 @@ fn is_for_anybody(selection: &Selection, presented: &Presented) -> bool {
     let certificate = presented.certificate.is_some() && accepted(Method::Mtls);
     let open = |rule: &Arc<Rule>| rule.lets_everybody_in();
     presented.safe && !token && !certificate && selection.rule.as_ref().is_some_and(open)
+}
+
+impl Judged {
+    fn of(decision: Decision, proof: Option<Proof>) -> Self {
+        Self {
+            decision,
+            spent_bearer: matches!(proof, Some((Method::Jwt, _))),
+            session: proof.map(|(_, live)| live),
+        }
+    }
 }
 
 fn accepts(rules: &[Arc<Rule>], method: Method) -> bool {

@@ -2,18 +2,18 @@
 
 use std::sync::Arc;
 
-use http::HeaderMap;
+use http::HeaderValue;
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType};
 use tokio::time::Instant;
 
 use crate::base::identity::Method;
-use crate::base::net::Host;
 use crate::base::site::PageOrigin;
 use crate::gate::judge::{JudgeFault, Judged};
 use crate::gate::snapshot::Snapshot;
-use crate::policy::decide::{Decision, Permit, Verdict};
+use crate::policy::condition::Condition;
+use crate::policy::decide::{Decision, Permit, Reason, Verdict};
 use crate::policy::rule::Rule;
 use crate::policy::target::Target;
 
@@ -31,7 +31,7 @@ use super::refusal::{
 };
 use super::request::{cut_when, state_of};
 use super::running::Running;
-use super::tunnel::only;
+use super::tunnel::{asked, only};
 use super::upstream::Pool;
 
 /// Notes whose page asks, where the rule has pages of other origins see its answers.
@@ -100,18 +100,14 @@ impl Gateway {
         let Judged {
             decision,
             session: live,
-            own_bearer,
+            spent_bearer,
         } = judged;
         self.note(ctx, &decision);
         if let Some(rule) = &decision.rule {
             note_origin(session, ctx, rule);
             ctx.dress.clone_from(&rule.headers);
         }
-        if own_bearer {
-            session
-                .req_header_mut()
-                .remove_header(&http::header::AUTHORIZATION);
-        }
+        self.withhold_tokens(session.req_header_mut(), spent_bearer);
         if let Some(live) = live {
             cut_when(&session.downstream_session, live.ended());
             ctx.session = Some(live);
@@ -125,8 +121,32 @@ impl Gateway {
             }
             Verdict::Allow(permit) => self.prepare(session, ctx, running, permit)?,
             Verdict::SignIn => Next::answer(self.sign_in(session, ctx, running, decision.rule)),
-            Verdict::Forbid => Next::answer(self.forbid(session, ctx, running, decision.rule)),
+            Verdict::Forbid => {
+                // Of whom it takes none, or by where they come from, nobody else is let in either.
+                let by_rights = decision.reason == Some(Reason::Rights);
+                let rule = decision
+                    .rule
+                    .filter(|it| by_rights && it.allow != Condition::Nobody);
+                Next::answer(self.forbid(session, ctx, running, rule))
+            }
         })
+    }
+
+    /// Takes tokens of ours out of what the service is sent.
+    fn withhold_tokens(&self, request: &mut RequestHeader, spent_bearer: bool) {
+        let name = http::header::AUTHORIZATION;
+        let lines = request.headers.get_all(&name).iter();
+        let (ours, theirs): (Vec<_>, Vec<_>) =
+            lines.partition(|line| spent_bearer || self.0.gate.holds_token(line));
+        if ours.is_empty() {
+            return;
+        }
+        let theirs: Vec<HeaderValue> = theirs.into_iter().cloned().collect();
+        request.remove_header(&name);
+        for line in theirs {
+            // The name is a constant and the value was one, so that this cannot fail.
+            let _ = request.append_header(name.clone(), line);
+        }
     }
 
     fn note(&self, ctx: &mut Context, decision: &Decision) {
@@ -270,7 +290,7 @@ fn way_back(request: &RequestHeader, target: Option<&Target>, snapshot: &Snapsho
     let reads = matches!(request.method, http::Method::GET | http::Method::HEAD);
     let next = match target {
         Some(target) if reads => Some(target.origin_form()),
-        Some(target) => own_referer(&request.headers, target.host(), snapshot),
+        Some(target) => own_referer(request, target, snapshot),
         None => None,
     };
     let next = next.unwrap_or_else(|| "/".to_owned());
@@ -279,14 +299,21 @@ fn way_back(request: &RequestHeader, target: Option<&Target>, snapshot: &Snapsho
     format!("next={next}{lost}")
 }
 
-/// The path of the page that a request was made on, where it is one of the host that is asked.
-fn own_referer(headers: &HeaderMap, host: &Host, snapshot: &Snapshot) -> Option<String> {
-    let referer = only(headers, &http::header::REFERER)?.to_str().ok()?;
+/// The path of the page that a request was made on, where it is one of the host that is asked. A form that was shown again
+/// stands at the address that it is sent to, which may be no page; and our own pages lead nowhere from here.
+fn own_referer(request: &RequestHeader, target: &Target, snapshot: &Snapshot) -> Option<String> {
+    let referer = only(&request.headers, &http::header::REFERER)?
+        .to_str()
+        .ok()?;
     let (scheme, rest) = referer.split_once("://")?;
     let (authority, path) = rest.split_once('/')?;
     let origin: PageOrigin = format!("{scheme}://{authority}").parse().ok()?;
-    let site = snapshot.site_of(host)?;
-    site.is_of(&origin).then(|| format!("/{path}"))
+    let (host, port) = asked(request)?;
+    let site = snapshot.site_of(&host)?;
+    let path = format!("/{path}");
+    let page = path.split(['?', '#']).next().unwrap_or_default();
+    let elsewhere = page != target.path().as_str() && !page.starts_with(&*snapshot.prefix);
+    (site.has_page(&origin, port) && elsewhere).then_some(path)
 }
 
 /// What an upstream with other paths is sent in place of the judged target.

@@ -41,6 +41,11 @@ fn whoever_may_not_see_something_is_told_as_whom_and_where_they_can_change_that(
     let expected = serde_json::json!({ "detail": "You may not see this.", "code": "FORBIDDEN" });
     assert_eq!(answer.json(), expected);
     // Somebody whom nobody knows has nothing to sign out of.
+    // And where nobody is let in, it is no use to be somebody else.
+    let page = trial
+        .denied(trial.get("/closed/x", &people), "alice")
+        .text();
+    assert!(!page.contains("href"), "{page}");
     let page = trial.denied(trial.get("/closed/x", NAVIGATION), "alice");
     let page = page.text();
     assert!(page.contains("<code>"), "{page}");
@@ -70,6 +75,8 @@ fn a_form_that_nobody_took_is_told_of_and_leads_back_to_its_page() {
         ("http://evil.test/app/edit", "%2F"),
         ("http://localhost@evil.test/app/edit", "%2F"),
         ("http://localhost", "%2F"),
+        ("http://localhost/app/save", "%2F"),
+        ("http://localhost/auth/logout", "%2F"),
         ("", "%2F"),
     ] {
         let lines = format!("{OWN_FORM}Referer: {referer}\r\n");
@@ -79,6 +86,15 @@ fn a_form_that_nobody_took_is_told_of_and_leads_back_to_its_page() {
         assert_eq!(answer.status, 303, "{referer}");
         assert_eq!(answer.header("location"), Some(expected), "{referer}");
     }
+    // With the port that was asked for, as where a port is led on to this one.
+    let port = gateway.http().port();
+    let lines = format!("{OWN_FORM}Referer: http://localhost:{port}/app/edit\r\n");
+    let form = trial.post("/app/save", &lines, "text=2");
+    let form = String::from_utf8(form).unwrap();
+    let form = form.replace("Host: localhost", &format!("Host: localhost:{port}"));
+    let answer = trial.refused(form.into_bytes()).answer.unwrap();
+    let expected = "/auth/login?next=%2Fapp%2Fedit&done=not-taken";
+    assert_eq!(answer.header("location").as_deref(), Some(expected));
     let mut browser = Browser::new(&gateway);
     let place = "/auth/login?next=%2Fapp%2Fedit%3Fid%3D7&done=not-taken";
     let page = browser.get(place).text();

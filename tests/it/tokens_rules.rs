@@ -119,6 +119,24 @@ fn h_14_h_15_a_rule_that_takes_no_tokens_leaves_those_of_others_alone() {
             assert_eq!(seen.values("X-Auth-User"), user, "{path}");
         }
     }
+    // In whatever way it is written, and the other one as well; what stands beside it is the service's.
+    let (access, refresh) = (&alice.access, &alice.refresh);
+    for (lines, kept) in [
+        (format!("Authorization: Bearer  {access}\r\n"), None),
+        (format!("Authorization: Bearer\t{access}\r\n"), None),
+        (format!("Authorization: Bearer {access},\r\n"), None),
+        (format!("Authorization: Token token=\"{access}\"\r\n"), None),
+        (format!("Authorization: bearer {refresh}\r\n"), None),
+        (
+            format!("{}Authorization: Basic YTpi\r\n", alice.line()),
+            Some("Basic YTpi"),
+        ),
+    ] {
+        let seen = trial.served(&trial.get("/public/x", &lines)).0;
+        assert_eq!(seen.values("Authorization"), kept.as_slice(), "{lines}");
+        let told = seen.mentions(access) || seen.mentions(refresh);
+        assert!(!told, "{lines}");
+    }
     // A token opens nothing there, also where a rule that only reports would take it.
     let answer = trial.denied(trial.get("/app/x", &alice.line()), "");
     assert_eq!(challenge(&answer), "Session realm=\"portcullis\"");

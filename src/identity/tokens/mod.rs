@@ -40,8 +40,8 @@ pub const GRACE: Duration = Duration::from_secs(10);
 /// Who asks for tokens at our own door (RFC 9068 wants to know).
 const CLIENT: &str = "portcullis";
 
-/// Refresh tokens of one user that can still be used; the oldest give way. Twice as many as they may have sessions: while one
-/// is renewed there are two of it, and those of sessions that have ended lie about for a while.
+/// Refresh tokens of one user that can still be used; the oldest give way. Twice as many as sessions: while one is renewed
+/// there are two of it, and those of sessions that have ended lie about for a while.
 const MOST_OF_A_USER: u32 = 2_000;
 
 /// Used ones, kept apart: who refreshes often must not push out what other programs of theirs have not used yet.
@@ -247,10 +247,12 @@ impl Tokens {
         }
     }
 
-    /// Whether a text is an access token of ours that is not over, whatever became of its session.
+    /// Whether a text is a token of ours, an access token or one to refresh it with, whatever became of it.
     #[must_use]
-    pub fn made(&self, token: &str) -> bool {
-        self.0.key.begins(token) && self.verify(token).is_some()
+    pub fn made(&self, text: &str) -> bool {
+        let (inner, terms) = (&self.0, self.0.terms.load());
+        let refresh = || RefreshToken::read(text, &inner.successors).is_some();
+        inner.key.read(text, &terms.issuer).is_ok() || refresh()
     }
 
     fn verify(&self, token: &str) -> Option<PublicId> {
@@ -263,8 +265,7 @@ impl Tokens {
         }
         let claims = inner.key.verify(token, &terms.issuer, now).ok()?;
         let sid = claims.sid.parse().ok()?;
-        let good = claims.good();
-        let turn = terms.turn;
+        let (good, turn) = (claims.good(), terms.turn);
         inner.verified.insert(hash, Verified { sid, good, turn });
         Some(sid)
     }
@@ -293,8 +294,7 @@ impl Tokens {
     ) -> Result<bool, IdentityFault> {
         let inner = &self.0;
         let until = now.plus(inner.terms.load().settings.refresh);
-        let owner = entry.owner.unwrap_or_default();
-        let successor = self.successor(token)?;
+        let (owner, successor) = (entry.owner.unwrap_or_default(), self.successor(token)?);
         self.keep(&successor, record.sid, owner, until).await?;
         // Before the mark: who comes again after it is given the successor and nothing else.
         inner.sessions.extend(record.sid, until).await?;

@@ -195,7 +195,7 @@ pub(super) fn is_ours(
 }
 
 /// The host and port that a request asks for: `:authority` in HTTP/2, `Host` in HTTP/1. They agree where both are.
-fn asked(request: &RequestHeader) -> Option<(Host, Option<u16>)> {
+pub(super) fn asked(request: &RequestHeader) -> Option<(Host, Option<u16>)> {
     let authority = request.uri.authority().map(Authority::as_str);
     let line = || request.headers.get(header::HOST)?.to_str().ok();
     Host::parse_authority(authority.or_else(line)?).ok()
