@@ -150,7 +150,11 @@ impl ProxyHttp for Gateway {
                 (client, shared),
                 ctx.ask(None).user,
             );
-            if !apart && ctx.found_dead > 0 {
+            let none_kept = ctx
+                .pool
+                .as_ref()
+                .is_some_and(|it| it.settings.keep_alive.is_zero());
+            if !apart && (ctx.found_dead > 0 || none_kept) {
                 open_anew(&mut peer);
             }
         }
@@ -211,7 +215,8 @@ impl ProxyHttp for Gateway {
             note_piece();
             if ctx.sent_in == http::Version::HTTP_2 {
                 // Pingora sends as long as there is something to send, and looks for more of the answer only where it waits.
-                // What the service has answered meanwhile could fill its window, and then it would read no more of this.
+                // What the service has answered meanwhile could fill its window, and then it would read no more of this. That
+                // is so less often with this, and still where answers come in smaller pieces than requests (README).
                 yield_now().await;
             }
         }

@@ -21,11 +21,15 @@ pub fn end_connection(
     has_body: bool,
     upstream: &Upstream,
 ) -> pingora::Result<()> {
+    let headers = &request.headers;
+    // Who is asked first may answer, and so say that it reads none.
+    let unread = means_nothing_to(&request.method) || headers.contains_key(header::EXPECT);
+    let unread = has_body && unread;
     // Frames say where a body ends in HTTP/2, whoever reads it; and a tunnel ends its connection anyway.
-    let counts = request.version != http::Version::HTTP_2
-        && !request.headers.contains_key(header::CONNECTION);
-    let unread = has_body && means_nothing_to(&request.method);
-    if counts && (unread || upstream.keep_alive.is_zero()) {
+    if (unread || upstream.keep_alive.is_zero())
+        && request.version != http::Version::HTTP_2
+        && !headers.contains_key(header::CONNECTION)
+    {
         request.insert_header(header::CONNECTION, HeaderValue::from_static("close"))?;
     }
     Ok(())
