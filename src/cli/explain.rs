@@ -127,9 +127,8 @@ fn rather(args: &Args) -> Option<String> {
     if method != args.method && Verb::parse(&method).is_ok() {
         return Some(format!("write {method}"));
     }
-    args.path
-        .contains("://")
-        .then(|| "give the path alone, and its host with --host".to_owned())
+    let is_url = !args.path.starts_with('/') && args.path.contains("://");
+    is_url.then(|| "give the path alone, and its host with --host".to_owned())
 }
 
 fn parse_host(text: &str) -> Result<Host, String> {

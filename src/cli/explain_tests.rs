@@ -237,8 +237,8 @@ fn roles_that_the_file_does_not_have_are_told_of() {
         asker.warnings(claims).collect::<Vec<_>>().join("\n")
     };
     insta::assert_snapshot!(told("GET / --as role=admn --as role=user --as role=zebra"), @"
-    the role 'admn' is not in this file, so that it gives nothing here; did you mean admin?
-    the role 'zebra' is not in this file, so that it gives nothing here
+    the role 'admn' is not in this file, and has no permissions here; did you mean admin?
+    the role 'zebra' is not in this file, and has no permissions here
     ");
     assert_eq!(told("GET / --as role=admin --as user=bob"), "");
 }

@@ -102,13 +102,15 @@ impl<'a> Asker<'a> {
         &'b self,
         roles: impl Iterator<Item = &'b RoleName>,
     ) -> impl Iterator<Item = String> {
-        let unknown = roles.filter(|role| !self.roles.contains_key(*role));
-        unknown.map(|role| {
+        let unknown: BTreeSet<_> = roles
+            .filter(|role| !self.roles.contains_key(*role))
+            .collect();
+        unknown.into_iter().map(|role| {
             let known = self.roles.keys().map(RoleName::as_str);
             let meant = nearest(role.as_str(), known);
             let meant = meant.map(|meant| format!("; did you mean {meant}?"));
             let meant = meant.unwrap_or_default();
-            format!("the role '{role}' is not in this file, so that it gives nothing here{meant}")
+            format!("the role '{role}' is not in this file, and has no permissions here{meant}")
         })
     }
 

@@ -253,6 +253,9 @@ pub fn trusted_proxies(file: &Object<'_>) -> Networks {
     let Some(at) = file.get("trusted_proxies") else {
         return Networks::default();
     };
+    if matches!(at.value(), Value::Text(word) if ["all", "any", "*"].contains(&word.as_str())) {
+        return at.refuse_with(EVERYBODY, NAME_THEM).unwrap_or_default();
+    }
     let all = values::listed_networks(&at).unwrap_or_default();
     let all: Vec<IpNet> = all.iter().filter_map(trusted_proxy).collect();
     // In pieces it is no less.

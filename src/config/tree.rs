@@ -255,6 +255,7 @@ fn fault_of(error: &Error, text: &str) -> Fault {
 fn has_star(text: &str, line: u64) -> bool {
     let at = usize::try_from(line).unwrap_or(0).saturating_sub(1);
     let line = text.lines().nth(at).unwrap_or_default();
+    let line = line.split(" #").next().unwrap_or_default();
     let mut words = line.split([' ', '\t', ',', '[', '{']);
     words.any(|word| word.starts_with('*'))
 }

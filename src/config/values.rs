@@ -124,7 +124,7 @@ fn network_notation(text: &str) -> &'static str {
     match text {
         "private" => "write [10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, \"fc00::/7\"]",
         "loopback" | "localhost" => "write [127.0.0.0/8, \"::1\"]",
-        "all" | "any" | "*" => "write [0.0.0.0/0, \"::/0\"], or leave it out",
+        "all" | "any" | "*" => "write [0.0.0.0/0, \"::/0\"]",
         _ => "write it like [10.0.0.0/8, \"2001:db8::/32\", 192.0.2.7]",
     }
 }

@@ -48,7 +48,7 @@ impl Advice {
         match misfit(client, headers) {
             Some(Misfit::Distrusted) if self.distrusted.is_due(now) => tracing::warn!(
                 %peer,
-                "{peer} says https and is not in trusted_proxies: its clients are sent to https again and again"
+                "{peer} says https and is not in trusted_proxies: if it is a proxy of yours, its clients are sent to https again and again"
             ),
             Some(Misfit::Silent) if self.silent.is_due(now) => tracing::warn!(
                 %peer,

@@ -49,10 +49,11 @@ impl Client {
         }
         let mut chain = vec![peer];
         let told = forwarded(headers);
-        for ip in told.iter().rev() {
-            let ip = ip.unwrap_or(NOBODY);
+        for said in told.iter().rev() {
+            let ip = said.unwrap_or(NOBODY);
             chain.push(ip);
-            if !trusted.contains(ip) {
+            // Whatever network holds it: what is no address is no trusted one.
+            if said.is_none() || !trusted.contains(ip) {
                 break;
             }
         }
@@ -92,7 +93,6 @@ pub(super) fn is_secure(proto: &str) -> bool {
 }
 
 /// Who is behind a trusted proxy that does not say who, where an address must stand; rules are told none.
-///
 const NOBODY: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
 
 /// The addresses of every `X-Forwarded-For` line, left to right; none where an entry is not an address. Empty entries
@@ -133,7 +133,9 @@ mod tests {
 
     #[test]
     fn h_10_only_trusted_proxies_are_believed() {
-        let trusted: Networks = ["10.0.0.0/8".parse().unwrap()].into_iter().collect();
+        // The second holds what stands for nobody; "1.2.3.4, junk" below must not be led on to 1.2.3.4 by that.
+        let trusted = ["10.0.0.0/8", "::/8"].map(|net| net.parse().unwrap());
+        let trusted: Networks = trusted.into_iter().collect();
         // peer, X-Forwarded-For, client, chain
         let cases = [
             ("8.8.8.8", "127.0.0.1", "8.8.8.8", "8.8.8.8"),

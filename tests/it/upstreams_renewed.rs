@@ -31,6 +31,9 @@ fn g_07_what_a_service_is_shown_and_believed_by_is_renewed_without_a_reload() {
     gateway.write("us.key", &known.key);
     eventually("to be believed", || (ask(&gateway) == 200).then_some(()));
     // What is told names what has changed, and for whom.
+    eventually("both to be told", || {
+        (gateway.log().matches(RENEWED).count() == 2).then_some(())
+    });
     let log = gateway.log();
     let told = log.lines().filter(|line| line.contains(RENEWED));
     let told: Vec<(bool, bool)> = told
