@@ -69,6 +69,31 @@ tests:
     }
 }
 
+/// The last rule that was looked at is not the one that decides where none does.
+#[test]
+fn a_path_is_folded_for_the_rule_that_decides_alone() {
+    let file =
+        "upstreams: { web: { to: http://web }, old: { to: http://old, paths: { case: fold } } }
+rules:
+  - { path: /public/**, to: web, allow: anyone }
+  - { path: /admin/**, to: old, allow: anyone }
+";
+    let config = Config::from_text(file, Path::new("/nonexistent"), &|_| None).unwrap();
+    let asker = Asker::new(&config);
+    for (path, answer, decided) in [
+        ("/admin/x", "allow", Some("allow")),
+        ("/ADMIN/x", "deny", None),
+    ] {
+        let target = asker.target("GET", None, path);
+        let story = tell(&config, &asker, target.as_ref(), &Who::stranger());
+        let last = story.steps.iter().find_map(|step| match step.outcome {
+            Outcome::Decided(verdict, _) => Some(verdict),
+            _ => None,
+        });
+        assert_eq!((story.answer.as_str(), last), (answer, decided), "{path}");
+    }
+}
+
 #[test]
 fn what_becomes_of_the_answer() {
     let file = "upstreams: { web: { to: http://web, strip: /api, headers: { response: { Server: false, X-Mode: a } } } }

@@ -5,7 +5,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use crate::policy::decide::{Decision, Evidence, decide};
-use crate::policy::explain::{Step, explain};
+use crate::policy::explain::{Outcome, Step, explain};
 use crate::policy::index::Policy;
 use crate::policy::readings::{Paths, TwoReadings, settle};
 use crate::policy::target::Target;
@@ -66,10 +66,12 @@ impl<'a, F: Fn(&str) -> Paths<'a>> Rules<'a, F> {
     /// Every rule down to the one that decides.
     pub fn steps(&self, target: &Target, who: &Evidence) -> Vec<Step> {
         let steps = explain(self.policy, target, who);
-        // An upstream that ignores case is judged by the folded path, so that is the walk to tell.
-        let folds = steps
-            .last()
-            .is_some_and(|step| (self.paths)(&step.rule.upstream).readings.fold_case);
+        // An upstream that ignores case is judged by the folded path, so that is the walk to tell; but where no rule decides,
+        // there is no upstream.
+        let folds = steps.last().is_some_and(|step| {
+            matches!(step.outcome, Outcome::Decided(..))
+                && (self.paths)(&step.rule.upstream).readings.fold_case
+        });
         match target.path().folded() {
             Ok(folded) if folds => explain(self.policy, &target.with_path(folded), who),
             _ => steps,
