@@ -26,7 +26,7 @@ use super::headers::Asks;
 use super::origins::Guest;
 use super::pace::Pace;
 use super::places::Place;
-use super::request::{is_late, note_answered};
+use super::request::is_late;
 use super::tunnel::{End, Tunnel};
 use super::upstream::member::Member;
 use super::upstream::{Ask, Pool, Serving};
@@ -43,8 +43,6 @@ pub struct Context {
     pub status: u16,
     /// Bytes of its body that were passed on to the client.
     pub passed_on: usize,
-    /// The same, once all of that answer has come from the service.
-    complete: Option<u16>,
     /// Holds the gateway up while it drains.
     pub busy: Option<Busy>,
     /// Its place among the requests of its origin.
@@ -159,7 +157,6 @@ impl Context {
             method: None,
             status: 0,
             passed_on: 0,
-            complete: None,
             busy: None,
             place: None,
             talk: None,
@@ -263,10 +260,12 @@ impl Context {
         }
     }
 
-    /// All of the answer has come.
-    pub fn note_complete(&mut self) {
-        self.complete = Some(self.status);
-        note_answered();
+    /// The server that works on it has answered.
+    pub fn note_served(&mut self) {
+        if let (Some(pool), Some(serving)) = (&self.pool, &mut self.serving) {
+            pool.served(serving.member());
+            serving.settle();
+        }
     }
 
     /// Time since the request was read.
@@ -349,7 +348,7 @@ impl Drop for Context {
         if self.logged {
             return;
         }
-        let answered = self.complete.filter(|_| is_late());
+        let answered = is_late().then_some(self.status);
         let status = answered.unwrap_or_else(|| {
             self.outcome.reason = "cut";
             self.end_tunnel(End::Cut).map_or(self.status, |()| 101)

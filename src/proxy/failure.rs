@@ -15,7 +15,7 @@ use super::forward::{is_answered, is_late, status_of};
 use super::gateway::Gateway;
 use super::handle::note_hsts;
 use super::refusal::TOO_MANY_REQUESTS;
-use super::request::state_of;
+use super::request::{may_break_off, state_of};
 use super::tries::is_answer_refused;
 use super::tunnel::serve::tell_end;
 
@@ -57,12 +57,8 @@ impl Gateway {
         if stands_in {
             return self.tell_maintenance(session, ctx).await;
         }
-        if is_answered(session) && session.req_header().version == http::Version::HTTP_10 {
-            // An answer without a length ends there with its connection.
-            if let Some(state) = state_of(&session.downstream_session) {
-                state.break_off();
-            }
-        }
+        // What was not sent yet of its answer never will be, and ours is whole.
+        may_break_off(session, is_answered(session));
         if let Some(status) = status.filter(|_| !is_answered(session)) {
             let navigation =
                 is_navigation(&session.req_header().method, &session.req_header().headers);

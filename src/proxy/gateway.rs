@@ -26,7 +26,7 @@ use super::forward::{finish_answer, finish_request, time_left};
 use super::headers::says_close;
 use super::places::Place;
 use super::refusal::UNAVAILABLE;
-use super::request::{note_piece, note_whole, state_of};
+use super::request::{may_break_off, note_answered, note_piece, note_whole, state_of};
 use super::served::{has_no_body, strip_trailers};
 use super::settings::Limits;
 use super::shell::Shell;
@@ -35,6 +35,7 @@ use super::tunnel::serve::{note_broken, note_last, wait_for};
 use super::upstream::peer::{is_talk, suit};
 use super::upstream::private::{keep_apart, open_anew};
 use super::upstream::unread::end_connection;
+use super::whole;
 
 /// How long a request waits while a reload exchanges roles, which takes milliseconds.
 const RELOAD: Duration = Duration::from_secs(5);
@@ -181,6 +182,9 @@ impl ProxyHttp for Gateway {
         }
         ctx.sent_in = request.version;
         let is_new = request.version == http::Version::HTTP_2;
+        if is_new {
+            whole::hear(session);
+        }
         if is_new && request.headers.contains_key(http::header::EXPECT) {
             // What such a service says before its answer does not come through.
             request.remove_header(&http::header::EXPECT);
@@ -246,9 +250,8 @@ impl ProxyHttp for Gateway {
     ) -> pingora::Result<()> {
         // What comes before an answer is none: a server that says nothing else is no good.
         let is_final = !response.status.is_informational();
-        if let (true, Some(pool), Some(serving)) = (is_final, &ctx.pool, &mut ctx.serving) {
-            pool.served(serving.member());
-            serving.settle();
+        if is_final {
+            ctx.note_served();
         }
         time_left(ctx)?;
         if self.0.drain.is_draining() {
@@ -270,20 +273,24 @@ impl ProxyHttp for Gateway {
         finish_answer(session, response, ctx)?;
         if is_final {
             ctx.status = response.status.as_u16();
+            may_break_off(session, true);
             if has_no_body(session.req_header(), response) {
-                ctx.note_complete();
+                note_answered();
             }
         }
         let rule = ctx.permit().map(Permit::rule);
         if let Some(rule) = rule.filter(|rule| !rule.compress.is_empty()) {
             let place = || self.place_to_code();
             ctx.coder = coding::begin(&rule.compress, session.req_header(), response, place)?;
+            whole::note_coded(session, ctx.coder.is_some());
         }
         if !both_new && response.headers.contains_key(http::header::TRAILER) {
             // Over HTTP/1 Pingora sends none, and passes none on.
             response.remove_header(&http::header::TRAILER);
         }
         if response.status == http::StatusCode::SWITCHING_PROTOCOLS {
+            // The last word to this request, whatever its number says.
+            ctx.note_served();
             self.open_tunnel(session, ctx);
             // The time for everything is that of an answer; a tunnel has none.
             ctx.deadline = None;
@@ -297,7 +304,7 @@ impl ProxyHttp for Gateway {
         trailers: &mut HeaderMap,
         ctx: &mut Box<Context>,
     ) -> pingora::Result<Option<Bytes>> {
-        ctx.note_complete();
+        note_answered();
         strip_trailers(trailers);
         coding::end(&mut ctx.coder)
     }
@@ -313,7 +320,7 @@ impl ProxyHttp for Gateway {
             if ctx.tunnel.is_some() {
                 note_last(session);
             } else {
-                ctx.note_complete();
+                note_answered();
             }
         }
         time_left(ctx)?;
@@ -368,6 +375,9 @@ impl ProxyHttp for Gateway {
         let bytes = session.body_bytes_sent();
         note_broken(session, ctx);
         ctx.log(status, bytes);
+        if error.is_none() {
+            may_break_off(session, false);
+        }
         // After an answer of our own it was done.
         if error.is_none() && ctx.status > 0 {
             read_on(session).await;

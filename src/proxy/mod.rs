@@ -40,4 +40,5 @@ mod tries;
 pub mod tunnel;
 pub mod upstream;
 mod verdict;
+mod whole;
 pub mod wire;

@@ -14,7 +14,7 @@ use pingora::protocols::Stream;
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::http::v2::server::H2Options;
 use pingora::protocols::raw_connect::ProxyDigest;
-use pingora::proxy::HttpProxy;
+use pingora::proxy::{HttpProxy, Session};
 use pingora::server::ShutdownWatch;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -75,6 +75,16 @@ pub fn cut_when(session: &ServerSession, token: &CancellationToken) {
         Some(state) if !session.is_http2() => state.cut_when(token),
         // No request is known twice; the first session it was judged by stays the one it rests on.
         _ => drop(CURRENT.try_with(|cut| cut.session.set(token.clone()))),
+    }
+}
+
+/// Whether the connection is to break, should it end now: the end of the connection is the end of an answer to a client of
+/// HTTP/1.0, and an orderly one would make a part of it look whole, whatever came in between.
+pub fn may_break_off(session: &Session, may: bool) {
+    if session.req_header().version == http::Version::HTTP_10
+        && let Some(state) = state_of(&session.downstream_session)
+    {
+        state.may_break_off(may);
     }
 }
 

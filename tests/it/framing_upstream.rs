@@ -6,7 +6,8 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use crate::harness::raw::Silence;
-use crate::harness::{Gateway, Recorded, Reply, Setup, Trial, eventually, marker};
+use crate::harness::{Gateway, PATIENCE, Recorded, Reply, Setup, Trial, eventually, marker};
+use crate::sessions_ends::logout;
 
 /// What the service answers to each path; everything else is the usual answer.
 fn script(request: &Recorded) -> Reply {
@@ -202,30 +203,53 @@ fn s_18_what_is_cut_does_not_look_whole_to_http_1_0() {
         let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n";
         match request.path().as_str() {
             "/public/whole" => Reply::raw(format!("{head}0\r\n\r\n")),
-            _ => Reply::raw(head).pause(Duration::from_millis(50)).close(),
+            "/app/long" => Reply::raw(head).pause(PATIENCE),
+            _ => Reply::raw(head)
+                .pause(Duration::from_millis(50))
+                .early()
+                .close(),
         }
     });
     let gateway = setup.start();
-    let read = |path: &str| {
+    let ask = |request: &str| {
         let mut socket = TcpStream::connect(gateway.http()).unwrap();
         socket
             .set_read_timeout(Some(Duration::from_secs(10)))
             .unwrap();
-        let request = format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n");
         socket.write_all(request.as_bytes()).unwrap();
+        socket
+    };
+    let read = |mut socket: TcpStream| {
         let mut text = Vec::new();
         let how = socket.read_to_end(&mut text);
         (how.map(drop).map_err(|error| error.kind()), text)
     };
-    let (how, text) = read("/public/whole");
+    let host = "HTTP/1.0\r\nHost: localhost\r\n";
+    let (how, text) = read(ask(&format!("GET /public/whole {host}\r\n")));
     assert!(how.is_ok() && text.ends_with(b"half"), "{how:?}");
-    let (how, text) = read("/public/half");
-    assert_eq!(
-        how,
-        Err(ErrorKind::ConnectionReset),
-        "{}",
-        String::from_utf8_lossy(&text)
-    );
+    let cookie = gateway.login("alice");
+    let long = ask(&format!("GET /app/long {host}Cookie: {cookie}\r\n\r\n"));
+    let mut begun = [0; 4096];
+    eventually("the beginning of an answer", || {
+        let length = long.peek(&mut begun).unwrap();
+        begun[..length].ends_with(b"half").then_some(())
+    });
+    assert_eq!(logout(&gateway, &cookie), 200);
+    for (what, socket) in [
+        ("cut", ask(&format!("GET /public/half {host}\r\n"))),
+        // Its client still has something to say.
+        (
+            "cut early",
+            ask(&format!(
+                "POST /public/half {host}Content-Length: 9\r\n\r\nhello"
+            )),
+        ),
+        ("a session's end", long),
+    ] {
+        let (how, text) = read(socket);
+        let text = String::from_utf8_lossy(&text);
+        assert_eq!(how, Err(ErrorKind::ConnectionReset), "{what}: {text}");
+    }
 }
 
 #[test]

@@ -134,6 +134,7 @@ mod tunnels_handshakes;
 mod tunnels_load;
 mod uploads;
 mod upstreams_calm;
+mod upstreams_ends;
 mod upstreams_faults;
 mod upstreams_h2;
 mod upstreams_health;

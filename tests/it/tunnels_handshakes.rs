@@ -1,5 +1,6 @@
 //! Handshakes that are refused, and what may follow one: W-03 to W-05.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::api::token;
@@ -299,4 +300,43 @@ fn w_05_the_echo_page_shows_a_handshake_and_opens_nothing() {
         lines()
     ));
     assert_eq!(answer.status, 200);
+}
+
+/// Chats give no other answer: what failed once is not to count for ever.
+#[test]
+fn g_18_a_tunnel_shows_that_a_server_is_well() {
+    let (well, shaky) = (agreeing(), Recorder::start());
+    let asked = AtomicUsize::new(0);
+    shaky.answer(move |_| {
+        if asked.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) {
+            Reply::raw("").close()
+        } else {
+            Reply::tunnel()
+        }
+    });
+    let gateway = Setup::new()
+        .upstream(
+            "web",
+            &format!(
+                "{{ to: [\"{}\", \"{}\"], eject: {{ after: 2, for: 1h }} }}",
+                well.url(),
+                shaky.url()
+            ),
+        )
+        .start();
+    let mut tunnels = Vec::new();
+    let mut failed = 0;
+    for _ in 0..12 {
+        let mut raw = gateway.connect();
+        let request = format!(
+            "GET /public/ws HTTP/1.1\r\nHost: localhost\r\n{}\r\n",
+            lines()
+        );
+        match raw.ask(request).status {
+            101 => tunnels.push(raw),
+            502 => failed += 1,
+            other => panic!("{other}"),
+        }
+    }
+    assert_eq!((failed, shaky.count(), well.count()), (3, 6, 6));
 }

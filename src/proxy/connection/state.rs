@@ -68,7 +68,7 @@ pub struct ConnState {
     tunnel: AtomicBool,
     /// Whether the client broke a tunnel off.
     broke_off: AtomicBool,
-    /// Whether the last answer was broken off where only the end of the connection tells that it is whole.
+    /// Whether an answer is under way of which only the end of the connection tells that it is whole.
     broken_off: AtomicBool,
     /// Has an HTTP/2 connection say GOAWAY, where what it showed may count no more.
     leaving: Option<CancellationToken>,
@@ -224,6 +224,11 @@ impl ConnState {
         self.another.store(true, Ordering::Release);
     }
 
+    /// Another try is timed by somebody else.
+    pub fn limit_no_answer(&self) {
+        self.answer.store(0, Ordering::Release);
+    }
+
     /// Whether the service said nothing for too long; once.
     pub fn take_unanswered(&self) -> bool {
         self.unanswered.load(Ordering::Acquire) && self.unanswered.swap(false, Ordering::AcqRel)
@@ -273,9 +278,9 @@ impl ConnState {
         self.broke_off.load(Ordering::Acquire)
     }
 
-    /// Has the connection end as one that breaks: an orderly end would make a part of an answer look whole.
-    pub fn break_off(&self) {
-        self.broken_off.store(true, Ordering::Release);
+    /// Whether the connection is to break, should it end now: an orderly end would make a part of an answer look whole.
+    pub fn may_break_off(&self, may: bool) {
+        self.broken_off.store(may, Ordering::Release);
     }
 
     pub(super) fn is_broken_off(&self) -> bool {

@@ -151,6 +151,7 @@ impl Drop for Guard {
     fn drop(&mut self) {
         if let (true, Some(inner)) = (self.state.is_broken_off(), &self.inner) {
             inner.get_ref().forget_unsent();
+            return;
         }
         if let (Phase::H2(traffic), Some(owed)) = (&self.phase, self.owed.take())
             && self.drain.is_draining()

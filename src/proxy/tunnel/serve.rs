@@ -24,6 +24,9 @@ pub fn wait_for(session: &Session, peer: &mut HttpPeer, ctx: &mut Context) {
         let left = time_left(ctx).ok().flatten();
         peer.options.read_timeout = Some(left.map_or(idle, |left| left.min(idle)));
     }
+    if let Some(state) = state_of(&session.downstream_session) {
+        state.limit_no_answer();
+    }
     // The guard may be late by a quarter, and the time for everything is not to be.
     let left = time_left(ctx).ok().flatten().map(|left| left * 4 / 5);
     if let Some(tunnel) = &mut ctx.tunnel

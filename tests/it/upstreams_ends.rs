@@ -1,0 +1,120 @@
+//! Answers of HTTP/2 that end with their head, which says nothing of that: Node's and others' empty ones. And a service of
+//! HTTP/2 beside one of HTTP/1.
+
+use std::net::TcpListener;
+use std::thread;
+use std::time::Duration;
+
+use ::h2::server::{SendResponse, handshake};
+use bytes::Bytes;
+
+use crate::harness::{H2, Recorder, Reply, Setup, eventually, h2, serve_on};
+
+/// A service of HTTP/2 that answers after a while; without a body where it is asked for `empty`.
+fn start(after: Duration) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("h2c://{}", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        serve_on(listener, async |listener| {
+            while let Ok((socket, _)) = listener.accept().await {
+                tokio::spawn(async move {
+                    let Ok(mut connection) = handshake(socket).await else {
+                        return;
+                    };
+                    while let Some(Ok((request, respond))) = connection.accept().await {
+                        let empty = request.uri().path().ends_with("/empty");
+                        tokio::spawn(async move {
+                            tokio::time::sleep(after).await;
+                            answer(respond, empty);
+                        });
+                    }
+                });
+            }
+        });
+    });
+    url
+}
+
+fn answer(mut respond: SendResponse<Bytes>, empty: bool) {
+    let head = http::Response::builder().header("content-type", "text/plain");
+    let mut body = respond
+        .send_response(head.body(()).unwrap(), empty)
+        .unwrap();
+    if !empty {
+        body.send_data(vec![b'x'; 5000].into(), true).unwrap();
+    }
+}
+
+#[test]
+fn b_05_an_answer_without_a_body_ends_what_never_does() {
+    let url = start(Duration::ZERO);
+    let gateway = Setup::new()
+        .upstream("web", &format!("{{ to: \"{url}\" }}"))
+        .set("limits", "{ stall: 1s, body_rate: none }")
+        .start();
+    let mut client = H2::connect(gateway.http());
+    for path in ["/public/full", "/public/empty"] {
+        let open = client.open(&h2::request("POST", path), false);
+        client.data(open, b"some", false);
+        assert_eq!(client.read(open).status(), Some(200), "{path}");
+        assert!(client.ends_within(Duration::ZERO).is_none());
+        eventually("the end of the request", || {
+            let again = client.open(&h2::request("GET", path), true);
+            assert_eq!(client.read(again).status(), Some(200));
+            client.was_reset(open).then_some(())
+        });
+        eventually("the request to be logged as answered", || {
+            let log = gateway.log();
+            let mut lines = log.lines().filter(|line| line.contains("POST"));
+            lines
+                .any(|line| line.contains(path) && line.contains("status=200"))
+                .then_some(())
+        });
+    }
+}
+
+#[test]
+fn nothing_is_no_compressed_form_of_nothing() {
+    let url = start(Duration::ZERO);
+    let gateway = Setup::new()
+        .upstream("web", &format!("{{ to: \"{url}\" }}"))
+        .rules("  - { path: /public/**, allow: anyone, compress: true }")
+        .start();
+    for (path, coding) in [
+        ("/public/full", Some("gzip".to_owned())),
+        ("/public/empty", None),
+    ] {
+        let answer = gateway.ask(format!(
+            "GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: gzip\r\n\r\n"
+        ));
+        assert_eq!(answer.status, 200);
+        assert_eq!(answer.header("content-encoding"), coding, "{path}");
+        assert_eq!(answer.body.is_empty(), coding.is_none(), "{path}");
+    }
+}
+
+/// Each server has all of the time that a service may take, in whatever version it is spoken to.
+#[test]
+fn g_18_the_next_try_begins_anew_in_another_version() {
+    const AFTER: Duration = Duration::from_millis(1500);
+    let (old, new) = (Recorder::start(), start(AFTER));
+    old.answer(|_| Reply::raw("").pause(AFTER).close());
+    let gateway = Setup::new()
+        .upstream(
+            "web",
+            &format!(
+                "{{ to: [\"{}\", \"{new}\"], timeout: {{ read: 2s }}, retry: 1 }}",
+                old.url()
+            ),
+        )
+        .start();
+    let asked = [(); 2].map(|()| {
+        let mut raw = gateway.connect();
+        raw.send("GET /public/full HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        raw
+    });
+    for mut raw in asked {
+        assert!(raw.wait_for("HTTP/1.1 200 "), "{:?}", raw.left());
+    }
+    assert_eq!(old.count(), 1);
+}
