@@ -63,21 +63,24 @@ fn x_04_a_form_that_comes_too_late_leads_back_to_its_page() {
     for (from, leads) in [
         (
             format!("http://localhost{page}"),
-            format!("/auth/login?{}", encode(&[("next", page)])),
+            format!("/auth/login?{}&done=not-taken", encode(&[("next", page)])),
         ),
         (
             "http://evil.test/auth/account".to_owned(),
-            "/auth/login".to_owned(),
+            "/auth/login?done=not-taken".to_owned(),
         ),
         (
             "http://localhost@evil.test/auth/account".to_owned(),
-            "/auth/login".to_owned(),
+            "/auth/login?done=not-taken".to_owned(),
         ),
-        ("data:text/html,x".to_owned(), "/auth/login".to_owned()),
+        (
+            "data:text/html,x".to_owned(),
+            "/auth/login?done=not-taken".to_owned(),
+        ),
         // Shown again there, where it may be no page.
         (
             "http://localhost/auth/account/password".to_owned(),
-            "/auth/login?next=%2Fauth%2Faccount".to_owned(),
+            "/auth/login?next=%2Fauth%2Faccount&done=not-taken".to_owned(),
         ),
     ] {
         let lines = format!("{OWN_FORM}Referer: {from}\r\n");

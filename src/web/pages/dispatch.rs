@@ -60,7 +60,7 @@ pub async fn told(State(web): State<Web>, request: Request, next: Next) -> Respo
     };
     let prefix = &*visitor.snapshot.prefix;
     let mut page = match told.code {
-        "NOT_AUTHENTICATED" => login(prefix, back.as_deref()),
+        "NOT_AUTHENTICATED" => login(prefix, back.as_deref(), !reads),
         "PASSWORD_CHANGE_REQUIRED" => {
             Redirect::to(&format!("{prefix}/account/password")).into_response()
         }
@@ -70,13 +70,15 @@ pub async fn told(State(web): State<Web>, request: Request, next: Next) -> Respo
     page
 }
 
-/// The login page, and behind it the way back.
-fn login(prefix: &str, back: Option<&str>) -> Response {
-    let query = back.map(|back| {
-        let mut query = url::form_urlencoded::Serializer::for_suffix("?".to_owned(), 1);
-        query.append_pair("next", back).finish()
-    });
-    Redirect::to(&format!("{prefix}/login{}", query.unwrap_or_default())).into_response()
+/// The login page, and behind it the way back. It says so where a form is `lost`.
+fn login(prefix: &str, back: Option<&str>, lost: bool) -> Response {
+    let pairs = back.map(|back| ("next", back)).into_iter();
+    let pairs = pairs.chain(lost.then_some(("done", "not-taken")));
+    let query = url::form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(pairs)
+        .finish();
+    let place = format!("{prefix}/login?{query}");
+    Redirect::to(place.trim_end_matches('?')).into_response()
 }
 
 /// The page that a form was sent from: one of the same host, or nothing is known of it. A form that was shown again, since
