@@ -170,12 +170,14 @@ impl Health {
 
     /// Notes a request that was answered; whether that ends a time in which it was left alone.
     pub fn served(&self, eject: &Eject) -> bool {
-        // Usually nothing failed before, and nothing is written.
-        self.failures.load(Relaxed) != 0 && {
-            let failures = self.failures.swap(0, Relaxed);
-            self.out_until.store(0, Relaxed);
-            failures >= eject.after
+        // Usually nothing failed before, and nothing is written. Out without a failure is what this leaves behind where it
+        // comes between the two steps of `failed`.
+        if self.failures.load(Relaxed) == 0 && self.out_until.load(Relaxed) == 0 {
+            return false;
         }
+        let failures = self.failures.swap(0, Relaxed);
+        let until = self.out_until.swap(0, Relaxed);
+        until != 0 || failures >= eject.after
     }
 
     fn since_birth(&self, now: Instant) -> u64 {
@@ -275,5 +277,24 @@ mod tests {
             Ok(None)
         );
         assert!(!health.failed(&eject, at(24)));
+    }
+
+    #[test]
+    fn g_18_what_is_put_out_just_as_it_answers_is_back_with_its_next_answer() {
+        let eject = Eject {
+            after: 3,
+            span: Duration::from_secs(10),
+        };
+        let start = Instant::now();
+        let health = Health::new(start);
+        let standing = |seconds| health.standing(|| start + Duration::from_secs(seconds));
+        assert!((0..2).all(|_| !health.failed(&eject, start)));
+        assert!(health.failed(&eject, start));
+        // An answer was noted after the third failure had been counted, and before it put the server out.
+        health.failures.store(0, Relaxed);
+        assert_eq!(standing(9), Standing::Out);
+        assert!(health.served(&eject));
+        assert_eq!(standing(9), Standing::In);
+        assert!(!health.served(&eject), "no news");
     }
 }
