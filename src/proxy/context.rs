@@ -79,6 +79,8 @@ pub struct Context {
     pub pool: Option<Arc<Pool>>,
     /// Which of the pool's servers works on it, where something depends on that.
     pub serving: Option<Serving>,
+    /// What sets its connection apart from those of before, and only that.
+    pub group: u64,
     /// The servers that failed it.
     pub tried: Vec<Arc<Member>>,
     /// When everything must be done, if that is limited.
@@ -175,6 +177,7 @@ impl Context {
             injected: None,
             pool: None,
             serving: None,
+            group: 0,
             tried: Vec::new(),
             deadline: None,
             interim: 0,
@@ -295,11 +298,9 @@ impl Context {
         }
         let took = self.elapsed();
         let Outcome {
-            rule,
-            verdict,
-            reason,
-        } = &self.outcome;
-        let rule = rule.as_deref().unwrap_or("-");
+            verdict, reason, ..
+        } = self.outcome;
+        let rule = self.outcome.rule.as_deref().unwrap_or("-");
         self.metrics
             .requests
             .with_label_values(&[rule, verdict, status_label(status)])

@@ -344,7 +344,7 @@ impl ProxyHttp for Gateway {
 
     fn error_while_proxy(
         &self,
-        peer: &HttpPeer,
+        _peer: &HttpPeer,
         session: &mut Session,
         mut error: Box<Error>,
         ctx: &mut Box<Context>,
@@ -352,7 +352,7 @@ impl ProxyHttp for Gateway {
     ) -> Box<Error> {
         tell_true_cause(session, &mut error);
         if let Some(pool) = &ctx.pool {
-            pool.note_failure(peer, &error);
+            pool.note_failure(ctx.group, &error);
         }
         let again = self.after_failure(session, ctx, &error, reused);
         error.set_retry(again);

@@ -65,6 +65,7 @@ impl Gateway {
             Nobody::Healthy => Error::new(ErrorType::HTTPStatus(503)).into_up(),
         })?;
         ctx.serving = serving;
+        ctx.group = peer.group_key;
         Ok(peer)
     }
 

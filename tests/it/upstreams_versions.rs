@@ -12,7 +12,7 @@ use crate::harness::tls::Identity;
 use crate::harness::{Gateway, Setup, eventually, serve_on};
 use crate::upstreams_h2::acceptor;
 
-/// What came in HTTP/1.1, head by head.
+/// What came in HTTP/1.1, head by head, and `RESET` for each request in HTTP/2.
 type Seen = Arc<Mutex<Vec<String>>>;
 
 /// A service that resets whatever comes in HTTP/2 because it wants HTTP/1.1, where it answers: on a connection that it
@@ -47,7 +47,7 @@ fn serve(listener: TcpListener, tls: &TlsAcceptor, seen: &Seen) {
                     return;
                 };
                 match stream.get_ref().1.alpn_protocol() {
-                    Some(b"h2") => reset_all(stream).await,
+                    Some(b"h2") => reset_all(stream, &seen).await,
                     _ => answer_one(stream, &seen).await,
                 }
             });
@@ -55,11 +55,12 @@ fn serve(listener: TcpListener, tls: &TlsAcceptor, seen: &Seen) {
     });
 }
 
-async fn reset_all(stream: impl AsyncRead + AsyncWrite + Unpin) {
+async fn reset_all(stream: impl AsyncRead + AsyncWrite + Unpin, seen: &Seen) {
     let Ok(mut connection) = ::h2::server::handshake(stream).await else {
         return;
     };
     while let Some(Ok((_, mut respond))) = connection.accept().await {
+        seen.lock().unwrap().push("RESET".to_owned());
         respond.send_reset(Reason::HTTP_1_1_REQUIRED);
     }
 }
@@ -108,11 +109,25 @@ fn post(path: &str) -> String {
 #[test]
 fn g_18_what_wants_http_1_has_it_whatever_the_request() {
     let identity = Identity::new(&["localhost"]);
-    let service = Service::start(&identity, &["h2", "http/1.1"]);
-    let gateway = before(&service, &identity, "");
-    let answer = gateway.ask(post("/public/first"));
-    assert_eq!(answer.status, 200, "{}", gateway.log());
-    assert_eq!(service.seen("POST /public/first"), 1);
+    let never = ", keep_alive: never";
+    let get = |more: &str| format!("GET /public/x HTTP/1.1\r\nHost: localhost\r\n{more}\r\n");
+    for (more, times, request) in [
+        ("", 1, post("/public/x")),
+        ("", 1, get("Accept: text/event-stream\r\n")),
+        (never, 3, post("/public/x")),
+        (never, 3, get("")),
+        (never, 3, get("Accept: text/event-stream\r\n")),
+    ] {
+        let service = Service::start(&identity, &["h2", "http/1.1"]);
+        let gateway = before(&service, &identity, more);
+        for _ in 0..times {
+            let answer = gateway.ask(&request);
+            assert_eq!(answer.status, 200, "{more} {request} {}", gateway.log());
+        }
+        assert_eq!(service.seen("/public/x"), times, "{more} {request}");
+        // It is not asked again in a version that it did not want.
+        assert_eq!(service.seen("RESET"), 1, "{more} {request}");
+    }
 }
 
 #[test]

@@ -37,33 +37,6 @@ pub struct Kind {
     pub old: bool,
 }
 
-/// What sets connections that carry uploads apart from the others of a group.
-#[must_use]
-pub fn of_uploads(group: u64) -> u64 {
-    key((group, "uploads"))
-}
-
-/// The same of those that carry streams of events.
-#[must_use]
-pub fn of_events(group: u64) -> u64 {
-    key((group, "events"))
-}
-
-/// The same of those that carry conversations.
-#[must_use]
-pub fn of_talks(group: u64) -> u64 {
-    key((group, "talks"))
-}
-
-/// The same of those that carry conversations for which there was no more room.
-#[must_use]
-pub fn of_crowd(group: u64) -> u64 {
-    key((group, "crowd"))
-}
-
-/// Whatever a connection of a group may carry.
-const KINDS: [fn(u64) -> u64; 5] = [|group| group, of_uploads, of_events, of_talks, of_crowd];
-
 impl Default for Fallback {
     fn default() -> Self {
         Self {
@@ -86,15 +59,15 @@ impl Fallback {
         }
     }
 
-    /// A request failed on a connection of the kind `failed`; whether that changes how the next one is opened.
+    /// A request failed on a connection of the kind `failed`, whatever else set that apart from others; whether this changes
+    /// how the next one is opened.
     pub fn note(&self, group: u64, failed: u64, error: &Error) -> bool {
         let asked = match error.etype() {
             ErrorType::H2Downgrade => true,
             ErrorType::InvalidH2 => false,
             _ => return false,
         };
-        let current = self.group(group);
-        if KINDS.iter().all(|of| of(current) != failed) {
+        if self.group(group) != failed {
             // It was opened before the last failure, which has been seen to.
             return false;
         }
@@ -158,12 +131,9 @@ mod tests {
         let second = fallback.kind(7);
         assert!(second.group != first.group && !second.old);
         assert!(!fallback.note(7, first.group, &invalid), "of before");
-        for of in KINDS {
-            assert!(!fallback.note(7, of(first.group), &invalid), "of before");
-        }
         assert_eq!(fallback.kind(7), second);
         // At once again: not as often as somebody likes to ask for it.
-        assert!(fallback.note(7, of_uploads(second.group), &invalid));
+        assert!(fallback.note(7, second.group, &invalid));
         let third = fallback.kind(7);
         assert!(third.group != second.group && third.old);
         tokio::time::advance(FAILED).await;

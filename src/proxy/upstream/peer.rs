@@ -17,7 +17,7 @@ use crate::proxy::pace::is_conversation;
 use crate::proxy::settings::{Scheme, Timeouts, Upstream};
 
 use super::balance::key;
-use super::fallback::{Fallback, of_crowd, of_events, of_talks, of_uploads};
+use super::fallback::Fallback;
 use super::member::Member;
 use super::trust::Material;
 
@@ -141,9 +141,9 @@ impl Manner {
         self.fallback.forget_kept();
     }
 
-    /// A request failed on a connection to this peer; whether the next one is opened otherwise.
-    pub fn note_failure(&self, peer: &HttpPeer, error: &Error) -> bool {
-        self.fallback.note(self.group, peer.group_key, error)
+    /// A request failed whose peer was in this group at first; whether the next connection is opened otherwise.
+    pub fn note_failure(&self, group: u64, error: &Error) -> bool {
+        self.fallback.note(self.group, group, error)
     }
 }
 
@@ -163,17 +163,17 @@ pub fn suit(
         ALPN::H1 | ALPN::Custom(_) => {}
         ALPN::H2H1 if old => {
             peer.options.set_http_version(1, 1);
-            peer.group_key = key((peer.group_key, "old"));
+            set_apart(peer, "old");
         }
         ALPN::H2 | ALPN::H2H1 if has_body && is_upload(request, trailers) => {
             peer.options.max_h2_streams = 1;
-            peer.group_key = of_uploads(peer.group_key);
+            set_apart(peer, "uploads");
         }
         ALPN::H2 | ALPN::H2H1 if is_talk(peer, request, trailers, has_body) => {}
         ALPN::H2 | ALPN::H2H1 if streams || asks_for_events(request) => {
             peer.options.h2_stream_window_size = Some(EVENTS_WINDOW);
             set_alone(peer);
-            peer.group_key = of_events(peer.group_key);
+            set_apart(peer, "events");
         }
         ALPN::H2 | ALPN::H2H1 => {}
     }
@@ -189,13 +189,16 @@ pub fn is_talk(peer: &HttpPeer, request: &RequestHeader, trailers: bool, has_bod
 /// Gives a conversation a connection to itself, and its room, if there is `room`.
 pub fn suit_talk(peer: &mut HttpPeer, room: bool) {
     set_alone(peer);
-    peer.group_key = if room {
+    if room {
         peer.options.h2_stream_window_size = Some(TALK_WINDOW);
         peer.options.h2_connection_window_size = Some(TALK_WINDOW);
-        of_talks(peer.group_key)
-    } else {
-        of_crowd(peer.group_key)
-    };
+    }
+    set_apart(peer, if room { "talks" } else { "crowd" });
+}
+
+/// Has what is sent to it share connections with its like alone.
+fn set_apart(peer: &mut HttpPeer, carries: &str) {
+    peer.group_key = key((peer.group_key, carries));
 }
 
 fn set_alone(peer: &mut HttpPeer) {

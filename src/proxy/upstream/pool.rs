@@ -131,9 +131,9 @@ impl Pool {
             .any(|server| matches!(server.scheme, Scheme::H2c))
     }
 
-    /// A request failed on a connection to this peer.
-    pub fn note_failure(&self, peer: &HttpPeer, error: &Error) {
-        if self.manner.note_failure(peer, error) {
+    /// A request failed whose peer was in this group, before anything else set its connection apart.
+    pub fn note_failure(&self, group: u64, error: &Error) {
+        if self.manner.note_failure(group, error) {
             tracing::warn!(
                 upstream = &*self.name,
                 error = error.etype().as_str(),
