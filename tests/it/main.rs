@@ -133,6 +133,7 @@ mod tunnels_ends;
 mod tunnels_handshakes;
 mod tunnels_load;
 mod uploads;
+mod upstreams_bodies;
 mod upstreams_calm;
 mod upstreams_ends;
 mod upstreams_faults;

@@ -1,7 +1,7 @@
 //! Services that are spoken to in HTTP/2, where many requests share a connection: what becomes of the others when one of
 //! them, or the connection, comes to nothing (G-18).
 
-use std::future::pending;
+use std::future::{pending, poll_fn};
 use std::net::TcpListener;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,17 +20,17 @@ use crate::harness::tls::Identity;
 use crate::harness::{Gateway, Raw, Setup, eventually, serve_on};
 
 /// What a service was asked, and on which of its connections.
-type Asked = Arc<Mutex<Vec<(usize, String)>>>;
+pub type Asked = Arc<Mutex<Vec<(usize, String)>>>;
 
 /// A service that speaks nothing but HTTP/2.
-struct Service {
+pub struct Service {
     url: String,
-    asked: Asked,
+    pub asked: Asked,
 }
 
 impl Service {
     /// One in the clear, or over TLS with this certificate.
-    fn start(identity: Option<&Identity>) -> Self {
+    pub fn start(identity: Option<&Identity>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let scheme = if identity.is_some() { "https" } else { "h2c" };
@@ -44,13 +44,13 @@ impl Service {
         }
     }
 
-    fn count(&self, path: &str) -> usize {
+    pub fn count(&self, path: &str) -> usize {
         let asked = self.asked.lock().unwrap();
         asked.iter().filter(|(_, seen)| seen == path).count()
     }
 
     /// On how many connections it was asked for this.
-    fn connections(&self, path: &str) -> usize {
+    pub fn connections(&self, path: &str) -> usize {
         let asked = self.asked.lock().unwrap();
         let mut on: Vec<_> = asked.iter().filter(|(_, seen)| seen == path).collect();
         on.sort();
@@ -172,6 +172,10 @@ async fn connection(socket: impl AsyncRead + AsyncWrite + Unpin, number: usize, 
                 drop(respond.send_response(head.body(()).unwrap(), true));
             }
             path if path.starts_with("/public/once") && times == 1 => refuse(respond),
+            path if path.starts_with("/public/hold") => {
+                let told = (number, format!("{path}/all"), Arc::clone(&asked));
+                tokio::spawn(hold(request.into_body(), respond, told));
+            }
             path => {
                 match path {
                     "/public/bad" if times == 1 => spoil.lock().unwrap().extend(BAD),
@@ -187,6 +191,17 @@ async fn connection(socket: impl AsyncRead + AsyncWrite + Unpin, number: usize, 
             }
         }
     }
+}
+
+/// Says when all of a body is there, and takes none of it before somebody else ends that.
+async fn hold(
+    mut body: ::h2::RecvStream,
+    mut respond: SendResponse<Bytes>,
+    (number, path, asked): (usize, String, Asked),
+) {
+    while let Some(Ok(_)) = body.data().await {}
+    asked.lock().unwrap().push((number, path));
+    let _ = poll_fn(|cx| respond.poll_reset(cx)).await;
 }
 
 fn refuse(mut respond: SendResponse<Bytes>) {
@@ -209,16 +224,16 @@ async fn answer(mut body: ::h2::RecvStream, mut respond: SendResponse<Bytes>, si
     }
 }
 
-fn before(service: &Service, more: &str) -> Gateway {
+pub fn before(service: &Service, more: &str) -> Gateway {
     let to = format!("{{ to: \"{}\", {more} }}", service.url);
     Setup::new().upstream("web", &to).start()
 }
 
-fn get(path: &str) -> String {
+pub fn get(path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n")
 }
 
-fn post(path: &str, body: &str) -> String {
+pub fn post(path: &str, body: &str) -> String {
     let length = body.len();
     format!("POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n{body}")
 }
@@ -348,37 +363,6 @@ fn g_18_who_leaves_has_looked_at_nothing_more() {
     assert_eq!(answer.status, 200, "{}", answer.text());
     assert_eq!(answer.header("x-length").as_deref(), Some("5"));
     assert_eq!(service.count("/public/calm"), 2);
-}
-
-#[test]
-fn b_05_an_upload_has_a_connection_to_itself() {
-    let service = Service::start(None);
-    let gateway = before(&service, "timeout: 5s");
-    let on = |path: &str| {
-        let asked = service.asked.lock().unwrap();
-        let last = asked.iter().rev().find(|(_, seen)| seen == path);
-        last.unwrap().0
-    };
-    assert_eq!(gateway.ask(get("/public/x")).status, 200);
-    let shared = on("/public/x");
-    let large = "x".repeat(100_000);
-    for (path, body, apart) in [
-        ("/public/little", "hello", false),
-        ("/public/large", &*large, true),
-        ("/public/again", &*large, true),
-    ] {
-        let answer = gateway.ask(post(path, body));
-        assert_eq!(answer.header("x-length"), Some(body.len().to_string()));
-        assert_eq!(on(path) != shared, apart, "{path}");
-    }
-    // It is kept for the next one, once it has been given back.
-    let kept = on("/public/again");
-    eventually("the next upload on the same one", || {
-        gateway.ask(post("/public/next", &large));
-        (on("/public/next") == kept).then_some(())
-    });
-    assert_eq!(gateway.ask(get("/public/x")).status, 200);
-    assert_eq!(on("/public/x"), shared);
 }
 
 #[test]

@@ -50,8 +50,12 @@ const EVENTS_WINDOW: u32 = 64 * 1024;
 /// leaves more of smaller ones untaken loses nobody's answer but their own.
 const ALONE_WINDOW: u32 = 2 * 1024 * 1024;
 
-/// How much of a body a service takes unread at least (RFC 9113 section 6.9.2), in bytes.
-const AT_ONCE: u64 = 65_535;
+/// How many bytes a small body has at most. Of all bodies on a connection together, a service takes 65,535 unread at least
+/// (RFC 9113 section 6.9.2).
+const SMALL: u64 = 4096;
+
+/// How many requests with small bodies share a connection: as many as fit into that, whether the service reads them or not.
+const SMALL_STREAMS: usize = 15;
 
 /// What the connections of one upstream have in common.
 #[derive(Debug)]
@@ -147,9 +151,10 @@ impl Manner {
     }
 }
 
-/// Suits a peer to a request. An upload over HTTP/2 fills what a service takes at once of all of a connection, and if
-/// the service does not read it, keeps everybody else's from it: it has its connection to itself for as long as it lasts.
-/// So has what may be a stream of events: small as they are, a few clients that do not take them end a connection.
+/// Suits a peer to a request. Bodies over HTTP/2 fill what a service takes at once of all of a connection, and if the
+/// service does not read them, keep everybody else's from it: an upload has its connection to itself for as long as it
+/// lasts, and no more small bodies share one than always fit. What may be a stream of events has its own, too: small as they
+/// are, a few clients that do not take them end a connection.
 /// A client of HTTP/1.0 cannot be told where an answer ends that comes without a length over HTTP/2, and is not spoken for
 /// in HTTP/2 where that can be helped. `streams`: whether the rule is one for streams.
 pub fn suit(
@@ -174,6 +179,10 @@ pub fn suit(
             peer.options.h2_stream_window_size = Some(EVENTS_WINDOW);
             set_alone(peer);
             set_apart(peer, "events");
+        }
+        ALPN::H2 | ALPN::H2H1 if has_body => {
+            peer.options.max_h2_streams = SMALL_STREAMS;
+            set_apart(peer, "small");
         }
         ALPN::H2 | ALPN::H2H1 => {}
     }
@@ -217,11 +226,11 @@ fn asks_for_events(request: &RequestHeader) -> bool {
     })
 }
 
-/// Whether a body may be more than a service takes unread, and is no side of a conversation.
+/// Whether a body may be more than a small one, and is no side of a conversation.
 fn is_upload(request: &RequestHeader, trailers: bool) -> bool {
     let length = request.headers.get(header::CONTENT_LENGTH);
     let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    length.is_none_or(|length| length > AT_ONCE) && !is_conversation(request, trailers, false)
+    length.is_none_or(|length| length > SMALL) && !is_conversation(request, trailers, false)
 }
 
 /// What must be alike for a connection to be shared: whose it is, and whom it trusts.
