@@ -338,6 +338,27 @@ fn g_18_one_bad_frame_does_not_end_http_2() {
 }
 
 #[test]
+fn g_18_one_bad_frame_does_not_end_http_2_after_a_reload_either() {
+    let identity = Identity::new(&["localhost"]);
+    let service = Service::start(Some(&identity));
+    // Other servers in the file, and the same socket.
+    let behind = |host: &str| {
+        let url = service.url.replace("localhost", host);
+        let tls = "tls: { ca: ca.pem, server_name: localhost }";
+        Setup::new()
+            .asset("ca.pem", &identity.certificate)
+            .upstream("web", &format!("{{ to: \"{url}\", {tls}, timeout: 5s }}"))
+    };
+    let gateway = behind("localhost").start();
+    assert_eq!(gateway.ask(get("/public/bad")).status, 502);
+    assert_eq!(gateway.ask(get("/public/x")).status, 200);
+    assert!(gateway.reload_with(&behind("127.0.0.1")));
+    for _ in 0..2 {
+        assert_eq!(gateway.ask(get("/public/x")).status, 200);
+    }
+}
+
+#[test]
 fn g_18_an_answer_that_is_none_is_told_from_a_service_that_is_not_there() {
     let service = Service::start(None);
     let gateway = before(&service, "timeout: 5s");

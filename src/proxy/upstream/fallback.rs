@@ -2,7 +2,8 @@
 //!
 //! Pingora offers such a service HTTP/1.1 alone from then on, for ever: one bad frame and a service that speaks nothing
 //! else, as those of gRPC do, is gone until a restart. So what failed is told from what was asked for, and every time the
-//! connections that come after are another kind to Pingora. So they are where one that it keeps is about to end.
+//! connections that come after are another kind to Pingora. So they are where one that it keeps is about to end, and where
+//! an upstream has other servers. No kind comes back: what Pingora knows of one it knows until the process ends.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -17,6 +18,9 @@ const ASKED_FOR: Duration = Duration::from_mins(1);
 
 /// For how long one is whose HTTP/2 fails again at once.
 const FAILED: Duration = Duration::from_secs(5);
+
+/// The kind that comes next, of whatever upstream.
+static NEXT: AtomicU64 = AtomicU64::new(0);
 
 /// How the HTTP/2 of an upstream has fared. One whose settings changed has the same.
 #[derive(Debug)]
@@ -41,7 +45,7 @@ impl Default for Fallback {
     fn default() -> Self {
         Self {
             began: Instant::now(),
-            generation: AtomicU64::new(0),
+            generation: AtomicU64::new(next()),
             changed: AtomicU64::new(0),
             old_until: AtomicU64::new(0),
         }
@@ -80,28 +84,29 @@ impl Fallback {
         };
         let until = pause.map_or(0, |pause| now + in_millis(pause));
         self.old_until.store(until, Ordering::Release);
-        self.generation.fetch_add(1, Ordering::AcqRel);
+        self.generation.store(next(), Ordering::Release);
         true
     }
 
     /// Has connections opened anew: those of before belong to another group.
     pub fn forget_kept(&self) {
-        self.generation.fetch_add(1, Ordering::AcqRel);
+        self.generation.store(next(), Ordering::Release);
     }
 
     /// What sets connections apart from those of before, in whatever version.
     #[must_use]
     pub fn group(&self, group: u64) -> u64 {
-        match self.generation.load(Ordering::Acquire) {
-            0 => group,
-            generation => key((group, generation)),
-        }
+        key((group, self.generation.load(Ordering::Acquire)))
     }
 
     /// Since it began; at least one, and one interval more than it is, so that the first failure is none that comes again.
     fn millis(&self) -> u64 {
         in_millis(self.began.elapsed() + FAILED) + 1
     }
+}
+
+fn next() -> u64 {
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 fn in_millis(span: Duration) -> u64 {
@@ -118,14 +123,8 @@ mod tests {
         let (invalid, downgrade) = (error(ErrorType::InvalidH2), error(ErrorType::H2Downgrade));
         let fallback = Fallback::default();
         let first = fallback.kind(7);
-        assert_eq!(
-            first,
-            Kind {
-                group: 7,
-                old: false
-            }
-        );
-        assert!(!fallback.note(7, 7, &error(ErrorType::ReadTimedout)));
+        assert!(!first.old);
+        assert!(!fallback.note(7, first.group, &error(ErrorType::ReadTimedout)));
         // A first failure costs its own connection.
         assert!(fallback.note(7, first.group, &invalid));
         let second = fallback.kind(7);
@@ -158,5 +157,27 @@ mod tests {
                 ..fourth
             }
         );
+    }
+
+    #[test]
+    fn g_18_no_kind_of_connection_comes_back() {
+        let fallback = Fallback::default();
+        let invalid = *Error::new_up(ErrorType::InvalidH2);
+        let mut seen = vec![fallback.group(7)];
+        fallback.forget_kept();
+        seen.push(fallback.group(7));
+        assert!(fallback.note(7, fallback.group(7), &invalid));
+        seen.push(fallback.group(7));
+        // Such a reload begins anew, and may do so twice.
+        for _ in 0..2 {
+            let anew = Fallback::default();
+            seen.push(anew.group(7));
+            anew.forget_kept();
+            seen.push(anew.group(7));
+        }
+        let before = seen.len();
+        seen.sort_unstable();
+        seen.dedup();
+        assert_eq!(seen.len(), before);
     }
 }
