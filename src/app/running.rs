@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::config::Config;
 use crate::crypto::jwt::SigningKey;
@@ -13,6 +14,10 @@ use crate::proxy::running::Running;
 use crate::proxy::settings::Upstream;
 use crate::proxy::upstream::Pool;
 use crate::proxy::upstream::keeper::refresh_all;
+
+/// How long what is in force stays so because a name server is silent. Servers that are known stay known, and the others
+/// are looked up again afterwards.
+const NAMES_WITHIN: Duration = Duration::from_secs(2);
 
 /// Builds the whole state; nothing is in force yet. What is known of upstreams under `before` stays known, and
 /// one of which the file says the same as before stays as it is.
@@ -45,7 +50,9 @@ pub async fn build(config: &Config, key: &Arc<SigningKey>, before: Option<&Runni
         name: config.snapshot_name.clone(),
         hsts: config.hsts.clone(),
     };
-    refresh_all(running.pools.values().map(AsRef::as_ref)).await;
+    // Nobody waits for a start but those whose servers it looks up.
+    let limit = before.map_or(Duration::MAX, |_| NAMES_WITHIN);
+    refresh_all(running.pools.values().map(AsRef::as_ref), limit).await;
     running
 }
 
@@ -58,7 +65,8 @@ pub async fn with_renewed(config: &Config, before: &Running) -> Running {
         name: before.name.clone(),
         hsts: before.hsts.clone(),
     };
-    refresh_all(running.pools.values().map(AsRef::as_ref)).await;
+    let pools = running.pools.values().map(AsRef::as_ref);
+    refresh_all(pools, NAMES_WITHIN).await;
     running
 }
 

@@ -106,6 +106,7 @@ mod recovery_copy;
 mod recovery_full;
 mod recovery_kill;
 mod reload;
+mod reload_names;
 mod reload_watched;
 mod schema;
 mod secrets;

@@ -41,9 +41,9 @@ impl Keepers {
     }
 }
 
-/// Looks every pool up once, at once.
-pub async fn refresh_all(pools: impl Iterator<Item = &Pool>) {
-    join_all(pools.map(|pool| pool.refresh().boxed())).await;
+/// Looks every pool up once, all at once, and waits for no name server longer than the limit.
+pub async fn refresh_all(pools: impl Iterator<Item = &Pool>, limit: Duration) {
+    join_all(pools.map(|pool| pool.refresh(limit).boxed())).await;
 }
 
 /// How long whoever is about to serve waits for what servers say.
@@ -67,10 +67,14 @@ async fn check(pool: &Pool) {
     }
 }
 
-/// Looks the names up again and again; the first look was taken when the pool was made.
+/// Looks the names up again and again. The first look was taken when the pool was made; where it has found nothing, a
+/// name server may only have needed longer than there was time.
 async fn look_up(pool: &Pool) {
+    if pool.has_names() && pool.known() == 0 {
+        pool.refresh(Duration::MAX).await;
+    }
     while pool.has_names() {
         tokio::time::sleep(pool.settings.resolve).await;
-        pool.refresh().await;
+        pool.refresh(Duration::MAX).await;
     }
 }

@@ -8,8 +8,11 @@ use std::io;
 use std::net::IpAddr;
 use std::os::unix::net::SocketAddr as UnixAddress;
 use std::sync::Arc;
+use std::time::Duration;
 
+use futures_util::future::join_all;
 use pingora::protocols::l4::socket::SocketAddr;
+use tokio::time::timeout;
 
 use crate::proxy::settings::{Place, Server};
 
@@ -22,6 +25,20 @@ pub fn any(servers: &[Arc<Server>]) -> bool {
         .iter()
         .filter_map(|server| server.host())
         .any(|host| host.parse::<IpAddr>().is_err())
+}
+
+/// What a look has found for each server.
+pub type Found<'a> = Vec<(&'a Arc<Server>, io::Result<Vec<SocketAddr>>)>;
+
+/// Looks up all servers at once. Who has no answer when the limit is over is left for another look, and keeps nobody whose
+/// address is known from being sent to.
+pub async fn look_up(servers: &[Arc<Server>], limit: Duration) -> Found<'_> {
+    let looked = servers.iter().map(|server| async move {
+        let found = timeout(limit, addresses(server)).await;
+        let silent = |_| Err(io::Error::new(io::ErrorKind::TimedOut, "no answer yet"));
+        (server, found.unwrap_or_else(silent))
+    });
+    join_all(looked).await
 }
 
 /// The addresses that a server has just now, in an order that does not change from one look to the next.
@@ -41,10 +58,7 @@ pub async fn addresses(server: &Server) -> io::Result<Vec<SocketAddr>> {
 
 /// The members after a look: those that were there stay the very same, so that what is known of them does too.
 #[must_use]
-pub fn merge(
-    before: &[Arc<Member>],
-    found: Vec<(&Arc<Server>, io::Result<Vec<SocketAddr>>)>,
-) -> Vec<Arc<Member>> {
+pub fn merge(before: &[Arc<Member>], found: Found<'_>) -> Vec<Arc<Member>> {
     let mut after: Vec<Arc<Member>> = Vec::new();
     for (server, addresses) in found {
         let known = before.iter().filter(|member| *member.server == **server);

@@ -1,6 +1,5 @@
 //! The servers of one upstream, ready to be sent to.
 
-use std::io;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -9,7 +8,6 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use futures_util::future::join_all;
 use pingora::Error;
-use pingora::protocols::l4::socket::SocketAddr;
 use pingora::upstreams::peer::HttpPeer;
 use prometheus::Histogram;
 use tokio::sync::Mutex;
@@ -191,13 +189,9 @@ impl Pool {
         names::any(&self.servers)
     }
 
-    /// Looks the servers' names up.
-    pub async fn refresh(&self) {
-        let looked = self.servers.iter().map(|server| async move {
-            let found: io::Result<Vec<SocketAddr>> = names::addresses(server).await;
-            (server, found)
-        });
-        let found = join_all(looked).await;
+    /// Looks the servers' names up, each for no longer than the limit.
+    pub async fn refresh(&self, limit: Duration) {
+        let found = names::look_up(&self.servers, limit).await;
         let before = self.members.load_full();
         let after = names::merge(&before, found);
         let same = before.len() == after.len()
@@ -227,7 +221,7 @@ impl Pool {
                     let recently = last.is_some_and(|at| at.elapsed() < LOOK_AGAIN);
                     if self.members.load().is_empty() && !recently {
                         *last = Some(Instant::now());
-                        self.refresh().await;
+                        self.refresh(Duration::MAX).await;
                     }
                 };
                 let limit = self.settings.timeouts.connect;
