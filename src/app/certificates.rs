@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use tokio::sync::Mutex;
+
 use crate::base::time::{Clock, Timestamp};
 use crate::config::Tls;
 use crate::crypto::keyring::Keyring;
@@ -18,6 +20,8 @@ pub struct Certificates {
     pub files: Arc<Files>,
     /// Who vouches for what clients show.
     pub clients: Arc<Clients>,
+    /// Held while files are read and put in force: by a reload, which does other things in between, or by the watch.
+    pub changing: Arc<Mutex<()>>,
 }
 
 impl Certificates {
@@ -35,6 +39,7 @@ impl Certificates {
             keyring,
             files,
             clients,
+            changing: Arc::default(),
         })
     }
 

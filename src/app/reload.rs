@@ -194,10 +194,18 @@ impl Reload {
     async fn apply(&mut self) -> Result<(), ReloadFault> {
         // Files are read and tests are run; meanwhile others of the background have its threads.
         let config = block_in_place(|| self.read())?;
-        let Certificates { files, clients, .. } = self.certificates.clone();
+        let next = running::build(&config, &self.signing, Some(&self.running.load_full())).await;
+        // After what takes its time, and until they are in force by themselves: a list of revoked certificates that is newer
+        // must not come in between, and then be replaced by the one before it.
+        let Certificates {
+            files,
+            clients,
+            changing,
+            ..
+        } = self.certificates.clone();
+        let alone = changing.lock().await;
         let shown = files.read(&config.tls.certificates, self.clock.now())?;
         let vouching = clients.read(config.tls.clients.as_ref())?;
-        let next = running::build(&config, &self.signing, Some(&self.running.load_full())).await;
         let post = NewPost::of(&config)?;
         let (turns, sessions) = (Arc::clone(&self.people.turns), self.people.sessions.clone());
         let same_roles = config.roles == self.config.roles;
@@ -220,6 +228,7 @@ impl Reload {
         self.brand.store(Arc::new(config.brand.clone()));
         files.install(shown);
         clients.install(vouching);
+        drop(alone);
         self.acme.configure(config.tls.acme.clone());
         self.keepers.follow(&next.pools);
         self.running.store(Arc::new(next));

@@ -184,8 +184,10 @@ pub async fn watch_certificates(
         expiries.note(keyring, in_force, clock.now(), &metrics);
         tokio::time::sleep(LOOK_AT_FILES_EVERY).await;
         let (Certificates { files, clients, .. }, now) = (certificates.clone(), clock.now());
+        let alone = certificates.changing.lock().await;
         // A file system may take its time.
         let looked = aside(move || (files.look(now), clients.look())).await;
+        drop(alone);
         let (mut news, vouching) = match looked {
             Ok(looked) => looked,
             Err(error) => {

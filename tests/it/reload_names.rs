@@ -1,4 +1,4 @@
-//! Reloads while a name server is silent (G-01): what the file closes is closed.
+//! Reloads while a name server is silent (G-01): what the file closes is closed, and nothing older is put in force beside it.
 //!
 //! The gateway's look-ups of one name are kept from ending by a library of the test's own.
 
@@ -8,7 +8,10 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use crate::harness::{Setup, Trial, eventually};
+use crate::certificates::{Bench, asking};
+use crate::harness::issuer::{Issuer, numbered};
+use crate::harness::{Gateway, Setup, Trial, eventually};
+use crate::tunnels::agreeing;
 
 /// Tells that it is asked for the name, and never answers.
 const SILENT: &str = r#"
@@ -74,6 +77,11 @@ fn with_silent(setup: &Setup) -> Setup {
     )
 }
 
+fn write(gateway: &Gateway, setup: &Setup) {
+    gateway.write("gateway.yaml", &setup.yaml());
+    gateway.signal("HUP");
+}
+
 #[test]
 fn g_01_a_silent_name_server_leaves_nothing_open_that_the_file_has_closed() {
     let silent = Silent::new();
@@ -96,4 +104,30 @@ fn g_01_a_silent_name_server_leaves_nothing_open_that_the_file_has_closed() {
     let setup = with_silent(&setup);
     assert!(gateway.reload_with(&setup));
     trial.served(&trial.get("/gone/x", ""));
+}
+
+#[test]
+fn g_01_a_list_that_comes_while_a_reload_waits_stays_in_force() {
+    let (silent, issuer) = (Silent::new(), Issuer::new("the authority"));
+    let more = ", user: subject.cn, crl: clients.crl";
+    let setup = asking(Setup::before(agreeing()), &issuer, more);
+    let setup = silent.of(setup.asset("clients.crl", &issuer.edition(1, &[])));
+    let bench = Bench::of(setup.clone().start(), issuer);
+    let [alice, twin] = [1, 2].map(|at| bench.issuer.with(numbered("alice", at)));
+    bench.allowed(&mut bench.connect(Some(&alice)), "/only/x", "");
+    write(&bench.gateway, &with_silent(&setup));
+    silent.is_asked();
+    let newer = bench.issuer.edition(2, &[1]);
+    bench.gateway.write("clients.crl", &newer);
+    bench.gateway.says("configuration reloaded");
+    bench.no_handshake(&alice, "revoked meanwhile");
+    bench.allowed(&mut bench.connect(Some(&twin)), "/only/x", "");
+    // What cannot be used leaves everything as it was.
+    bench.gateway.write("clients.crl", "junk");
+    assert!(!bench.gateway.reload(), "a reload took it over");
+    let log = bench.gateway.log();
+    let said = log.lines().find(|line| line.contains("not reloaded"));
+    assert!(said.unwrap().contains("holds no PEM list"), "{log}");
+    bench.no_handshake(&alice, "still revoked");
+    bench.allowed(&mut bench.connect(Some(&twin)), "/only/x", "");
 }
