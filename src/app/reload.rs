@@ -204,9 +204,11 @@ impl Reload {
             ..
         } = self.certificates.clone();
         let alone = changing.lock().await;
-        let shown = files.read(&config.tls.certificates, self.clock.now())?;
-        let vouching = clients.read(config.tls.clients.as_ref())?;
-        let post = NewPost::of(&config)?;
+        let (shown, vouching, post) = block_in_place(|| {
+            let shown = files.read(&config.tls.certificates, self.clock.now())?;
+            let vouching = clients.read(config.tls.clients.as_ref())?;
+            Ok::<_, ReloadFault>((shown, vouching, NewPost::of(&config)?))
+        })?;
         let (turns, sessions) = (Arc::clone(&self.people.turns), self.people.sessions.clone());
         let same_roles = config.roles == self.config.roles;
         if !same_roles {
