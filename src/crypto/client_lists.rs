@@ -87,6 +87,10 @@ impl Signer {
             && self.signed(one.tbs_certificate.as_ref(), &one.signature_value.data)
     }
 
+    fn has_signed(&self, list: &CertificateRevocationList<'_>) -> bool {
+        self.signed(list.tbs_cert_list.as_ref(), &list.signature_value.data)
+    }
+
     fn signed(&self, what: &[u8], signature: &[u8]) -> bool {
         // Of whatever kind the key is: a signature of another does not fit.
         let kinds = aws_lc_rs::default_provider().signature_verification_algorithms;
@@ -170,14 +174,26 @@ impl Lists {
         Ok(())
     }
 
-    /// The first of these that is older than one which takes its place.
+    /// The first of these that is older than one in force whose place it takes.
     pub(super) fn step_back(&self, before: &Self) -> Option<String> {
-        let steps = self.0.iter().filter_map(|list| {
-            let last = before.0.iter().find(|last| last.of.is_perhaps(&list.of))?;
-            let is_older = list.edition.partial_cmp(&last.edition) == Some(Ordering::Less);
-            is_older.then(|| format!("{}, and that in force is {}", list.edition, last.edition))
-        });
-        steps.into_iter().next()
+        let step = |list: &List| {
+            let last = before.replaced_by(list);
+            let last = last.into_iter().find(|last| list.is_older_than(last))?;
+            Some(format!(
+                "{}, and that in force is {}",
+                list.edition, last.edition
+            ))
+        };
+        self.0.iter().find_map(step)
+    }
+
+    /// Whose place this one takes: that of the same signer, and all that may be where nothing tells whose they are.
+    fn replaced_by(&self, list: &List) -> Vec<&List> {
+        let known = self.0.iter().find(|last| last.of == list.of);
+        known.map_or_else(
+            || self.0.iter().filter(|last| last.may_be(list)).collect(),
+            |known| vec![known],
+        )
     }
 }
 
@@ -219,6 +235,26 @@ impl List {
         order.filter(|order| known && order.is_ne())
     }
 
+    fn is_older_than(&self, other: &Self) -> bool {
+        self.edition.partial_cmp(&other.edition) == Some(Ordering::Less)
+    }
+
+    /// Whether this list and another, read beside other authorities, may be by one signer. Who was known on one side only is
+    /// asked what they have signed: others have their name.
+    fn may_be(&self, other: &Self) -> bool {
+        let signed =
+            |signer: &Signer, list: &Self| match CertificateRevocationList::from_der(&list.der) {
+                Ok((_, read)) => signer.has_signed(&read),
+                Err(_) => false,
+            };
+        self.of.is_perhaps(&other.of)
+            && match (&self.of.by, &other.of.by) {
+                (By::Known(signer), By::Unknown(_)) => signed(signer, other),
+                (By::Unknown(_), By::Known(signer)) => signed(signer, self),
+                _ => true,
+            }
+    }
+
     fn undecided(&self, other: &Self) -> RootsFault {
         RootsFault::Undecided(self.edition.to_string(), other.edition.to_string())
     }
@@ -241,10 +277,7 @@ impl List {
 impl Of {
     fn new(read: &CertificateRevocationList<'_>, known: &[&Signer]) -> Self {
         let issuer = read.issuer().as_raw();
-        let signed = |signer: &&&Signer| {
-            *signer.name == *issuer
-                && signer.signed(read.tbs_cert_list.as_ref(), &read.signature_value.data)
-        };
+        let signed = |signer: &&&Signer| *signer.name == *issuer && signer.has_signed(read);
         let scope = read.extensions().iter();
         let mut scope = scope.filter(|one| one.oid == OID_X509_EXT_ISSUER_DISTRIBUTION_POINT);
         Self {

@@ -194,6 +194,34 @@ fn a_list_that_is_older_than_the_one_in_force_is_told_from_a_newer_one() {
     assert!(other.is_no_step_back(&last).is_ok());
 }
 
+/// One authority with two keys, of which one vouches no more and still has a list.
+#[test]
+fn a_list_is_older_than_that_of_its_own_key_alone() {
+    let (own, gone) = (Authority::new("own"), Authority::new("own"));
+    let list = |of: &Authority, (number, year)| of.list_with(&[], edition(number, year));
+    let roots = |vouch: &[&Authority], of_own, of_gone| {
+        read(vouch, &(list(&own, of_own) + &list(&gone, of_gone))).unwrap()
+    };
+    let (old, last, new) = ((890, 2024), (900, 2025), (901, 2026));
+    for (of_gone, before, after, good) in [
+        ((5, 2026), last, old, false),
+        ((5, 2026), last, new, true),
+        ((5, 2023), last, old, false),
+        ((900, 2027), (5, 2025), (6, 2026), true),
+        ((900, 2027), (5, 2025), (4, 2024), false),
+    ] {
+        // Known by name and key in both, or only before, or only after.
+        for (known_before, known_after) in [(true, true), (true, false), (false, true)] {
+            let vouch = |known| if known { vec![&own] } else { vec![&gone] };
+            let before = roots(&vouch(known_before), before, of_gone);
+            let after = roots(&vouch(known_after), after, of_gone);
+            let said = after.is_no_step_back(&before);
+            let case = format!("{of_gone:?} {known_before} {known_after}");
+            assert_eq!(said.is_ok(), good, "{case}: {said:?}");
+        }
+    }
+}
+
 #[test]
 fn what_has_nothing_to_do_with_a_certificate_says_nothing_of_it() {
     let own = Authority::new("own");
