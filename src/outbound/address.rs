@@ -9,7 +9,7 @@ pub enum Reach {
     /// To addresses that anybody on the internet could ask.
     Public,
     /// To this machine and its own networks as well: the operator has said so. Never to link-local addresses,
-    /// where clouds keep the keys of their machines, nor to none, all or many at once.
+    /// where clouds keep the keys of their machines, nor to none, all or many at once; nor to what may be any of them.
     Private,
 }
 
@@ -62,6 +62,9 @@ fn place_v6(ip: Ipv6Addr) -> Place {
     }
     match ip.segments() {
         [0, 0, 0, 0, 0, 0, 0, 1] => Place::Private,
+        // Local NAT64 (RFC 8215): networks choose how long its prefix is, and with it where the IPv4 address lies (RFC
+        // 6052 section 2.2), so which one is meant cannot be known.
+        [0x64, 0xff9b, 1, ..] => Place::Never,
         // Unique local (RFC 4193).
         [0xfc00..=0xfdff, ..] => Place::Private,
         // Teredo, ORCHID, benchmarks and their neighbours; documentation.
@@ -72,13 +75,12 @@ fn place_v6(ip: Ipv6Addr) -> Place {
     }
 }
 
-/// The IPv4 address that a packet to this one ends at: mapped (RFC 4291), NAT64 (RFC 6052, RFC 8215) and 6to4
-/// (RFC 3056) clothes taken off.
+/// The IPv4 address that a packet to this one ends at: mapped (RFC 4291), NAT64 (RFC 6052) and 6to4 (RFC
+/// 3056) clothes taken off.
 fn inner_v4(ip: Ipv6Addr) -> Option<Ipv4Addr> {
     let pair = |high: u16, low: u16| Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low));
     match ip.segments() {
-        [0, 0, 0, 0, 0, 0xffff, high, low] => Some(pair(high, low)),
-        [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x64, 0xff9b, 1, _, _, _, high, low] => {
+        [0, 0, 0, 0, 0, 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
             Some(pair(high, low))
         }
         [0x2002, high, low, ..] => Some(pair(high, low)),
@@ -107,7 +109,7 @@ mod tests {
             ),
             (
                 Place::Private,
-                "::ffff:127.0.0.1 ::ffff:10.0.0.1 64:ff9b::7f00:1 64:ff9b:1::a00:1 2002:a00:1::1 2002:7f00:1::",
+                "::ffff:127.0.0.1 ::ffff:10.0.0.1 64:ff9b::7f00:1 2002:a00:1::1 2002:7f00:1::",
             ),
             (
                 Place::Never,
@@ -120,6 +122,15 @@ mod tests {
             (
                 Place::Never,
                 "::ffff:169.254.169.254 64:ff9b::a9fe:a9fe 2002:a9fe:a9fe:: 100::1 4000::1",
+            ),
+            (
+                // 169.254.169.254 and 10.0.0.1 behind 48, 56, 64 and 96 bits, each of which reads as another with others.
+                Place::Never,
+                "64:ff9b:1:a9fe:a9:fe00:: 64:ff9b:1:a9:fe:a9fe:808:808 64:ff9b:1:0:a9:fea9:fe08:808 64:ff9b:1::808:808",
+            ),
+            (
+                Place::Never,
+                "64:ff9b:1:a00:0:100:808:808 64:ff9b:1::a00:1 64:ff9b:1::a9fe:a9fe 64:ff9b:1:ffff:ffff:ffff:ffff:ffff",
             ),
         ];
         for (expected, texts) in cases {
