@@ -1,6 +1,7 @@
 //! The headers that tell a service who asks, made once for an identity and an upstream and reused.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 use quick_cache::sync::Cache;
@@ -39,6 +40,9 @@ pub struct Injected {
     pub headers: Vec<(HeaderName, HeaderValue)>,
     stale_at: Timestamp,
 }
+
+/// For how long one is.
+const HALF: Duration = Duration::from_secs(ASSERTION_SECONDS.unsigned_abs() / 2);
 
 /// How many are remembered.
 const REMEMBERED: usize = 50_000;
@@ -97,7 +101,7 @@ impl Injector {
             method,
             upstream: Arc::clone(upstream),
         };
-        if let Some(made) = self.made.get(&recipient).filter(|made| now < made.stale_at) {
+        if let Some(made) = self.made.get(&recipient).filter(|made| made.is_fresh(now)) {
             return Ok(made);
         }
         let made = Arc::new(self.make((method, who), upstream, now)?);
@@ -121,11 +125,18 @@ impl Injector {
             let assertion = self.key.assertion(&self.issuer, upstream, who, now)?;
             headers.push((name.clone(), HeaderValue::from_str(&assertion)?));
         }
-        let half = std::time::Duration::from_secs(ASSERTION_SECONDS.unsigned_abs() / 2);
         Ok(Injected {
             headers,
-            stale_at: now.plus(half),
+            stale_at: now.plus(HALF),
         })
+    }
+}
+
+impl Injected {
+    fn is_fresh(&self, now: Timestamp) -> bool {
+        // A clock that was set back must not make it last: what it signed while it was ahead is good for longer than
+        // anybody was told.
+        now < self.stale_at && self.stale_at.since(now) <= HALF
     }
 }
 
@@ -133,7 +144,6 @@ impl Injector {
 mod tests {
     use super::*;
     use crate::base::identity::fixture::identity;
-    use std::time::Duration;
 
     #[test]
     fn signed_once_and_reused_for_half_its_life() {
@@ -162,6 +172,10 @@ mod tests {
             &first,
             &at(&alice, &web, now.plus(Duration::from_secs(30)))
         ));
+        // By a clock that was ahead, and is put right.
+        let ahead = at(&alice, &web, now.plus(Duration::from_hours(24)));
+        let right = at(&alice, &web, now);
+        assert!(!Arc::ptr_eq(&ahead, &right) && Arc::ptr_eq(&right, &at(&alice, &web, now)));
         assert!(!Arc::ptr_eq(
             &at(&alice, &web, now),
             &at(&alice, &Arc::from("api"), now)
