@@ -134,6 +134,8 @@ impl Throttle {
                 .volatile
                 .peek(Kind::Throttle, &budget.key(&parts), now)
                 .await?;
+            // What is counted shortens a window that lies too far ahead, but what is refused here is never counted.
+            let used = used.filter(|tally| !tally.ends_at.is_ahead_of(now.plus(budget.window)));
             if let Some(refused) = used.and_then(|tally| budget.refuse(tally, 0)) {
                 return Ok(Err(refused));
             }

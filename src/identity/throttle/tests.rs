@@ -1,6 +1,7 @@
 //! Budgets against a store in memory.
 
 use super::*;
+use crate::base::time::SKEW;
 use crate::store::volatile::Memory;
 
 const NOW: Timestamp = Timestamp::from_millis(1_000_000);
@@ -68,6 +69,25 @@ async fn a_02_spraying_and_botnets_have_budgets_of_their_own() {
         refused += u64::from(wrong(&throttle, &bob, origin(address), NOW).await.is_some());
     }
     assert_eq!(refused, 1_000 - ACCOUNT.attempts);
+}
+
+#[tokio::test]
+async fn a_02_a_budget_that_a_clock_filled_which_was_ahead_is_no_longer_full() {
+    let late = Duration::from_hours(24);
+    for (ahead, refused) in [(SKEW, Some("origin")), (late, None)] {
+        let (throttle, then) = (throttle(), NOW.plus(ahead));
+        for account in 0..i64::try_from(ORIGIN.attempts).unwrap() {
+            let account = Subject::Known(UserId(account));
+            assert_eq!(wrong(&throttle, &account, origin(1), then).await, None);
+        }
+        let bob = Subject::Known(UserId(5_000));
+        let at = async |now| wrong(&throttle, &bob, origin(1), now).await;
+        assert_eq!(at(then).await, Some("origin"));
+        assert_eq!(at(NOW).await, refused, "{ahead:?}");
+        // What failed since was counted, in a window of the clock that is right.
+        assert_eq!(at(NOW).await, Some("origin"));
+        assert_eq!(at(NOW.plus(ORIGIN.window + SKEW)).await, None);
+    }
 }
 
 #[tokio::test]
