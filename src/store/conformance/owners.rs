@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::volatile::{Shared, entry, get, key, make, owned, replace};
 use super::{at, on_every_volatile, together};
+use crate::base::time::SKEW;
 use crate::store::volatile::{Key, Kind, NewEntry};
 
 on_every_volatile! {
@@ -11,6 +12,7 @@ on_every_volatile! {
     all_of_a_kind_go_at_once
     c_08_never_more_than_the_cap
     c_08_the_oldest_go
+    c_08_what_a_clock_made_that_was_ahead_takes_no_place
     a_capped_entry_whose_key_is_taken_changes_nothing
     entries_are_scanned_in_pages
 }
@@ -156,6 +158,25 @@ async fn c_08_the_oldest_go(store: Shared) {
         store.owned(Kind::Session, 7, at(1001)).await.unwrap().len(),
         2
     );
+}
+
+async fn c_08_what_a_clock_made_that_was_ahead_takes_no_place(store: Shared) {
+    let hour = 3_600_000;
+    let create = async |n, now| {
+        let new = owned(n, 7, 99 * hour);
+        let made = store.create_capped(Kind::Session, new, 3, at(now));
+        made.await.unwrap().unwrap()
+    };
+    // By a clock that is a little ahead, as those of other nodes may be, and by one that is not put right yet.
+    let skew = i64::try_from(SKEW.as_millis()).unwrap();
+    for (n, now) in [(0, hour + skew), (1, 24 * hour), (2, 25 * hour)] {
+        assert_eq!(create(n, now).await, []);
+    }
+    assert_eq!(create(3, hour).await, [key(1)]);
+    assert_eq!(create(4, hour + 1).await, [key(2)]);
+    // Then the oldest, as ever.
+    assert_eq!(create(5, hour + 2).await, [key(3)]);
+    assert_eq!(create(6, hour + 3).await, [key(4)]);
 }
 
 async fn a_capped_entry_whose_key_is_taken_changes_nothing(store: Shared) {

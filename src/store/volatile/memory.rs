@@ -139,11 +139,13 @@ impl Volatile for Memory {
         if entries.get(&new.key, now).is_some() {
             return Ok(None);
         }
-        let (live, mut ended): (Vec<Key>, Vec<Key>) = new
+        let (mut live, mut ended): (Vec<Key>, Vec<Key>) = new
             .owner
             .map_or_else(Vec::new, |owner| entries.keys_of(owner))
             .into_iter()
             .partition(|key| entries.get(key, now).is_some());
+        let is_ahead = |entry: &Entry| entry.created_at.is_ahead_of(now);
+        live.sort_by_key(|key| !entries.get(key, now).is_some_and(is_ahead));
         let kept = usize::try_from(cap.saturating_sub(1)).unwrap_or(usize::MAX);
         ended.extend(live.iter().take(live.len().saturating_sub(kept)));
         let removed: Vec<_> = ended.iter().filter_map(|key| entries.remove(key)).collect();

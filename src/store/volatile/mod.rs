@@ -121,7 +121,8 @@ pub trait Volatile: Send + Sync {
     ) -> Result<bool, VolatileError>;
 
     /// Makes an entry and ends the oldest others of its owner, so that at most `cap` are live, also when many
-    /// come at once. Gives the keys of those that were ended, or `None` when the key is taken, and then nothing
+    /// come at once; before them those that a clock made which was ahead, for they outlive all others and count for
+    /// nothing. Gives the keys of those that were ended, or `None` when the key is taken, and then nothing
     /// has changed. An entry without an owner is not capped.
     async fn create_capped(
         &self,

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use super::row::{read_key, row};
 use super::{Entry, Key, Kind, NewEntry, Tally, Volatile, VolatileError, checked};
 use crate::base::random::Random;
-use crate::base::time::Timestamp;
+use crate::base::time::{SKEW, Timestamp};
 use crate::store::db::Db;
 use crate::store::error::DbError;
 use crate::store::lock;
@@ -362,7 +362,7 @@ pub(in crate::store) const SCAN: Statement = Statement::read(
 );
 
 /// Removes an expired entry that is in the way, and the oldest of the owner's, so that the new one is the
-/// `cap`th. The expired ones of the owner go as well.
+/// `cap`th; those of a clock that was ahead before them. The expired ones of the owner go as well.
 fn make_room(kind: Kind, key: &Key, owner: i64, cap: u32, now: Timestamp) -> [Call; 2] {
     const EXPIRED: Statement = Statement::quiet(
         "volatile.expired",
@@ -372,7 +372,7 @@ fn make_room(kind: Kind, key: &Key, owner: i64, cap: u32, now: Timestamp) -> [Ca
         "DELETE FROM volatile_entries WHERE owner = $1 AND kind = $2 AND key NOT IN (
              SELECT kept.key FROM volatile_entries kept
              WHERE kept.owner = $1 AND kept.kind = $2 AND kept.expires_at > $3
-             ORDER BY kept.created_at DESC, kept.key DESC LIMIT $4)
+             ORDER BY kept.created_at <= $5 DESC, kept.created_at DESC, kept.key DESC LIMIT $4)
          RETURNING key";
     const EVICT: Statement = Statement::write("volatile.evict", OLDEST);
     const EVICT_QUIETLY: Statement = Statement::quiet("volatile.evict_quietly", OLDEST);
@@ -388,6 +388,7 @@ fn make_room(kind: Kind, key: &Key, owner: i64, cap: u32, now: Timestamp) -> [Ca
             kind.into(),
             now.into(),
             cap.saturating_sub(1).into(),
+            now.plus(SKEW).into(),
         ]),
     ]
 }
