@@ -27,6 +27,13 @@ pub(super) struct Refusal {
     epoch: u64,
 }
 
+impl Refusal {
+    fn is_fresh(&self, now: Timestamp) -> bool {
+        // A clock that was set back must not make it last.
+        now < self.until && self.until.since(now) <= REFUSED_FOR
+    }
+}
+
 impl Sessions {
     /// What a certificate that was shown stands for: the account that it names, for as long as somebody vouches
     /// for it and the account may be used. It has no row; otherwise it is a session like others.
@@ -46,7 +53,7 @@ impl Sessions {
         // Before anything is read: what ends meanwhile makes it be read again.
         let epoch = inner.epoch.load(Ordering::Acquire);
         let refused = inner.refused.get(&hash);
-        if refused.is_some_and(|refused| refused.epoch == epoch && now < refused.until) {
+        if refused.is_some_and(|refused| refused.epoch == epoch && refused.is_fresh(now)) {
             return Ok(None);
         }
         let found = Box::pin(self.load(&Source::Certificate(Arc::clone(shown)), now)).await?;

@@ -68,6 +68,18 @@ async fn c_15_a_certificate_stands_for_its_user_while_somebody_vouches_for_it() 
 }
 
 #[tokio::test]
+async fn a_certificate_that_a_clock_refused_which_was_ahead_is_looked_at_again() {
+    let bench = bench(None).await;
+    let (shown, roots) = shown_and_roots("alice");
+    bench.sessions.roots().store(Some(roots));
+    let find = || async { bench.sessions.find_certificate(&shown).await.unwrap() };
+    bench.clock.advance(60 * 24 * HOUR);
+    assert!(find().await.is_none(), "expired");
+    bench.clock.set_back(60 * 24 * HOUR);
+    assert!(find().await.is_some(), "nothing has happened but that");
+}
+
+#[tokio::test]
 async fn one_certificate_in_ever_other_company_fills_nothing() {
     let bench = bench(None).await;
     let authority = Authority::new("authority");
