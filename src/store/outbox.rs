@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use crate::base::time::Timestamp;
+use crate::base::time::{SKEW, Timestamp};
 
 use super::db::Db;
 use super::error::DbError;
@@ -127,7 +127,8 @@ impl Outbox {
     }
 
     /// Takes up to `most` messages of a kind that are due, the longest due first, and keeps them from others
-    /// until the `lease` is over.
+    /// until the `lease` is over. What is due later than after the `longest` pause there is was given that time by a clock
+    /// that was ahead, and is due.
     ///
     /// # Errors
     /// What the database said.
@@ -135,7 +136,7 @@ impl Outbox {
         &self,
         kind: Kind,
         most: u32,
-        lease: Duration,
+        (lease, longest): (Duration, Duration),
         now: Timestamp,
     ) -> Result<Vec<Taken>, DbError> {
         // The condition is said twice: of two who chose the same row, PostgreSQL lets the second look again at
@@ -143,11 +144,19 @@ impl Outbox {
         const TAKE: Statement = Statement::quiet(
             "outbox.take",
             "UPDATE outbox SET due_at = $3, attempts = attempts + 1
-             WHERE due_at <= $2 AND id IN (
-                 SELECT id FROM outbox WHERE kind = $1 AND due_at <= $2 ORDER BY due_at, id LIMIT $4)
+             WHERE (due_at <= $2 OR due_at > $5) AND id IN (
+                 SELECT id FROM outbox WHERE kind = $1 AND (due_at <= $2 OR due_at > $5)
+                 ORDER BY due_at, id LIMIT $4)
              RETURNING id, attempts, body, created_at",
         );
-        let values = [kind.into(), now.into(), now.plus(lease).into(), most.into()];
+        let latest = now.plus(lease.max(longest).saturating_add(SKEW));
+        let values = [
+            kind.into(),
+            now.into(),
+            now.plus(lease).into(),
+            most.into(),
+            latest.into(),
+        ];
         let rows = self.db.all(TAKE.with(values)).await?;
         let mut taken = rows
             .iter()

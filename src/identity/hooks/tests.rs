@@ -65,7 +65,7 @@ async fn an_event_is_kept_once_for_each_hook_that_wants_it() {
         .unwrap();
     let taken = store
         .outbox
-        .take(Kind::Hook, 9, Duration::ZERO, NOW)
+        .take(Kind::Hook, 9, (Duration::ZERO, Duration::ZERO), NOW)
         .await
         .unwrap();
     let calls: Vec<Call> = taken

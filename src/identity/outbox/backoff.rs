@@ -17,7 +17,7 @@ pub const GIVE_UP_AFTER: Duration = Duration::from_hours(24);
 const FIRST: Duration = Duration::from_secs(5);
 
 /// The longest pause at all.
-const LONGEST: Duration = Duration::from_hours(1);
+pub const LONGEST: Duration = Duration::from_hours(1);
 
 /// When the message is due again after its `attempt`-th failure (from 1); `None` when that is too late. The
 /// dice decide how much of the second half of the pause is waited.

@@ -81,7 +81,8 @@ impl Outbox {
         most: u32,
         now: Timestamp,
     ) -> Result<Vec<Taken>, store::DbError> {
-        self.store.take(kind, most, backoff::LEASE, now).await
+        let spans = (backoff::LEASE, backoff::LONGEST);
+        self.store.take(kind, most, spans, now).await
     }
 
     fn open(&self, kind: Kind, sealed: &[u8]) -> Result<Secret<Vec<u8>>, KeyFault> {

@@ -164,7 +164,7 @@ async fn c_10_what_is_stored_opens_with_the_gateway_key_and_as_its_kind_only() {
     let stored = bench
         .store
         .outbox
-        .take(Kind::Mail, 1, Duration::ZERO, START)
+        .take(Kind::Mail, 1, (Duration::ZERO, Duration::ZERO), START)
         .await
         .unwrap();
     let sealed = &stored[0].body;

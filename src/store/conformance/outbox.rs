@@ -4,14 +4,17 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::{Opened, at, on_every_db, together};
+use crate::base::time::SKEW;
 use crate::store::outbox::{Kind, NewMessage, Ticket, Waiting};
 
-const LEASE: Duration = Duration::from_mins(1);
+/// How long a taken one is kept from others, and the longest pause.
+const SPANS: (Duration, Duration) = (Duration::from_mins(1), Duration::from_mins(10));
 
 on_every_db! {
     a_message_is_taken_by_one_and_in_order
     a_taken_message_is_free_again_when_its_lease_is_over
     only_the_last_taker_says_when_it_is_due_again
+    what_a_clock_put_off_that_was_ahead_is_due
     a_key_that_waits_is_not_kept_twice
     many_takers_share_and_never_take_the_same
     numbers_are_not_used_again
@@ -34,7 +37,7 @@ async fn put(opened: &Opened, kind: Kind, keys: &[&str], now: i64) {
 async fn take(opened: &Opened, kind: Kind, most: u32, now: i64) -> Vec<(String, Ticket)> {
     let taken = opened
         .outbox
-        .take(kind, most, LEASE, at(now))
+        .take(kind, most, SPANS, at(now))
         .await
         .unwrap();
     let read =
@@ -88,6 +91,21 @@ async fn only_the_last_taker_says_when_it_is_due_again(opened: &Opened) {
     assert!(opened.outbox.waiting().await.unwrap().is_empty());
 }
 
+async fn what_a_clock_put_off_that_was_ahead_is_due(opened: &Opened) {
+    let latest = i64::try_from((SPANS.1 + SKEW).as_millis()).unwrap();
+    put(opened, Kind::Mail, &["a", "b"], 0).await;
+    let taken = take(opened, Kind::Mail, 9, 0).await;
+    for ((_, ticket), due) in taken.iter().zip([latest, latest + 1]) {
+        assert_eq!(opened.outbox.retry(*ticket, at(due)).await, Ok(true));
+    }
+    put(opened, Kind::Mail, &["c"], latest + 1).await;
+    put(opened, Kind::Hook, &["h"], latest + 1).await;
+    assert_eq!(bodies(&take(opened, Kind::Mail, 9, 0).await), ["b", "c"]);
+    // Kept from others by the clock that is right.
+    assert!(take(opened, Kind::Mail, 9, 0).await.is_empty());
+    assert_eq!(take(opened, Kind::Mail, 9, 60_000).await.len(), 2);
+}
+
 async fn a_key_that_waits_is_not_kept_twice(opened: &Opened) {
     put(opened, Kind::Hook, &["a", "a"], 0).await;
     put(opened, Kind::Hook, &["a", "b"], 5).await;
@@ -107,7 +125,7 @@ async fn many_takers_share_and_never_take_the_same(opened: &Opened) {
         async move {
             let mut mine = Vec::new();
             loop {
-                let taken = outbox.take(Kind::Mail, 3, LEASE, at(1)).await.unwrap();
+                let taken = outbox.take(Kind::Mail, 3, SPANS, at(1)).await.unwrap();
                 if taken.is_empty() {
                     break mine;
                 }
@@ -122,7 +140,7 @@ async fn many_takers_share_and_never_take_the_same(opened: &Opened) {
     // Whoever lost a race for a row may have gone home early, and then the row is still there to be taken.
     let left = opened
         .outbox
-        .take(Kind::Mail, 60, LEASE, at(1))
+        .take(Kind::Mail, 60, SPANS, at(1))
         .await
         .unwrap();
     assert_eq!(all.len() + left.len(), 60);
