@@ -310,6 +310,18 @@ def disables_and_deletes(rig, browser, root):
     carol.close()
 
 
+def signs_in_and_is_led_elsewhere(rig, browser, arguments):
+    """What was asked for redirects to another site; browsers hold that to the policy of the page with the form."""
+    ada = rig.person(browser, "ada")
+    ada.goto("/app/start")
+    ada.at("/auth/login")
+    ada.fill(username="alice", password=arguments["alice"])
+    ada.page.get_by_role("button", name="Sign in", exact=True).click()
+    ada.page.wait_for_url(arguments["place"])
+    assert not ada.errors, ada.errors
+    ada.close()
+
+
 def signs_in_by_keyboard(rig, browser, arguments):
     """Neither mouse nor touch, from the address bar to the service and out again."""
     ada = rig.person(browser, "ada", javascript=True)
@@ -355,4 +367,4 @@ def signs_in_by_keyboard(rig, browser, arguments):
     assert not errors, errors
 
 
-run({it.__name__: it for it in [registers_and_is_promoted, is_invited_and_looked_after, signs_in_by_keyboard]})
+run({it.__name__: it for it in [registers_and_is_promoted, is_invited_and_looked_after, signs_in_and_is_led_elsewhere, signs_in_by_keyboard]})

@@ -9,7 +9,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use crate::harness::setup::password;
-use crate::harness::{Gateway, Recorder, Setup};
+use crate::harness::{Gateway, Recorder, Reply, Setup};
 
 /// The version that was looked at; a later one may find more.
 const AXE: &str = "axe-4.14.1.min.js";
@@ -142,6 +142,21 @@ fn x_04_the_console_looks_after_a_team() {
 #[test]
 fn x_04_signing_in_needs_a_keyboard_only() {
     run(&start(), "stories.py", "signs_in_by_keyboard", &json!({}));
+}
+
+/// What is asked for may lead on to another site, as services do that go by https themselves or by their own login.
+#[test]
+fn x_04_signing_in_leads_on_wherever_that_leads() {
+    let (gateway, other) = (start(), Recorder::start());
+    let place = format!("{}/arrived", other.url());
+    let lead = format!("HTTP/1.1 302 Found\r\nLocation: {place}\r\nContent-Length: 0\r\n\r\n");
+    gateway.recorder().answer(move |_| Reply::raw(&lead));
+    run(
+        &gateway,
+        "stories.py",
+        "signs_in_and_is_led_elsewhere",
+        &json!({ "place": place }),
+    );
 }
 
 #[test]

@@ -97,6 +97,8 @@ fn c_02_the_login_page_upgrades_nothing_and_clears_what_is_stale() {
         (200, vec![]),
         "set in place"
     );
+    let forgets = |answer: &Response| answer.values("clear-site-data") == ["\"cache\""];
+    assert!(!forgets(&answer));
     trial.served(&trial.get("/app/x", &format!("Cookie: {valid}\r\n")));
     let ended = gateway.login("alice");
     let out = gateway.ask(format!(
@@ -108,6 +110,10 @@ fn c_02_the_login_page_upgrades_nothing_and_clears_what_is_stale() {
         let [clear] = ours(&answer).try_into().expect("not cleared");
         assert!(clear.starts_with("portcullis=;"), "{clear}");
         assert!(clear.contains("Max-Age=0"), "{clear}");
+        assert!(
+            forgets(&answer),
+            "whoever sits there next sees what is left"
+        );
         trial.denied(trial.get("/app/x", &format!("Cookie: {stale}\r\n")), "");
     }
 }

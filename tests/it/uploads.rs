@@ -171,6 +171,16 @@ fn s_16_who_still_sends_hears_the_answer() {
         assert!(!client.was_reset(stream), "{path}");
         client.data(stream, b"the end", true);
     }
+    // A film that is sent after the session has ended.
+    let film = vec![b'x'; 96 << 20];
+    let mut raw = gateway.connect().patience(Duration::from_secs(20));
+    raw.send(format!(
+        "POST /app/up HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n",
+        film.len()
+    ));
+    raw.send(film);
+    assert!(raw.all_sent(), "cut off");
+    assert_eq!(raw.read().status, 401);
     assert!(
         gateway
             .recorder()

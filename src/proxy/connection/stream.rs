@@ -182,7 +182,7 @@ impl Drop for Guard {
 static LINGERING: Semaphore = Semaphore::const_new(PLACES);
 const PLACES: usize = 256;
 
-/// For how long: enough for some megabytes from far away.
+/// How long one may say nothing, and how long all are waited for at the end.
 const LONGEST: Duration = Duration::from_secs(5);
 
 /// Waits until no connection is drained any more, when none is begun to be: who goes before breaks the answers of those
@@ -204,7 +204,9 @@ pub fn linger(
     mut stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     farewell: Option<[u8; 17]>,
 ) {
-    const MOST: u64 = 64 << 20;
+    /// Browsers send all of a form before they look at what was said of it, however large its files are.
+    const MOST: usize = 1 << 30;
+    const WHOLE: Duration = Duration::from_secs(30);
     let Ok(place) = LINGERING.try_acquire() else {
         return;
     };
@@ -214,10 +216,16 @@ pub fn linger(
             let _ = stream.write_all(&farewell).await;
         }
         let _ = stream.shutdown().await;
-        tokio::io::copy(&mut stream.take(MOST), &mut tokio::io::sink()).await
+        let (mut room, mut heard) = (vec![0; 16 * 1024], 0);
+        while let Ok(Ok(length @ 1..)) = timeout(LONGEST, stream.read(&mut room)).await {
+            heard += length;
+            if heard > MOST {
+                break;
+            }
+        }
     };
     runtime.spawn(async move {
-        let _ = timeout(LONGEST, drained).await;
+        let _ = timeout(WHOLE, drained).await;
         drop(place);
     });
 }

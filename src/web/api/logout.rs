@@ -4,7 +4,7 @@ use axum::Extension;
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
 use http::StatusCode;
-use http::header::{self, HeaderMap, HeaderName};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use crate::base::identity::Method;
 use crate::base::token::Token;
@@ -15,8 +15,11 @@ use crate::web::{Web, csrf};
 
 use super::user::MessageOut;
 
-/// Clear Site Data, section 3.
-const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
+/// Has a browser forget what services let it keep, which is not for whoever sits there next (Clear Site Data, section 3).
+pub const FORGET: (HeaderName, HeaderValue) = (
+    HeaderName::from_static("clear-site-data"),
+    HeaderValue::from_static("\"cache\""),
+);
 
 /// Log out: the session or token that comes along opens nothing any more.
 ///
@@ -32,14 +35,8 @@ pub async fn submit(
     Extension(visitor): Extension<Visitor>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    // What services let the browser keep is not for whoever sits there next.
-    let clear = [
-        (
-            header::SET_COOKIE,
-            visitor.cookies.clear(visitor.cookies.session),
-        ),
-        (CLEAR_SITE_DATA, "\"cache\"".to_owned()),
-    ];
+    let cookie = visitor.cookies.clear(visitor.cookies.session);
+    let clear = ([(header::SET_COOKIE, cookie)], [FORGET]);
     // Whatever came along, and whether it proves anybody just now: a browser is told to forget it, and that they are out.
     let cookies = extract::session_tokens(&visitor, &headers);
     let proved = match extract::prove(&web, &visitor, &headers).await {

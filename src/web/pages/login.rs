@@ -15,6 +15,7 @@ use crate::base::secret::Secret;
 use crate::gate::visitor::Visitor;
 use crate::identity::login::{Credentials, Refusal, Welcome};
 use crate::identity::settings::Register;
+use crate::web::api::logout::FORGET;
 use crate::web::api::session::{count, session_cookie, user_agent};
 use crate::web::api::tokens::{self, LoginIn, TokensOut};
 use crate::web::error::Problem;
@@ -66,9 +67,10 @@ pub async fn show(Guest(visit): Guest, uri: Uri) -> Result<Response, Problem> {
     let mut response = form(&visit, &Slips::default(), "", next);
     *response.status_mut() = StatusCode::OK;
     if stale {
-        // A cookie that opens nothing any more is taken back.
+        // A cookie that opens nothing any more is taken back, and with it what it let the browser keep.
         let cookies = &visit.visitor.cookies;
         append(&mut response, &cookies.clear(cookies.session));
+        response.headers_mut().extend([FORGET]);
     }
     Ok(response)
 }
@@ -182,6 +184,10 @@ pub fn welcomed(visit: &Visit, welcome: &Welcome, next: Option<&str>) -> Respons
     let session = session_cookie(&visit.visitor, &welcome.session, web.clock.now());
     append(&mut response, &session);
     append(&mut response, &cookies.clear(cookies.flow));
+    if extract::session_token(&visit.visitor, &visit.headers).is_some() {
+        // Whoever was here before may have been somebody else.
+        response.headers_mut().extend([FORGET]);
+    }
     response
 }
 
@@ -204,7 +210,5 @@ fn form(visit: &Visit, slips: &Slips, username: &str, next: Option<&str>) -> Res
         "can_confirm": accounts.wants_proof() && accounts.has_mail(),
         "can_register": accounts.register_mode() == Register::Open,
     });
-    let mut response = visit.again("login.html", slips, values);
-    visit.lead(&mut response, &next);
-    response
+    Visit::leading_on(visit.again("login.html", slips, values))
 }

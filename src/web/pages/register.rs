@@ -64,13 +64,11 @@ fn page(visit: &Visit, slips: &Slips, values: Value, next: Option<&str>, first: 
         values,
         json!({ "next": (next != "/").then_some(next.as_str()), "onward": next::query(&next) }),
     );
-    let mut response = if first {
+    Visit::leading_on(if first {
         visit.show(TEMPLATE, values)
     } else {
         visit.again(TEMPLATE, slips, values)
-    };
-    visit.lead(&mut response, &next);
-    response
+    })
 }
 
 /// Whoever is invited by the link that led here; nobody, where everybody may come.

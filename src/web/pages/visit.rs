@@ -20,7 +20,7 @@ use crate::web::error::Problem;
 use crate::web::extract::{self, Proved};
 use crate::web::form::{Fields, Sent};
 use crate::web::templates::merged;
-use crate::web::{Web, csrf, layers, next};
+use crate::web::{Web, csrf, layers};
 
 use super::notice::Notice;
 use super::slips::Slips;
@@ -205,13 +205,11 @@ impl Visit {
         response
     }
 
-    /// Lets the form of a page be answered by a redirect to there, where that is another site that shares the session.
-    pub fn lead(&self, page: &mut Response, next: &str) {
-        let elsewhere = next::elsewhere(next, &self.visitor.snapshot);
-        if let Some(policy) = elsewhere.and_then(|(origin, _)| layers::leading_to(origin)) {
-            let headers = page.headers_mut();
-            headers.insert(header::CONTENT_SECURITY_POLICY, policy);
-        }
+    /// A page whose form leads on to where they wanted to go.
+    pub fn leading_on(mut page: Response) -> Response {
+        let name = header::CONTENT_SECURITY_POLICY;
+        page.headers_mut().insert(name, layers::LEADING_ON);
+        page
     }
 
     /// A page that only says something.

@@ -105,13 +105,11 @@ async fn change(member: &Member, fields: &Fields, which: &[&str]) -> Result<Chan
 fn password_form(visit: &Visit, slips: &Slips, next: Option<&str>, first: bool) -> Response {
     const PAGE: &str = "account-password.html";
     let values = json!({ "place": "account", "wrong": {}, "next": next });
-    let mut response = if first {
+    Visit::leading_on(if first {
         visit.show(PAGE, values)
     } else {
         visit.again(PAGE, slips, values)
-    };
-    visit.lead(&mut response, next.unwrap_or_default());
-    response
+    })
 }
 
 fn email_form(member: &Member, slips: &Slips, fields: &Fields, first: bool) -> Response {
