@@ -26,19 +26,32 @@ pub struct Answer {
 
 /// Whether a browser is going somewhere, and would show what it gets.
 ///
-/// `Sec-Fetch-Mode` says so; without it, a `GET` that accepts HTML.
+/// `Sec-Fetch-Mode` says so; without it, a `GET` that accepts HTML. With nowhere to show it (`Sec-Fetch-Dest`), it is a link
+/// with `download`, and what comes is kept as that file.
 #[must_use]
 pub fn is_navigation(method: &Method, headers: &HeaderMap) -> bool {
     match headers.get("sec-fetch-mode") {
-        Some(mode) => mode == "navigate",
+        Some(mode) => {
+            mode == "navigate" && headers.get("sec-fetch-dest").is_none_or(|it| it != "empty")
+        }
         None => {
-            let accepts = headers.get_all(header::ACCEPT);
-            let html = accepts
-                .iter()
-                .any(|value| value.to_str().is_ok_and(|text| text.contains("text/html")));
-            html && (method == Method::GET || method == Method::HEAD)
+            let reads = matches!(*method, Method::GET | Method::HEAD);
+            reads && headers.get_all(header::ACCEPT).iter().any(wants_html)
         }
     }
+}
+
+/// Whether HTML is what is wanted most, as by a browser: programs that can make do with it say so by its weight.
+fn wants_html(accept: &HeaderValue) -> bool {
+    let text = accept.to_str().unwrap_or_default();
+    text.split(',').any(|range| {
+        let mut parts = range.split(';').map(str::trim);
+        let html = parts
+            .next()
+            .is_some_and(|it| it.eq_ignore_ascii_case("text/html"));
+        let weight = parts.find_map(|it| it.strip_prefix("q=").or(it.strip_prefix("Q=")));
+        html && weight.is_none_or(|it| it.starts_with('1'))
+    })
 }
 
 impl Answer {
@@ -245,9 +258,30 @@ mod tests {
     #[test]
     fn navigations_are_told_from_programs() {
         type Lines<'a> = &'a [(&'a str, &'a str)];
-        let cases: [(&str, Lines<'_>, bool); 7] = [
+        let cases: [(&str, Lines<'_>, bool); 11] = [
             ("GET", &[("accept", "text/html,*/*")], true),
             ("HEAD", &[("accept", "text/html")], true),
+            ("GET", &[("accept", "text/plain, Text/HTML;q=1.0")], true),
+            // What pip says.
+            (
+                "GET",
+                &[(
+                    "accept",
+                    "application/json, text/html; q=0.1, text/html;q=0.01",
+                )],
+                false,
+            ),
+            // A link with `download`.
+            (
+                "GET",
+                &[("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "empty")],
+                false,
+            ),
+            (
+                "GET",
+                &[("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "iframe")],
+                true,
+            ),
             ("POST", &[("accept", "text/html")], false),
             ("GET", &[("accept", "*/*")], false),
             ("GET", &[], false),

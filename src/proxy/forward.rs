@@ -161,10 +161,7 @@ pub fn finish_answer(
         if !matches!(answer.status.as_u16(), 101 | 426) {
             answer.headers.remove(header::UPGRADE);
         }
-        if served::is_bodiless(answer.status) {
-            answer.headers.remove(header::CONTENT_LENGTH);
-            answer.headers.remove(header::TRANSFER_ENCODING);
-        }
+        served::strip_framing(answer, session.is_http2());
         served::settle_length(&mut answer.headers);
         served::strip_answer(&mut answer.headers);
         lead_home(&mut answer.headers, ctx);

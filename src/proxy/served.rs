@@ -74,6 +74,17 @@ pub fn is_bodiless(status: StatusCode) -> bool {
     status.is_informational() || status == StatusCode::NO_CONTENT
 }
 
+/// Deletes what says how a body ends that does not come. What a 304 says of it is of another answer, which Go's client waits for
+/// over HTTP/2.
+pub fn strip_framing(answer: &mut Parts, over_http2: bool) {
+    if is_bodiless(answer.status) {
+        answer.headers.remove(header::TRANSFER_ENCODING);
+    }
+    if is_bodiless(answer.status) || over_http2 && answer.status == StatusCode::NOT_MODIFIED {
+        answer.headers.remove(header::CONTENT_LENGTH);
+    }
+}
+
 /// Says the length of an answer once and in the usual form; Pingora has read it, and refused what has two readings.
 pub fn settle_length(headers: &mut HeaderMap) {
     let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();

@@ -265,38 +265,59 @@ impl Gateway {
         // Where no session opens anything, the login page would only lead back here.
         let by_page = accepts(Method::Session) || !(accepts(Method::Jwt) || accepts(Method::Mtls));
         let answer = if by_page && is_navigation(&request.method, &request.headers) {
-            let back = way_back(request, ctx.target.as_ref(), &running.snapshot);
-            Answer::redirect(303, &format!("{}/login?{back}", running.snapshot.prefix))
+            let place = login_place(request, ctx.target.as_ref(), running);
+            Answer::redirect(303, &place)
         } else {
+            // A line each: many programs read the first of a line alone, or the first of all.
             let ways = [
-                (by_page, "Session realm=\"portcullis\""),
                 (accepts(Method::Jwt), "Bearer realm=\"portcullis\""),
+                (by_page, "Session realm=\"portcullis\""),
                 (accepts(Method::Mtls), "Certificate realm=\"portcullis\""),
             ];
-            let ways = ways.iter().filter(|(open, _)| *open);
-            let ways: Vec<&str> = ways.map(|(_, way)| *way).collect();
             let page = !by_page && is_navigation(&request.method, &request.headers);
-            Answer::refusal(401, "NOT_AUTHENTICATED", "Not authenticated.", page)
-                .with(http::header::WWW_AUTHENTICATE, &ways.join(", "))
+            let answer = Answer::refusal(401, "NOT_AUTHENTICATED", "Not authenticated.", page);
+            let ways = ways.iter().filter(|(open, _)| *open);
+            ways.fold(answer, |answer, (_, way)| {
+                answer.with(http::header::WWW_AUTHENTICATE, way)
+            })
         };
         self.answer(session, ctx, answer.with(headers::DECISION, &decision))
             .await
     }
 }
 
-/// What has the login page lead back. A form's body is gone, which is said there, and what leads back to is the page that
+/// The login page, and with it the way back: without its query, or none at all, where the whole of it would be too long for
+/// ourselves.
+fn login_place(request: &RequestHeader, target: Option<&Target>, running: &Running) -> String {
+    let whole = way_back(request, target, &running.snapshot);
+    let path = whole.split(['?', '#']).next().unwrap_or_default();
+    let lost = if is_read(&request.method) {
+        ""
+    } else {
+        "&done=not-taken"
+    };
+    let place = |next: &str| {
+        let next = percent_encoding::utf8_percent_encode(next, percent_encoding::NON_ALPHANUMERIC);
+        format!("{}/login?next={next}{lost}", running.snapshot.prefix)
+    };
+    let mut places = [&*whole, path].into_iter().map(place);
+    let fits = |place: &String| place.len() <= running.limits.target;
+    places.find(fits).unwrap_or_else(|| place("/"))
+}
+
+const fn is_read(method: &http::Method) -> bool {
+    matches!(*method, http::Method::GET | http::Method::HEAD)
+}
+
+/// What the login page leads back to. A form's body is gone, which is said there, and what leads back to is the page that
 /// it was on.
 fn way_back(request: &RequestHeader, target: Option<&Target>, snapshot: &Snapshot) -> String {
-    let reads = matches!(request.method, http::Method::GET | http::Method::HEAD);
     let next = match target {
-        Some(target) if reads => Some(target.origin_form()),
+        Some(target) if is_read(&request.method) => Some(target.origin_form()),
         Some(target) => own_referer(request, target, snapshot),
         None => None,
     };
-    let next = next.unwrap_or_else(|| "/".to_owned());
-    let next = percent_encoding::utf8_percent_encode(&next, percent_encoding::NON_ALPHANUMERIC);
-    let lost = if reads { "" } else { "&done=not-taken" };
-    format!("next={next}{lost}")
+    next.unwrap_or_else(|| "/".to_owned())
 }
 
 /// The path of the page that a request was made on, where it is one of the host that is asked. A form that was shown again

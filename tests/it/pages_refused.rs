@@ -107,3 +107,33 @@ fn a_form_that_nobody_took_is_told_of_and_leads_back_to_its_page() {
     let place = answer.unwrap().header("location").unwrap();
     assert_eq!(place, "/auth/login?next=%2Fapp%2Fedit");
 }
+
+/// An address that fits into a request does not when it is written into another.
+#[test]
+fn the_login_page_can_be_asked_for_from_everywhere() {
+    let gateway = Setup::new().start();
+    let browser = |target: &str| {
+        gateway.ask(format!(
+            "GET {target} HTTP/1.1\r\nHost: localhost\r\nAccept: text/html\r\n\r\n"
+        ))
+    };
+    for (target, next) in [
+        (
+            format!("/app/x?{}", "%22".repeat(1000)),
+            format!("%2Fapp%2Fx%3F{}", "%2522".repeat(1000)),
+        ),
+        (
+            format!("/app/x?{}", "%22".repeat(1700)),
+            "%2Fapp%2Fx".to_owned(),
+        ),
+        (format!("/app/{}", "%22".repeat(1700)), "%2F".to_owned()),
+    ] {
+        let answer = browser(&target);
+        let place = answer.header("location").unwrap();
+        assert_eq!(
+            (answer.status, &*place),
+            (303, &*format!("/auth/login?next={next}"))
+        );
+        assert_eq!(browser(&place).status, 200, "{} bytes", place.len());
+    }
+}

@@ -30,7 +30,7 @@ fn with_twin<'a>(gateway: &'a Gateway, id: &str) -> (Trial<'a>, Pair) {
 }
 
 fn challenge(answer: &Response) -> String {
-    answer.header("www-authenticate").unwrap_or_default()
+    answer.values("www-authenticate").join("; ")
 }
 
 #[test]
@@ -179,7 +179,7 @@ fn a_rule_asks_for_what_it_takes() {
     for (path, asked) in [
         ("/app/x", session.to_owned()),
         ("/program/x", token.to_owned()),
-        ("/both/x", format!("{session}, {token}")),
+        ("/both/x", format!("{token}; {session}")),
     ] {
         let answer = trial.denied(trial.get(path, ""), "");
         assert_eq!((answer.status, challenge(&answer)), (401, asked), "{path}");

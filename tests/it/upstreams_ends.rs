@@ -118,3 +118,21 @@ fn g_18_the_next_try_begins_anew_in_another_version() {
     }
     assert_eq!(old.count(), 1);
 }
+
+/// Go's client takes it for the length of what comes.
+#[test]
+fn a_304_has_no_length_over_http_2() {
+    let setup = Setup::new();
+    setup
+        .recorder()
+        .answer(|_| Reply::raw("HTTP/1.1 304 Not Modified\r\nContent-Length: 55\r\n\r\n"));
+    let gateway = setup.start();
+    let new = H2::connect(gateway.http()).get("/public/x", &[]);
+    assert_eq!(new.status(), Some(304));
+    assert_eq!(new.values("content-length"), [""; 0]);
+    let old = gateway.ask("GET /public/x HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    assert_eq!(
+        (old.status, old.header("content-length").as_deref()),
+        (304, Some("55"))
+    );
+}
