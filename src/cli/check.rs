@@ -12,6 +12,7 @@ use crate::config::report::{Fault, Report};
 use crate::crypto::password;
 use crate::proxy::settings::{Destination, Place, Server};
 
+use super::output::complain;
 use super::text::{Ink, count};
 
 /// Says whether the file can be used, and everything that is wrong with it
@@ -58,8 +59,8 @@ pub fn load(config_path: &Path) -> Option<Config> {
                 warnings: Vec::new(),
                 ..report
             };
-            eprint!("{report}");
-            eprintln!(
+            complain(format_args!("{report}"));
+            errln!(
                 "{} cannot be used: {}",
                 config_path.display(),
                 count(report.faults.len(), "fault")

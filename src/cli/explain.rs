@@ -75,7 +75,7 @@ pub fn run(args: &Args, config_path: &Path) -> anyhow::Result<ExitCode> {
     let who = who(args, config_path)?;
     let asker = Asker::new(&config);
     for warning in asker.warnings(args.claims.iter().flat_map(Claim::roles)) {
-        eprintln!("warning: {warning}");
+        errln!("warning: {warning}");
     }
     let target = target(&asker, args);
     let story = tell(&config, &asker, target.as_ref(), &who);

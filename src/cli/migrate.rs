@@ -7,8 +7,8 @@ use clap::Subcommand;
 use serde_json::json;
 
 use crate::base::time::Clock;
-use crate::store::Db;
 use crate::store::migrate::{self, Migration};
+use crate::store::{Db, DbUrl};
 
 use super::output::Format;
 use super::stored::{close, with_config};
@@ -28,7 +28,12 @@ pub enum Command {
 /// When the store cannot be opened or not be brought up to date.
 pub fn run(command: &Command, path: &Path) -> anyhow::Result<ExitCode> {
     with_config(path, async |config| {
-        let db = Db::open(&config.store.url, None).await?;
+        let url = match (command, &config.store.url) {
+            // What there is not has nothing in it either, and is not made by looking.
+            (Command::Status(_), DbUrl::SqliteFile(path)) if !path.exists() => DbUrl::SqliteMemory,
+            (_, url) => url.clone(),
+        };
+        let db = Db::open(&url, None).await?;
         let done = match command {
             Command::Apply => apply(&db).await,
             Command::Status(format) => status(&db, *format).await,

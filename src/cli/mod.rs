@@ -109,7 +109,7 @@ pub fn main() -> ExitCode {
         Command::Migrate(command) => migrate::run(&command, path),
     };
     outcome.unwrap_or_else(|error| {
-        eprintln!("portcullis: {error:#}");
+        errln!("portcullis: {error:#}");
         ExitCode::FAILURE
     })
 }

@@ -24,6 +24,19 @@ macro_rules! outln {
     };
 }
 
+/// Complains, in a line.
+macro_rules! errln {
+    ($($text:tt)*) => {
+        $crate::cli::output::complain(format_args!("{}\n", format_args!($($text)*)))
+    };
+}
+
+/// Writes to standard error. Where that cannot be done there is nobody to tell: what was begun is still brought to its end,
+/// and the exit code says what came of it.
+pub fn complain(text: fmt::Arguments<'_>) {
+    let _ = io::stderr().lock().write_fmt(text);
+}
+
 /// Prints to standard output. A command that cannot say what it has to say has failed; one that nobody listens to any more
 /// has not.
 pub fn say(text: fmt::Arguments<'_>) {
@@ -40,7 +53,7 @@ pub fn say(text: fmt::Arguments<'_>) {
         UNHEARD.store(true, Ordering::Relaxed);
         return;
     }
-    eprintln!("portcullis: cannot print: {error}");
+    errln!("portcullis: cannot print: {error}");
     process::exit(1);
 }
 

@@ -8,6 +8,8 @@ use crate::config::Config;
 use crate::config::policy_test;
 use crate::telemetry::log;
 
+use super::output::complain;
+
 /// Options of `serve`.
 #[derive(Debug, Default, clap::Args)]
 pub struct Args {
@@ -26,19 +28,19 @@ pub fn run(args: &Args, path: &Path) -> anyhow::Result<ExitCode> {
     let config = match Config::load(path) {
         Ok(config) => config,
         Err(report) => {
-            eprint!("{report}");
+            complain(format_args!("{report}"));
             return Ok(ExitCode::FAILURE);
         }
     };
     let log = log::start(config.log, filter().as_deref());
     let complaints = policy_test::complaints(&config);
     if !complaints.is_empty() {
-        eprintln!(
+        errln!(
             "The policy tests of {} fail; the gateway does not start:",
             path.display()
         );
         for told in complaints {
-            eprintln!("  {told}");
+            errln!("  {told}");
         }
         return Ok(ExitCode::FAILURE);
     }

@@ -1,10 +1,12 @@
 //! The command line as scripts use it: exit codes (0 fine, 1 the answer is no, 2 misuse), JSON, and accounts
 //! that must not be lost.
 
+use std::process::{Command, Stdio};
+
 use serde_json::Value;
 
 use crate::harness::Setup;
-use crate::harness::process::Said;
+use crate::harness::process::{Said, binary};
 use crate::harness::setup::{Folder, password};
 
 /// A folder with alice (role user) and nobody else; no gateway runs.
@@ -84,6 +86,26 @@ fn a_file_with_faults_or_none_is_one() {
     }
     std::fs::remove_file(folder.config()).unwrap();
     assert_no(&folder.cli(&["user", "list"], ""), "a missing file");
+}
+
+/// Whose complaints nobody reads has come to the same.
+#[test]
+fn the_exit_code_does_not_depend_on_who_listens() {
+    let folder = folder();
+    for (name, code) in [("gateway.yaml", 0), ("faulty.yaml", 1)] {
+        folder.write("faulty.yaml", "ruels: []\n");
+        let (nobody, writer) = std::io::pipe().unwrap();
+        drop(nobody);
+        let status = Command::new(binary())
+            .args(["-c", name, "user", "list"])
+            .current_dir(folder.path())
+            .stdin(Stdio::null())
+            .stdout(writer.try_clone().unwrap())
+            .stderr(writer)
+            .status()
+            .unwrap();
+        assert_eq!(status.code(), Some(code), "{name}");
+    }
 }
 
 /// The gateway does not start with it, so it is not fine.

@@ -183,6 +183,8 @@ fn migrations_are_applied_once() {
     let fresh = folder.cli(&["migrate", "status"], "");
     assert_eq!(fresh.code, Some(1), "{}", fresh.all());
     assert!(fresh.out.contains("missing"), "{}", fresh.out);
+    // It has looked, and made nothing.
+    assert!(!folder.path().join("data/portcullis.db").exists());
     folder.cli(&["migrate", "apply"], "").fine();
     let again = folder.cli(&["migrate", "apply"], "").fine();
     assert!(!again.out.contains("applied 1"), "{}", again.out);
