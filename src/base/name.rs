@@ -254,7 +254,8 @@ fn mapped(text: &str) -> Result<String, NameError> {
 }
 
 /// What is not seen, or changes the order of what is (Unicode `Default_Ignorable_Code_Point`, `Bidi_Control`).
-const fn is_hidden(c: char) -> bool {
+#[must_use]
+pub const fn is_hidden(c: char) -> bool {
     matches!(c,
         '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
         | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}'

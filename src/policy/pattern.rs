@@ -7,6 +7,8 @@ use std::fmt;
 
 use globset::{GlobBuilder, GlobMatcher};
 
+use crate::base::name::is_hidden;
+
 use super::path::{self, CanonicalPath, PathFault};
 
 /// A parsed path pattern.
@@ -48,9 +50,12 @@ pub enum PatternFault {
     /// A blank at either end, which was hardly meant.
     #[error("begins or ends with a blank")]
     Blank,
+    /// Whoever reads it sees another path.
+    #[error("holds a character that is not seen; percent-encode it if it is meant")]
+    Hidden,
     /// A wildcard inside a segment.
     #[error(
-        "'*' stands for a whole segment, '**' for any number of them; '{0}' mixes it with text"
+        "'*' stands for a whole segment, '**' for any number of them; '{0}' mixes it with text (write %2A for the sign itself)"
     )]
     PartOfSegment(String),
     /// `:` without a name.
@@ -87,6 +92,9 @@ impl Pattern {
         if written != written.trim() {
             return Err(PatternFault::Blank);
         }
+        if written.contains(is_hidden) {
+            return Err(PatternFault::Hidden);
+        }
         let encoded = path::encode(written).replace("%25", "%");
         let path = CanonicalPath::parse(encoded.as_bytes())?;
         if path.marks() != path::Marks::default() {
@@ -96,9 +104,11 @@ impl Pattern {
         if bare(path.as_str()) != bare(&encoded) {
             return Err(PatternFault::NotCanonical(path.as_str().to_owned()));
         }
-        let segments: Box<[Segment]> = path
-            .segments()
-            .map(Segment::parse)
+        // As many as there are of the path: nothing was taken out on the way.
+        let as_written = encoded.split('/').skip(1);
+        let segments: Box<[Segment]> = as_written
+            .zip(path.segments())
+            .map(|(written, meant)| Segment::parse(written, meant))
             .collect::<Result<_, _>>()?;
         if segments.iter().filter(|s| **s == Segment::Any).count() > MAX_ANY {
             return Err(PatternFault::TooComplex);
@@ -191,14 +201,15 @@ impl PartialEq for Pattern {
 }
 
 impl Segment {
-    fn parse(text: &str) -> Result<Self, PatternFault> {
-        match text {
+    /// What is percent-encoded stands for itself: `%2A` is the sign, and no wildcard.
+    fn parse(written: &str, meant: &str) -> Result<Self, PatternFault> {
+        match written {
             "*" => Ok(Self::One),
             "**" => Ok(Self::Any),
             ":" => Err(PatternFault::Unnamed),
             name if name.starts_with(':') => Ok(Self::One),
-            mixed if mixed.contains('*') => Err(PatternFault::PartOfSegment(mixed.to_owned())),
-            literal => Ok(Self::Literal(literal.into())),
+            mixed if mixed.contains('*') => Err(PatternFault::PartOfSegment(meant.to_owned())),
+            _ => Ok(Self::Literal(meant.into())),
         }
     }
 }
@@ -309,6 +320,13 @@ mod tests {
                 "/cafe/%7Bx%7D/%5By%5D/1 /caf%C3%A9/x/y/1",
             ),
             ("/caf%C3%A9", "/caf%c3%a9", "/caf%C3%89"),
+            // Signs that stand for themselves.
+            ("/v1/%3Aget", "/v1/:get /v1/%3aget", "/v1/x /v1/get"),
+            ("/%2A/b", "/*/b /%2a/b", "/x/b"),
+            ("/a/%2a%2A", "/a/**", "/a /a/x /a/x/y"),
+            ("/a%2A/**", "/a*/x", "/ab/x"),
+            ("/%3A", "/:", "/x"),
+            ("/a/%2A/:x/**", "/a/*/b /a/*/b/c", "/a/b/c /a/*"),
         ];
         for (text, yes, no) in cases {
             let matches =
@@ -323,8 +341,22 @@ mod tests {
     #[test]
     fn what_is_no_pattern() {
         let bad = [
-            "", "admin", "/a/../b", "/a//b", "/./a", "/a;b", "/a%2Fb", "/a\\b", "/adm*", "/***",
-            "/a/:", "/%zz", "/%252e", "/a\0",
+            "",
+            "admin",
+            "/a/../b",
+            "/a//b",
+            "/./a",
+            "/a;b",
+            "/a%2Fb",
+            "/a\\b",
+            "/adm*",
+            "/***",
+            "/a/:",
+            "/admin\u{200b}",
+            "/\u{202e}a",
+            "/%zz",
+            "/%252e",
+            "/a\0",
         ];
         for text in bad {
             assert!(Pattern::parse(text).is_err(), "{text:?}");
@@ -335,6 +367,8 @@ mod tests {
     fn containment_and_overlap() {
         let cases = [
             ("/**", "/a/b", true, true),
+            ("/%2A", "/a", false, false),
+            ("/*", "/%2A", true, true),
             ("/a/**", "/a", true, true),
             ("/a/*", "/a/b", true, true),
             ("/a/:x", "/a/*", true, true),
