@@ -1,5 +1,6 @@
 //! What the commands on the store share: opening it as the gateway does, finding a user, reading a password.
 
+use std::collections::BTreeSet;
 use std::io::{IsTerminal, Read};
 use std::path::Path;
 use std::time::Duration;
@@ -7,13 +8,12 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 
 use crate::app::{keys, post::Post, roles};
-use crate::base::name::{Email, Username};
+use crate::base::name::{Email, RoleName, Username};
 use crate::base::random::Random;
 use crate::base::secret::Secret;
 use crate::base::time::Clock;
-use crate::config::Config;
+use crate::config::{Config, policy_test};
 use crate::crypto::password::Password;
-use crate::store::roles::RoleOrigin;
 use crate::store::users::User;
 use crate::store::{Db, Store, VolatileKind};
 
@@ -65,9 +65,9 @@ pub fn with_store<T>(
             random: Random::System,
         };
         let done = async {
-            // A store that no gateway has run on knows no roles yet. Later the file's roles are the running gateway's to
-            // take over, at a reload: looking at users must not put an edited file in force.
-            if !stored.knows_roles_of_a_file().await? {
+            // A store that no gateway has run on knows no roles yet, not even the built-in ones. Later the file's roles are the
+            // running gateway's to take over, at a reload: looking at users must not put an edited file in force.
+            if stored.store.roles.list().await?.is_empty() {
                 stored.take_over_roles().await?;
             }
             command(stored).await
@@ -82,9 +82,7 @@ pub fn with_store<T>(
 pub fn close(db: &Db) {
     // The command is done nevertheless, and all of it is in the files.
     if !db.close(Duration::from_secs(2)) {
-        eprintln!(
-            "portcullis: warning: the newest of the database is in the file beside it (-wal)"
-        );
+        errln!("portcullis: warning: the newest of the database is in the file beside it (-wal)");
     }
 }
 
@@ -99,16 +97,41 @@ impl Stored {
         })
     }
 
-    async fn knows_roles_of_a_file(&self) -> anyhow::Result<bool> {
-        let roles = self.store.roles.list().await?;
-        Ok(roles.iter().any(|role| role.origin == RoleOrigin::Config))
-    }
-
-    /// Puts the file's roles in force, so that they can be given.
+    /// The roles that can be given.
     ///
     /// # Errors
     /// What the store said.
-    pub async fn take_over_roles(&self) -> anyhow::Result<()> {
+    pub async fn roles(&self) -> anyhow::Result<BTreeSet<RoleName>> {
+        let graph = self.store.roles.graph().await?;
+        let counts = |name: &&RoleName| graph.counting(name).is_some();
+        Ok(graph.nodes.keys().filter(counts).cloned().collect())
+    }
+
+    /// The same once these are to be given: the file's roles are put in force where one of them was added to it a moment ago.
+    ///
+    /// # Errors
+    /// When the file is one that no gateway would take over, and what the store said.
+    pub async fn roles_with(
+        &self,
+        wanted: &BTreeSet<RoleName>,
+    ) -> anyhow::Result<BTreeSet<RoleName>> {
+        let known = self.roles().await?;
+        let is_new =
+            |name: &&RoleName| !known.contains(*name) && self.config.roles.contains_key(*name);
+        let Some(new) = wanted.iter().find(is_new) else {
+            return Ok(known);
+        };
+        let complaints = policy_test::complaints(&self.config);
+        anyhow::ensure!(
+            complaints.is_empty(),
+            "the role '{new}' cannot be taken over from this file: {}",
+            complaints.join("; ")
+        );
+        self.take_over_roles().await?;
+        self.roles().await
+    }
+
+    async fn take_over_roles(&self) -> anyhow::Result<()> {
         Ok(roles::mirror(&self.store, &self.config.roles, self.clock.now()).await?)
     }
 

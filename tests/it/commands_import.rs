@@ -276,3 +276,64 @@ fn ad_13_twenty_thousand_are_imported_within_the_patience_of_a_test() {
     let last = show(&folder, "user19999");
     assert_eq!(last["roles"], serde_json::json!(["admin", "user"]));
 }
+
+/// Roles are a running gateway's to take over, at a reload that finds nothing wrong. Looking must not do so, nor what only
+/// says what would happen.
+#[test]
+fn a_draft_of_the_file_is_not_put_in_force_by_looking() {
+    let folder = Setup::new()
+        .without("roles")
+        .rules("  - { path: /**, allow: signed_in }")
+        .folder();
+    folder.add_user("alice", "").fine();
+    folder
+        .cli(
+            &["role", "add", "editor", "--permissions", "posts:write"],
+            "",
+        )
+        .fine();
+    let roles = || json(&folder.cli(&["role", "list", "--json"], ""));
+    let before = roles();
+    assert!(before.to_string().contains("posts:write"), "{before}");
+    let draft = |expect: &str| {
+        let setup = Setup::new()
+            .rules("  - { path: /**, allow: signed_in }")
+            .set("roles", "{ editor: [\"drafts:read\"], clerk: [] }")
+            .set("tests", &format!("[{{ GET: /x, expect: {expect} }}]"));
+        folder.write("gateway.yaml", &setup.yaml());
+    };
+    draft("allow");
+    folder.write("users.csv", "username,roles\nbob,clerk\n");
+    let give = ["user", "set-roles", "alice", "clerk"];
+    folder.cli(&["user", "list"], "").fine();
+    folder
+        .cli(&["user", "import", "users.csv", "--dry-run"], "")
+        .fine();
+    folder
+        .cli(&["user", "set-roles", "alice", "editor"], "")
+        .fine();
+    assert_no(&folder.cli(&give, ""), "a file whose tests fail");
+    assert_no(
+        &folder.cli(&["user", "import", "users.csv"], ""),
+        "the same",
+    );
+    let after = roles();
+    for role in before.as_array().unwrap() {
+        let same =
+            |it: &&Value| it["name"] == role["name"] && it["permissions"] == role["permissions"];
+        assert!(
+            after.as_array().unwrap().iter().any(|it| same(&it)),
+            "{role} is not in {after}"
+        );
+    }
+    assert_eq!(
+        after.as_array().unwrap().len(),
+        before.as_array().unwrap().len()
+    );
+    // What is new in a file that is sound can be given before the gateway has read it.
+    draft("login");
+    folder.cli(&give, "").fine();
+    assert!(roles().to_string().contains("drafts:read"));
+    folder.cli(&["user", "import", "users.csv"], "").fine();
+    assert_eq!(show(&folder, "bob")["roles"], serde_json::json!(["clerk"]));
+}

@@ -97,35 +97,16 @@ pub fn run(command: &Command, path: &Path) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// Every role that can be given, those that were added to the file a moment ago included.
-async fn known_roles(stored: &Stored) -> anyhow::Result<BTreeSet<RoleName>> {
-    stored.take_over_roles().await?;
-    let graph = stored.store.roles.graph().await?;
-    let counts = |name: &RoleName| graph.counting(name).is_some();
-    Ok(graph
-        .nodes
-        .keys()
-        .filter(|&name| counts(name))
-        .cloned()
-        .collect())
-}
-
 /// Role names that exist; a misspelt one would silently give nothing.
 async fn parse_roles(stored: &Stored, names: &[String]) -> anyhow::Result<BTreeSet<RoleName>> {
     let mut roles = BTreeSet::new();
-    if names.iter().all(String::is_empty) {
-        return Ok(roles);
-    }
-    let known = known_roles(stored).await?;
     for text in names.iter().filter(|text| !text.is_empty()) {
-        let name: RoleName = text
-            .parse()
-            .map_err(|fault| anyhow::anyhow!("'{text}': {fault}"))?;
-        anyhow::ensure!(
-            known.contains(&name),
-            "there is no role '{name}'; `portcullis role list` shows them"
-        );
-        roles.insert(name);
+        let name = text.parse::<RoleName>();
+        roles.insert(name.map_err(|fault| anyhow::anyhow!("'{text}': {fault}"))?);
+    }
+    let known = stored.roles_with(&roles).await?;
+    if let Some(name) = roles.difference(&known).next() {
+        anyhow::bail!("there is no role '{name}'; `portcullis role list` shows them");
     }
     Ok(roles)
 }

@@ -24,7 +24,7 @@ use crate::store::users::Imported;
 use self::read::Layout;
 use self::report::Report;
 use self::row::Rows;
-use super::{Stored, known_roles};
+use super::Stored;
 
 /// What a file may say of a user.
 const COLUMNS: &str = "\
@@ -68,8 +68,11 @@ pub async fn run(args: &Args, stored: &Stored) -> anyhow::Result<ExitCode> {
     let text = read_all(&args.file)?;
     let layout = args.format.unwrap_or_else(|| Layout::of(&args.file));
     let records = layout.read(&text)?;
+    // Those of the file that nobody has taken over yet can be given as well, and are taken over only when they are.
+    let known = stored.roles().await?;
+    let of_file = stored.config.roles.keys().cloned();
     let mut rows = Rows {
-        roles: known_roles(stored).await?,
+        roles: known.iter().cloned().chain(of_file).collect(),
         default_role: "user".parse::<RoleName>()?,
         superusers: args.superusers,
         now: stored.clock.now(),
@@ -77,12 +80,21 @@ pub async fn run(args: &Args, stored: &Stored) -> anyhow::Result<ExitCode> {
         seen: row::Seen::default(),
         report: Report::of(&records),
     };
-    let accepted: Vec<(u64, Imported)> = records
+    let mut accepted: Vec<(u64, Imported)> = records
         .rows
         .into_iter()
         .filter_map(|record| rows.take(record))
         .collect();
     let mut report = rows.report;
+    if args.dry_run {
+        // Nothing is changed, so that the store cannot give them yet; that they can be given is known.
+        for (_, row) in &mut accepted {
+            row.user.roles.retain(|role| known.contains(role));
+        }
+    } else {
+        let given = accepted.iter().flat_map(|(_, row)| row.user.roles.clone());
+        stored.roles_with(&given.collect()).await?;
+    }
     write(args, stored, &accepted, &mut report).await?;
     report.print(args.output.json)?;
     Ok(if report.is_refused() {

@@ -108,15 +108,15 @@ impl Report {
             outln!("{}", serde_json::to_string_pretty(self)?);
         } else {
             for refused in self.refused.iter().take(SHOWN) {
-                eprintln!("{}", refused.said());
+                errln!("{}", refused.said());
             }
             if let Some(more @ 1..) = self.refused.len().checked_sub(SHOWN) {
-                eprintln!("and {}; --json lists them all", count(more, "more row"));
+                errln!("and {}; --json lists them all", count(more, "more row"));
             }
             out!("{}", self.said());
         }
         if self.is_refused() && !self.dry_run {
-            eprintln!(
+            errln!(
                 "portcullis: nothing was imported; mend the rows, or leave them out with --skip-bad"
             );
         }

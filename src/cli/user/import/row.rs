@@ -177,18 +177,26 @@ fn moment(text: &str) -> Result<Timestamp, String> {
     let at = humantime::parse_rfc3339_weak(local).map_err(|_| wrong())?;
     let since = at.duration_since(UNIX_EPOCH).map_err(|_| wrong())?;
     let millis = i64::try_from(since.as_millis()).map_err(|_| wrong())?;
-    Ok(Timestamp::from_millis(millis - ahead * 60_000))
+    let at = millis.checked_sub(ahead * 60_000).filter(|&at| at >= 0);
+    at.map(Timestamp::from_millis).ok_or_else(wrong)
 }
 
-/// What stands before `+02:00` (or `+02`), and how many minutes that is ahead of UTC.
+/// What stands before `+02:00` (or `+0200`, or `+02`), and how many minutes that is ahead of UTC.
 fn offset(text: &str) -> Option<(&str, i64)> {
     let at = text
         .rfind(['+', '-'])
         .filter(|&at| at > "2024-05-01T".len())?;
     let (local, offset) = text.split_at_checked(at)?;
     let (sign, digits) = offset.split_at_checked(1)?;
-    let (hours, minutes) = digits.split_once(':').unwrap_or((digits, "0"));
-    let ahead = hours.parse::<i64>().ok()? * 60 + minutes.parse::<i64>().ok()?;
+    let (hours, minutes) = digits.split_at_checked(2)?;
+    let minutes = minutes.strip_prefix(':').unwrap_or(minutes);
+    let minutes = if digits.len() == 2 { "00" } else { minutes };
+    let number = |text: &str, most| {
+        let plain = text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit());
+        let number = text.parse::<i64>().ok();
+        number.filter(|&number| plain && number <= most)
+    };
+    let ahead = number(hours, 23)? * 60 + number(minutes, 59)?;
     Some((local, if sign == "-" { -ahead } else { ahead }))
 }
 
@@ -246,6 +254,33 @@ mod tests {
             .map(|(line, text)| format!("{line} {text}"))
             .collect::<Vec<_>>()
             .join("\n")
+    }
+
+    #[test]
+    fn offsets() {
+        let noon = Ok(Timestamp::from_millis(1_714_564_800_000));
+        for (text, at) in [
+            ("2024-05-01T12:00:00Z", noon.clone()),
+            ("2024-05-01 14:00:00+02:00", noon.clone()),
+            ("2024-05-01T14:00:00+0200", noon.clone()),
+            ("2024-05-01T14:00:00+02", noon.clone()),
+            ("2024-05-01T06:30:00-0530", noon),
+            ("1970-01-01", Ok(Timestamp::from_millis(0))),
+        ] {
+            assert_eq!(moment(text), at, "{text}");
+        }
+        for text in [
+            "1970-01-01T00:00:00+01:00",
+            "2024-05-01T12:00:00+200",
+            "2024-05-01T12:00:00+24:00",
+            "2024-05-01T12:00:00+02:60",
+            "2024-05-01T12:00:00+02:0",
+            "2024-05-01T12:00:00+9223372036854775807",
+            "2024-05-01T12:00:00++2",
+            "2024-05-01T12:00:00+é",
+        ] {
+            assert!(moment(text).is_err(), "{text}");
+        }
     }
 
     #[test]
