@@ -8,7 +8,7 @@ use crate::base::net::{Host, Networks};
 use crate::base::secret::Secret;
 use crate::base::site::{Site, Sites};
 use crate::proxy::settings::Listen;
-use crate::store::{self, DbUrl, DbUrlError, VolatileKind};
+use crate::store::{self, DbUrl, VolatileKind};
 
 use super::raw::{At, Object};
 use super::report::Fault;
@@ -325,10 +325,9 @@ fn database(file: &Object<'_>, at: &At<'_>) -> Option<DbUrl> {
     };
     let url = match DbUrl::parse(secret.expose()) {
         Ok(url) => url,
-        Err(error @ DbUrlError::Postgres(_)) => {
-            return at.refuse_around("not a store", Some(&error.to_string()));
-        }
-        Err(error) => return at.refuse_with("not a store", error.to_string()),
+        // Where it stands elsewhere, this says where.
+        Err(error) if elsewhere => return at.refuse_with("not a store", error.to_string()),
+        Err(error) => return at.refuse_around("not a store", Some(&error.to_string())),
     };
     if let DbUrl::Postgres(server) = &url {
         require_key(file);

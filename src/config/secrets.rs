@@ -1,6 +1,5 @@
 //! `env:NAME` and `file:/path`: secrets that stay out of the file, and the files it names.
 
-use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -8,6 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::base::secret::Secret;
 
 use super::raw::At;
+use super::tree::open;
 
 /// No key, certificate or password is larger.
 const MAX_BYTES: u64 = 1 << 20;
@@ -89,7 +89,7 @@ pub fn reason(error: &std::io::Error) -> String {
 
 fn contents(at: &At<'_>, path: &Path) -> Option<Secret<Vec<u8>>> {
     let mut bytes = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes));
+    let read = open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes));
     let shown = path.display();
     match read {
         Err(error) => at.refuse_around(format!("cannot read {shown}: {}", reason(&error)), None),

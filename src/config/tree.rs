@@ -128,7 +128,7 @@ pub fn read_file(path: &Path) -> Result<String, Fault> {
 
 /// Opens a file without waiting: a pipe that nobody writes to, which is empty then, would else be waited for, and reloads
 /// with it. What a program is writing into one is read as it comes.
-fn open(path: &Path) -> std::io::Result<File> {
+pub(super) fn open(path: &Path) -> std::io::Result<File> {
     let at_once = OFlags::NONBLOCK.bits().cast_signed();
     let file = File::options()
         .read(true)
@@ -187,7 +187,26 @@ fn refuse_at_sight(text: &str) -> Result<(), Fault> {
     match text.find(|c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
         Some(at) => Err(Fault::of_file("holds a control character").at_line(line_of(at))),
         None if text.trim().is_empty() => Err(Fault::of_file("is empty")),
-        None => Ok(()),
+        None => match text.char_indices().find(|&(at, c)| misleads(text, at, c)) {
+            Some((at, _)) => Err(Fault::of_file(
+                "holds a character that has its reader see other lines, or another order",
+            )
+            .at_line(line_of(at))),
+            None => Ok(()),
+        },
+    }
+}
+
+/// A line ends here to YAML and not to most programs, or to them and not to YAML, or the order of what is seen changes
+/// (Unicode `Bidi_Control`).
+fn misleads(text: &str, at: usize, c: char) -> bool {
+    match c {
+        '\r' => !text
+            .get(at + 1..)
+            .is_some_and(|rest| rest.starts_with('\n')),
+        '\u{2028}' | '\u{2029}' | '\u{61c}' => true,
+        '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => true,
+        _ => false,
     }
 }
 
@@ -289,10 +308,13 @@ impl<'de> Deserialize<'de> for Key {
         let Node { value, line } = Node::deserialize(deserializer)?;
         let text = match value {
             Value::Text(text) => text,
-            Value::Null => "null".to_owned(),
             Value::Bool(value) => value.to_string(),
             Value::Integer(value) => value.to_string(),
-            Value::Float(value) => value.to_string(),
+            // Of 1.1 and 1.10 nothing is left that tells one from the other.
+            Value::Null | Value::Float(_) => {
+                let message = "a key that is no text as it stands; put it in quotes";
+                return Err(D::Error::custom(message));
+            }
             other => {
                 return Err(D::Error::custom(format!(
                     "a key is {}, not text",

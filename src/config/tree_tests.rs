@@ -56,6 +56,14 @@ fn b_01_what_yaml_can_do_and_files_must_not() {
         ("\u{feff}a: 1\n", "1: begins with a byte order mark"),
         ("a: 1\nb: \0\n", "2: holds a control character"),
         ("a: 1\nb: \u{1b}[31m\n", "2: holds a control character"),
+        (
+            "a: 1\n# b\rc: 2\n",
+            "2: holds a character that has its reader see other lines, or another order",
+        ),
+        (
+            "a: 1\nb: \u{202e}x\n",
+            "2: holds a character that has its reader see other lines, or another order",
+        ),
         ("", "0: is empty"),
         (" \n\t\n", "0: is empty"),
         ("# nothing\n", "0: is empty"),

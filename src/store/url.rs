@@ -22,6 +22,9 @@ pub enum DbUrlError {
     /// Neither of the databases there are.
     #[error("'{0}' is not a database; write 'sqlite:PATH' or 'postgres://…'")]
     Unknown(String),
+    /// Nothing that begins as a URL does: it may be anything, a password as well, and is not repeated.
+    #[error("not the URL of a database; write 'sqlite:PATH' or 'postgres://…'")]
+    NoUrl,
     /// PostgreSQL, but not like this.
     #[error(transparent)]
     Postgres(#[from] PostgresUrlError),
@@ -42,7 +45,8 @@ impl DbUrl {
             ("sqlite", ":memory:") => Ok(Self::SqliteMemory),
             ("sqlite", path) => Ok(Self::SqliteFile(path.into())),
             ("postgres" | "postgresql", _) => Ok(Self::Postgres(PostgresUrl::parse(text)?)),
-            _ => Err(DbUrlError::Unknown(scheme.chars().take(32).collect())),
+            _ if is_scheme(scheme) && scheme != text => Err(DbUrlError::Unknown(scheme.to_owned())),
+            _ => Err(DbUrlError::NoUrl),
         }
     }
 
@@ -55,6 +59,15 @@ impl DbUrl {
             Self::Postgres(url) => Self::Postgres(url.relative_to(folder)),
         }
     }
+}
+
+/// RFC 3986 section 3.1, in lower case.
+fn is_scheme(text: &str) -> bool {
+    let other =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+.-".contains(&byte);
+    text.starts_with(|first: char| first.is_ascii_lowercase())
+        && text.bytes().all(other)
+        && text.len() <= 32
 }
 
 impl std::str::FromStr for DbUrl {
@@ -108,7 +121,15 @@ mod tests {
             ),
             (
                 "data/x.db",
-                "'data/x.db' is not a database; write 'sqlite:PATH' or 'postgres://…'",
+                "not the URL of a database; write 'sqlite:PATH' or 'postgres://…'",
+            ),
+            (
+                "host=db user=gw password=hunter2:x",
+                "not the URL of a database; write 'sqlite:PATH' or 'postgres://…'",
+            ),
+            (
+                "postgres//u:hunter2@h/db",
+                "not the URL of a database; write 'sqlite:PATH' or 'postgres://…'",
             ),
             ("sqlite:", "'sqlite:' needs the path of a file"),
         ];
