@@ -1,8 +1,12 @@
 //! Letters on their way: through a real mail server, into a folder, again when they were refused, never in the
 //! clear.
 
+use std::fmt::Display;
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
+use std::thread;
 
 use crate::harness::process::Said;
 use crate::harness::setup::Folder;
@@ -28,7 +32,11 @@ fn safely(scheme: &str, server: &Smtp, password: &str) -> Folder {
 
 /// `mail:` to a server on this machine, in the clear.
 fn plainly(server: &Smtp) -> Setup {
-    let url = format!("smtp://127.0.0.1:{}?tls=none", server.port());
+    plainly_to(server.port())
+}
+
+fn plainly_to(port: impl Display) -> Setup {
+    let url = format!("smtp://127.0.0.1:{port}?tls=none");
     Setup::new().set(
         "mail",
         &format!("{{ url: \"{url}\", from: login@example.com }}"),
@@ -233,6 +241,59 @@ fn a_letter_that_nobody_will_take_is_given_up_at_once() {
         "{}",
         gateway.log()
     );
+}
+
+fn accept(listener: &TcpListener) -> TcpStream {
+    listener.set_nonblocking(true).unwrap();
+    let (socket, _) = eventually("a connection to the mail server", || listener.accept().ok());
+    socket.set_nonblocking(false).unwrap();
+    socket
+}
+
+/// Takes one mail and answers no QUIT.
+fn take_without_goodbye(mut socket: TcpStream) {
+    let mut lines = BufReader::new(socket.try_clone().unwrap()).lines();
+    socket.write_all(b"220 mail.test\r\n").unwrap();
+    let mut in_text = false;
+    while let Some(Ok(line)) = lines.next() {
+        let answer = match line.as_str() {
+            "." => "250 kept",
+            _ if in_text => continue,
+            "QUIT" => continue,
+            "DATA" => "354 go on",
+            _ => "250 mail.test",
+        };
+        in_text = line == "DATA";
+        socket
+            .write_all(format!("{answer}\r\n").as_bytes())
+            .unwrap();
+    }
+}
+
+/// A greeting that refuses is about the server, not the letter; and a goodbye that is not answered is no failure.
+#[test]
+fn a_letter_is_sent_once_by_a_server_that_is_not_ready_and_then_says_no_goodbye() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let gateway = plainly_to(listener.local_addr().unwrap().port()).start();
+    queue(&gateway, "bob@example.test");
+    let mut busy = accept(&listener);
+    busy.write_all(b"554 5.3.2 not now\r\n").unwrap();
+    drop(busy);
+    let socket = accept(&listener);
+    let server = thread::spawn(|| take_without_goodbye(socket));
+    let count = |result| {
+        let labels = [("kind", "mail"), ("result", result)];
+        gateway.metrics().sum(SENT, &labels).to_string()
+    };
+    eventually("the letter to be let go", || {
+        (count("sent") == "1").then_some(())
+    });
+    assert_eq!(
+        (count("retried"), count("given_up")),
+        ("1".into(), "0".into())
+    );
+    gateway.says("not now");
+    server.join().unwrap();
 }
 
 #[test]

@@ -11,11 +11,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use lettre::address::Envelope;
-use lettre::transport::smtp::authentication::Credentials;
-use lettre::transport::smtp::client::{Tls, TlsParameters};
+use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
+use lettre::transport::smtp::client::{AsyncSmtpConnection, TlsParameters};
 use lettre::transport::smtp::extension::ClientId;
 use lettre::transport::smtp::response::Category;
-use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
 use tokio::time::timeout;
 
 use super::MailFault;
@@ -26,14 +25,25 @@ use super::settings::{Security, Smtp, Transport};
 #[derive(Clone, Debug)]
 pub enum Carrier {
     /// To a mail server, one connection for each message.
-    Smtp(Box<AsyncSmtpTransport<Tokio1Executor>>),
+    Smtp(Box<Server>),
     /// Into a folder.
     Folder(PathBuf),
+}
+
+/// A mail server, and how to speak to it.
+#[derive(Clone)]
+pub struct Server {
+    smtp: Smtp,
+    hello: ClientId,
+    tls: Option<TlsParameters>,
 }
 
 /// A message was not sent.
 #[derive(Debug, thiserror::Error)]
 pub enum Refused {
+    /// There is no speaking to the server, whatever the message.
+    #[error("the mail server: {}", Cause(.0))]
+    Unready(lettre::transport::smtp::Error),
     /// The server said no, or nothing that can be understood.
     #[error("the mail server: {}", Cause(.0))]
     Smtp(lettre::transport::smtp::Error),
@@ -51,11 +61,14 @@ pub enum Refused {
 /// The texts of an error and of what caused it, in one line.
 struct Cause<'a>(&'a lettre::transport::smtp::Error);
 
-/// One command of the conversation.
-const COMMAND: Duration = Duration::from_secs(20);
+/// Until there is a connection.
+const CONNECT: Duration = Duration::from_secs(20);
 
 /// The whole of it: less than a lease.
 const CONVERSATION: Duration = Duration::from_mins(1);
+
+/// The goodbye, for which nobody waits any more.
+const GOODBYE: Duration = Duration::from_secs(2);
 
 /// What a server says is shown up to here.
 const SHOWN: usize = 300;
@@ -67,7 +80,7 @@ impl Carrier {
     /// When TLS cannot be prepared.
     pub fn new(transport: &Transport, host: String) -> Result<Self, MailFault> {
         Ok(match transport {
-            Transport::Smtp(smtp) => Self::Smtp(Box::new(server(smtp, host)?)),
+            Transport::Smtp(smtp) => Self::Smtp(Box::new(Server::new(smtp, host)?)),
             Transport::Folder(path) => Self::Folder(path.clone()),
         })
     }
@@ -79,8 +92,10 @@ impl Carrier {
     pub async fn send(&self, message: &Message) -> Result<String, Refused> {
         match self {
             Self::Smtp(server) => {
-                let sent = timeout(CONVERSATION, converse(server, message)).await;
-                sent.unwrap_or(Err(Refused::TooSlow(CONVERSATION)))
+                let sent = timeout(CONVERSATION, server.send(message)).await;
+                let (said, connection) = sent.unwrap_or(Err(Refused::TooSlow(CONVERSATION)))?;
+                take_leave(connection).await;
+                Ok(said)
             }
             Self::Folder(folder) => {
                 let path = folder.join(format!("{:013}-{}.eml", message.at, message.id));
@@ -105,7 +120,7 @@ impl Refused {
                         .is_some_and(|code| code.category == Category::MailSystem)
             }
             Self::Envelope => true,
-            Self::TooSlow(_) | Self::File(..) => false,
+            Self::Unready(_) | Self::TooSlow(_) | Self::File(..) => false,
         }
     }
 }
@@ -118,34 +133,64 @@ impl fmt::Display for Cause<'_> {
     }
 }
 
-fn server(smtp: &Smtp, host: String) -> Result<AsyncSmtpTransport<Tokio1Executor>, MailFault> {
-    let tls = || TlsParameters::new(smtp.host.clone()).map_err(MailFault::Tls);
-    let tls = match smtp.security {
-        Security::Tls => Tls::Wrapper(tls()?),
-        Security::StartTls => Tls::Required(tls()?),
-        Security::Plain => Tls::None,
-    };
-    let mut builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&smtp.host)
-        .port(smtp.port)
-        .tls(tls)
-        .hello_name(ClientId::Domain(host))
-        .timeout(Some(COMMAND));
-    if let Some(login) = &smtp.login {
-        let password = login.password.expose().clone();
-        builder = builder.credentials(Credentials::new(login.username.clone(), password));
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = f.debug_struct("Server");
+        text.field("smtp", &self.smtp).finish_non_exhaustive()
     }
-    Ok(builder.build())
 }
 
-async fn converse(
-    server: &AsyncSmtpTransport<Tokio1Executor>,
-    message: &Message,
-) -> Result<String, Refused> {
-    let envelope = envelope(message).ok_or(Refused::Envelope)?;
-    let said = server.send_raw(&envelope, message.raw.as_bytes()).await;
-    let said = said.map_err(Refused::Smtp)?;
-    let text: Vec<&str> = said.message().collect();
-    Ok(format!("{} {}", said.code(), text.join(" ")))
+impl Server {
+    fn new(smtp: &Smtp, host: String) -> Result<Self, MailFault> {
+        let tls = match smtp.security {
+            Security::Plain => None,
+            Security::Tls | Security::StartTls => {
+                Some(TlsParameters::new(smtp.host.clone()).map_err(MailFault::Tls)?)
+            }
+        };
+        Ok(Self {
+            smtp: smtp.clone(),
+            hello: ClientId::Domain(host),
+            tls,
+        })
+    }
+
+    async fn connect(&self) -> Result<AsyncSmtpConnection, lettre::transport::smtp::Error> {
+        let Smtp { host, port, .. } = &self.smtp;
+        let (at_once, after) = match self.smtp.security {
+            Security::StartTls => (None, self.tls.clone()),
+            Security::Tls | Security::Plain => (self.tls.clone(), None),
+        };
+        let address = (host.as_str(), *port);
+        let mut connection =
+            AsyncSmtpConnection::connect_tokio1(address, Some(CONNECT), &self.hello, at_once, None)
+                .await?;
+        if let Some(tls) = after {
+            connection.starttls(tls, &self.hello).await?;
+        }
+        if let Some(login) = &self.smtp.login {
+            let password = login.password.expose().clone();
+            let login = Credentials::new(login.username.clone(), password);
+            connection.auth(DEFAULT_MECHANISMS, &login).await?;
+        }
+        Ok(connection)
+    }
+
+    /// Until the server has taken the message. What comes after that is no part of it: who waits for a goodbye that is
+    /// not said, and takes its absence for a failure, sends the same letter again and again.
+    async fn send(&self, message: &Message) -> Result<(String, AsyncSmtpConnection), Refused> {
+        let envelope = envelope(message).ok_or(Refused::Envelope)?;
+        let mut connection = self.connect().await.map_err(Refused::Unready)?;
+        let said = connection.send(&envelope, message.raw.as_bytes()).await;
+        let said = said.map_err(Refused::Smtp)?;
+        let text: Vec<&str> = said.message().collect();
+        Ok((format!("{} {}", said.code(), text.join(" ")), connection))
+    }
+}
+
+/// Says QUIT, as RFC 5321 section 4.1.1.10 wants it. The message is delivered, whatever is answered.
+async fn take_leave(mut connection: AsyncSmtpConnection) {
+    let _ = timeout(GOODBYE, connection.quit()).await;
 }
 
 fn envelope(message: &Message) -> Option<Envelope> {
