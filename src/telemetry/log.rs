@@ -219,7 +219,13 @@ fn read(filter: &str) -> Result<EnvFilter, String> {
             "'{word}' is no level; those are off, error, warn, info, debug and trace, and a module's is MODULE=LEVEL"
         ));
     }
-    EnvFilter::try_new(format!("{QUIET},{filter}")).map_err(|error| error.to_string())
+    // What is said of modules alone leaves the rest as it is.
+    let rest = if filter.split(',').any(is_level) {
+        ""
+    } else {
+        DEFAULT
+    };
+    EnvFilter::try_new(format!("{rest},{QUIET},{filter}")).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]
@@ -239,6 +245,9 @@ mod tests {
         ] {
             assert!(read(filter).is_ok(), "{filter}");
         }
+        let most = |filter| read(filter).unwrap().max_level_hint().unwrap();
+        assert_eq!(most("pingora=warn"), LevelFilter::INFO);
+        assert_eq!(most("warn,pingora=error"), LevelFilter::WARN);
         for (filter, said) in [
             ("inof", "'inof' is no level"),
             ("pingora=warn,verbose", "'verbose' is no level"),
