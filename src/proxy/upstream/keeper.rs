@@ -67,10 +67,10 @@ async fn check(pool: &Pool) {
     }
 }
 
-/// Looks the names up again and again. The first look was taken when the pool was made; where it has found nothing, a
+/// Looks the names up again and again. The first look was taken when the pool was made; for whom it has found nothing, a
 /// name server may only have needed longer than there was time.
 async fn look_up(pool: &Pool) {
-    if pool.has_names() && pool.known() == 0 {
+    if pool.has_names() && pool.misses_any() {
         pool.refresh(Duration::MAX).await;
     }
     while pool.has_names() {

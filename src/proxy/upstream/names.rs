@@ -27,6 +27,15 @@ pub fn any(servers: &[Arc<Server>]) -> bool {
         .any(|host| host.parse::<IpAddr>().is_err())
 }
 
+/// The servers that have no address just now.
+pub fn missing<'a>(
+    servers: &'a [Arc<Server>],
+    members: &'a [Arc<Member>],
+) -> impl Iterator<Item = &'a Arc<Server>> {
+    let missing = |server: &&Arc<Server>| !members.iter().any(|it| it.server == **server);
+    servers.iter().filter(missing)
+}
+
 /// What a look has found for each server.
 pub type Found<'a> = Vec<(&'a Arc<Server>, io::Result<Vec<SocketAddr>>)>;
 

@@ -189,6 +189,13 @@ impl Pool {
         names::any(&self.servers)
     }
 
+    /// Whether one of its servers has no address.
+    #[must_use]
+    pub fn misses_any(&self) -> bool {
+        let members = self.members.load();
+        names::missing(&self.servers, &members).next().is_some()
+    }
+
     /// Looks the servers' names up, each for no longer than the limit.
     pub async fn refresh(&self, limit: Duration) {
         let found = names::look_up(&self.servers, limit).await;
@@ -368,8 +375,7 @@ impl Pool {
             .into()
         };
         let shown = |member: &Arc<Member>| (label(member), healthy(member));
-        let unknown = |server: &&Arc<Server>| !members.iter().any(|it| it.server == **server);
-        let unknown = self.servers.iter().filter(unknown);
+        let unknown = names::missing(&self.servers, &members);
         let unknown = unknown.map(|server| (server.authority().into(), false));
         members.iter().map(shown).chain(unknown).collect()
     }
