@@ -195,6 +195,12 @@ impl Reload {
         // Files are read and tests are run; meanwhile others of the background have its threads.
         let config = block_in_place(|| self.read())?;
         let next = running::build(&config, &self.signing, Some(&self.running.load_full())).await;
+        let (turns, sessions) = (Arc::clone(&self.people.turns), self.people.sessions.clone());
+        let same_roles = config.roles == self.config.roles;
+        if !same_roles {
+            // Requests will wait, so a store that is away or busy is waited for before.
+            self.store.db.ping().await.map_err(RoleError::from)?;
+        }
         // After what takes its time, and until they are in force by themselves: a list of revoked certificates that is newer
         // must not come in between, and then be replaced by the one before it.
         let Certificates {
@@ -209,12 +215,6 @@ impl Reload {
             let vouching = clients.read(config.tls.clients.as_ref())?;
             Ok::<_, ReloadFault>((shown, vouching, NewPost::of(&config)?))
         })?;
-        let (turns, sessions) = (Arc::clone(&self.people.turns), self.people.sessions.clone());
-        let same_roles = config.roles == self.config.roles;
-        if !same_roles {
-            // Requests wait from the next line on, so a store that is away or busy is waited for before.
-            self.store.db.ping().await.map_err(RoleError::from)?;
-        }
         let change = turns.change();
         if !same_roles {
             let mirrored = roles::mirror(&self.store, &config.roles, self.clock.now()).await;
