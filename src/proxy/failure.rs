@@ -57,8 +57,13 @@ impl Gateway {
         if stands_in {
             return self.tell_maintenance(session, ctx).await;
         }
-        // What was not sent yet of its answer never will be, and ours is whole.
-        may_break_off(session, is_answered(session));
+        if !is_answered(session) {
+            // What was not sent yet of its answer never will be, and ours is whole.
+            may_break_off(session, false);
+        } else if *error.etype() == ErrorType::WriteError {
+            // All of it may be there, and yet not on its way.
+            may_break_off(session, true);
+        }
         if let Some(status) = status.filter(|_| !is_answered(session)) {
             let navigation =
                 is_navigation(&session.req_header().method, &session.req_header().headers);

@@ -273,8 +273,9 @@ impl ProxyHttp for Gateway {
         finish_answer(session, response, ctx)?;
         if is_final {
             ctx.status = response.status.as_u16();
-            may_break_off(session, true);
-            if has_no_body(session.req_header(), response) {
+            let ends = has_no_body(session.req_header(), response);
+            may_break_off(session, !ends);
+            if ends {
                 note_answered();
             }
         }
@@ -300,11 +301,12 @@ impl ProxyHttp for Gateway {
 
     async fn response_trailer_filter(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         trailers: &mut HeaderMap,
         ctx: &mut Box<Context>,
     ) -> pingora::Result<Option<Bytes>> {
         note_answered();
+        may_break_off(session, false);
         strip_trailers(trailers);
         coding::end(&mut ctx.coder)
     }
@@ -321,6 +323,7 @@ impl ProxyHttp for Gateway {
                 note_last(session);
             } else {
                 note_answered();
+                may_break_off(session, false);
             }
         }
         time_left(ctx)?;

@@ -301,7 +301,8 @@ fn login_place(request: &RequestHeader, target: Option<&Target>, running: &Runni
         format!("{}/login?next={next}{lost}", running.snapshot.prefix)
     };
     let mut places = [&*whole, path].into_iter().map(place);
-    let fits = |place: &String| place.len() <= running.limits.target;
+    // The pages behind it have longer names.
+    let fits = |place: &String| place.len() + 64 <= running.limits.target;
     places.find(fits).unwrap_or_else(|| place("/"))
 }
 

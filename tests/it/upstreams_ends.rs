@@ -1,14 +1,15 @@
 //! Answers of HTTP/2 that end with their head, which says nothing of that: Node's and others' empty ones. And a service of
 //! HTTP/2 beside one of HTTP/1.
 
-use std::net::TcpListener;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::thread;
 use std::time::Duration;
 
 use ::h2::server::{SendResponse, handshake};
 use bytes::Bytes;
 
-use crate::harness::{H2, Recorder, Reply, Setup, eventually, h2, serve_on};
+use crate::harness::{H2, PATIENCE, Recorder, Reply, Setup, eventually, h2, serve_on};
 
 /// A service of HTTP/2 that answers after a while; without a body where it is asked for `empty`.
 fn start(after: Duration) -> String {
@@ -96,14 +97,14 @@ fn nothing_is_no_compressed_form_of_nothing() {
 /// Each server has all of the time that a service may take, in whatever version it is spoken to.
 #[test]
 fn g_18_the_next_try_begins_anew_in_another_version() {
-    const AFTER: Duration = Duration::from_millis(1500);
+    const AFTER: Duration = Duration::from_secs(3);
     let (old, new) = (Recorder::start(), start(AFTER));
     old.answer(|_| Reply::raw("").pause(AFTER).close());
     let gateway = Setup::new()
         .upstream(
             "web",
             &format!(
-                "{{ to: [\"{}\", \"{new}\"], timeout: {{ read: 2s }}, retry: 1 }}",
+                "{{ to: [\"{}\", \"{new}\"], timeout: {{ read: 4s }}, retry: 1 }}",
                 old.url()
             ),
         )
@@ -135,4 +136,30 @@ fn a_304_has_no_length_over_http_2() {
         (old.status, old.header("content-length").as_deref()),
         (304, Some("55"))
     );
+}
+
+/// What is whole ends in order, also where its client of HTTP/1.0 does not say the rest of its request.
+#[test]
+fn s_18_what_is_whole_does_not_look_cut_to_http_1_0() {
+    let service = Recorder::start();
+    service.answer(|_| {
+        let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+        Reply::raw(format!("{head}5\r\nwhole\r\n0\r\n\r\n")).early()
+    });
+    let gateway = Setup::new()
+        .upstream("web", &format!("{{ to: \"{}\" }}", service.url()))
+        .start();
+    let mut socket = TcpStream::connect(gateway.http()).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let request = "POST /public/x HTTP/1.0\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nhello";
+    socket.write_all(request.as_bytes()).unwrap();
+    let mut text = Vec::new();
+    while !text.ends_with(b"whole") {
+        let mut piece = [0; 1024];
+        let length = socket.read(&mut piece).unwrap();
+        assert_ne!(length, 0, "{}", String::from_utf8_lossy(&text));
+        text.extend_from_slice(&piece[..length]);
+    }
+    socket.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(socket.read_to_end(&mut text).unwrap(), 0);
 }

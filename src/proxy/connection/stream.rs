@@ -17,7 +17,7 @@ use pingora::protocols::{
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
-use tokio::time::{Duration, sleep, timeout};
+use tokio::time::{Duration, Instant, sleep, timeout};
 
 use super::h2::Traffic;
 use super::{Guard, Phase, Progress, inner};
@@ -205,21 +205,26 @@ pub fn linger(
     farewell: Option<[u8; 17]>,
 ) {
     /// Browsers send all of a form before they look at what was said of it, however large its files are.
-    const MOST: usize = 1 << 30;
-    const WHOLE: Duration = Duration::from_secs(30);
+    const WHOLE: Duration = Duration::from_mins(2);
+    /// Bytes a second, after a while: a place is not to be had for a byte now and then.
+    const PACE: u64 = 128 * 1024;
     let Ok(place) = LINGERING.try_acquire() else {
         return;
     };
     // Errors only mean that there is nobody left to wait for.
     let drained = async move {
-        if let Some(farewell) = farewell {
-            let _ = stream.write_all(&farewell).await;
-        }
-        let _ = stream.shutdown().await;
-        let (mut room, mut heard) = (vec![0; 16 * 1024], 0);
+        let goodbye = async {
+            if let Some(farewell) = farewell {
+                let _ = stream.write_all(&farewell).await;
+            }
+            let _ = stream.shutdown().await;
+        };
+        let _ = timeout(LONGEST, goodbye).await;
+        let (begun, mut heard) = (Instant::now(), 0);
+        let mut room = vec![0; 16 * 1024];
         while let Ok(Ok(length @ 1..)) = timeout(LONGEST, stream.read(&mut room)).await {
-            heard += length;
-            if heard > MOST {
+            heard += length as u64;
+            if heard < begun.elapsed().saturating_sub(LONGEST).as_secs() * PACE {
                 break;
             }
         }

@@ -25,6 +25,7 @@ pub fn wait_for(session: &Session, peer: &mut HttpPeer, ctx: &mut Context) {
         peer.options.read_timeout = Some(left.map_or(idle, |left| left.min(idle)));
     }
     if let Some(state) = state_of(&session.downstream_session) {
+        // What the guard was told of the try before does not hold for this one.
         state.limit_no_answer();
     }
     // The guard may be late by a quarter, and the time for everything is not to be.
