@@ -25,13 +25,21 @@ const HEADERS: [(HeaderName, &str); 7] = [
     (header::CONTENT_SECURITY_POLICY, POLICY),
 ];
 
-const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+macro_rules! policy {
+    ($forms:literal) => {
+        concat!(
+            "default-src 'none'; style-src 'self'; img-src 'self'; ",
+            $forms,
+            "frame-ancestors 'none'; base-uri 'none'"
+        )
+    };
+}
+
+const POLICY: &str = policy!("form-action 'self'; ");
 
 /// The policy of a page whose form leads on to where somebody wanted to go. Browsers hold every redirect behind a form to
 /// `form-action`, and what is there may redirect to wherever it likes: to its other name, to https, to another site.
-pub const LEADING_ON: HeaderValue = HeaderValue::from_static(
-    "default-src 'none'; style-src 'self'; img-src 'self'; frame-ancestors 'none'; base-uri 'none'",
-);
+pub const LEADING_ON: HeaderValue = HeaderValue::from_static(policy!(""));
 
 /// Wraps the router.
 pub fn protect(router: Router) -> Router {

@@ -19,6 +19,7 @@ use crate::web::extract;
 use crate::web::form::is_form;
 use crate::web::{Web, csrf};
 
+use super::logout::FORGET;
 use super::tokens::LoginIn;
 use super::user::UserOut;
 
@@ -65,7 +66,9 @@ pub async fn login(
         expires_at: welcome.session.expires_at,
     };
     let cookie = session_cookie(&visitor, &welcome.session, web.clock.now());
-    Ok(([(header::SET_COOKIE, cookie)], axum::Json(body)).into_response())
+    // Whoever was here before may have been somebody else.
+    let kept = ([(header::SET_COOKIE, cookie)], [FORGET]);
+    Ok((kept, axum::Json(body)).into_response())
 }
 
 async fn read(request: Request) -> Result<LoginIn, Problem> {

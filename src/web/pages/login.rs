@@ -184,10 +184,8 @@ pub fn welcomed(visit: &Visit, welcome: &Welcome, next: Option<&str>) -> Respons
     let session = session_cookie(&visit.visitor, &welcome.session, web.clock.now());
     append(&mut response, &session);
     append(&mut response, &cookies.clear(cookies.flow));
-    if extract::session_token(&visit.visitor, &visit.headers).is_some() {
-        // Whoever was here before may have been somebody else.
-        response.headers_mut().extend([FORGET]);
-    }
+    // Whoever was here before may have been somebody else.
+    response.headers_mut().extend([FORGET]);
     response
 }
 
