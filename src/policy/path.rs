@@ -136,17 +136,23 @@ impl CanonicalPath {
         Self::revealed(&self.text.replace("%2F", "/").replace("%2f", "/"))
     }
 
-    /// The path as a service reads it that cuts matrix parameters off each segment.
+    /// The path as services read it that know matrix parameters: each segment, or all of the path, ends at the first `;`
+    /// (Struts and Shiro take the second), and `%3B` is one of those or is not.
     ///
     /// # Errors
-    /// When that reading is no path, or one of which services make different things.
-    pub fn without_matrix(&self) -> Result<Self, PathFault> {
-        let text = self.text.replace("%3B", ";");
-        let cut: Vec<&str> = text
-            .split('/')
-            .map(|segment| segment.split(';').next().unwrap_or_default())
-            .collect();
-        Self::revealed(&cut.join("/"))
+    /// When one of those readings is no path, or one of which services make different things.
+    pub fn without_matrix(&self) -> Result<[Self; 4], PathFault> {
+        let decoded = self.text.replace("%3B", ";");
+        let each = |text: &str| {
+            let cut: Vec<&str> = text.split('/').map(up_to_semicolon).collect();
+            Self::revealed(&cut.join("/"))
+        };
+        Ok([
+            each(&self.text)?,
+            each(&decoded)?,
+            Self::revealed(up_to_semicolon(&self.text))?,
+            Self::revealed(up_to_semicolon(&decoded))?,
+        ])
     }
 
     /// A path that came to light in another one. Who reads `/a%2F..%2Fb` as `/a/../b` may hand it to what lies below
@@ -184,6 +190,10 @@ impl CanonicalPath {
         let encoded = encode(lower).replace("%252f", "%2F");
         Self::parse(encoded.as_bytes())
     }
+}
+
+fn up_to_semicolon(text: &str) -> &str {
+    text.split(';').next().unwrap_or_default()
 }
 
 /// Text as those fold it who compare capitals, or go letter by letter.

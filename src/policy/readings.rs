@@ -34,10 +34,8 @@ pub struct Paths<'a> {
 #[error("the path can be read in two ways")]
 pub struct TwoReadings;
 
-/// More readings than two kinds of marks can lead to.
-const MOST_READINGS: usize = 8;
-
-type Reading = fn(&CanonicalPath) -> Result<CanonicalPath, PathFault>;
+/// More readings than what honest clients send has.
+const MOST_READINGS: usize = 16;
 
 /// Selects the rules for a request, judging every reading that its upstream might take.
 ///
@@ -127,26 +125,17 @@ fn lead_to_what_was_judged(
 /// Every reading of a path by services that decode slashes and cut parameters, in any order and as often
 /// as they like.
 fn every_reading(path: &CanonicalPath, fold: bool) -> Result<Vec<CanonicalPath>, TwoReadings> {
-    let case = |path: CanonicalPath| if fold { path.folded() } else { Ok(path) };
-    let mut found = vec![case(path.clone()).map_err(|_| TwoReadings)?];
-    if fold {
-        let other = path.folded_by_letters().map_err(|_| TwoReadings)?;
-        if found.iter().all(|known| known.as_str() != other.as_str()) {
-            found.push(other);
-        }
-    }
+    let mut found = vec![path.clone()];
     let mut at = 0;
     while let Some(path) = found.get(at).cloned() {
         at += 1;
         let marks = path.marks();
-        let steps: [(bool, Reading); 2] = [
-            (marks.encoded_slash, CanonicalPath::with_slashes_decoded),
-            (marks.matrix, CanonicalPath::without_matrix),
-        ];
-        for (_, reading) in steps.iter().filter(|(applies, _)| *applies) {
-            let next = reading(&path).and_then(case).map_err(|_| TwoReadings)?;
-            if !found.iter().any(|known| known.as_str() == next.as_str()) {
-                found.push(next);
+        if marks.encoded_slash {
+            add(&mut found, path.with_slashes_decoded())?;
+        }
+        if marks.matrix {
+            for cut in path.without_matrix().map_err(|_| TwoReadings)? {
+                add(&mut found, Ok(cut))?;
             }
         }
         // Each step takes a kind of mark away for good, so that few are needed.
@@ -154,7 +143,27 @@ fn every_reading(path: &CanonicalPath, fold: bool) -> Result<Vec<CanonicalPath>,
             return Err(TwoReadings);
         }
     }
-    Ok(found)
+    if !fold {
+        return Ok(found);
+    }
+    // Last: a folded path no longer tells `;` from `%3B`.
+    let mut folded = Vec::new();
+    for path in found {
+        add(&mut folded, path.folded())?;
+        add(&mut folded, path.folded_by_letters())?;
+    }
+    Ok(folded)
+}
+
+fn add(
+    found: &mut Vec<CanonicalPath>,
+    next: Result<CanonicalPath, PathFault>,
+) -> Result<(), TwoReadings> {
+    let next = next.map_err(|_| TwoReadings)?;
+    if found.iter().all(|known| known.as_str() != next.as_str()) {
+        found.push(next);
+    }
+    Ok(())
 }
 
 fn same_rule(a: Option<&Arc<Rule>>, b: Option<&Arc<Rule>>) -> bool {
@@ -223,6 +232,7 @@ mod tests {
         };
         let policy = Policy::new(vec![
             to("old", "/old/admin/**", Condition::SignedIn),
+            to("old", "/old/:id/internal", Condition::SignedIn),
             to("old", "/old/**", Condition::Anyone),
             to("new", "/**", Condition::Anyone),
         ]);
@@ -270,6 +280,17 @@ mod tests {
             ("/old/x/..;%2Fadmin/", None),
             ("/old/x;%2F..%2Fadmin", None),
             ("/old/X%2Fy;z", Some("/old/**")),
+            ("/old/5/internal", Some("/old/:id/internal")),
+            ("/old/5;v=1/internal", None),
+            // Cut before it is decoded, and after.
+            ("/old/%3Bx/internal", None),
+            ("/old/%3Bx/internal;y", None),
+            ("/old/%3Bx/INTERNAL;y", None),
+            ("/old/%3Bx%2Finternal;y", None),
+            // Some cut all that follows.
+            ("/old/5/internal;x/y", None),
+            ("/old/5/internal%3Bx/y", None),
+            ("/old/5/x;y%3Bz/w", Some("/old/**")),
         ];
         for (path, expected) in cases {
             let found = settle(&policy, &target("GET", path), paths).ok();
