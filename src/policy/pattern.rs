@@ -171,7 +171,8 @@ impl Pattern {
         meets(&self.segments, &other.segments)
     }
 
-    fn literals(&self) -> impl Iterator<Item = &str> {
+    /// The segments that stand for themselves, decoded.
+    pub fn literals(&self) -> impl Iterator<Item = &str> {
         self.segments.iter().filter_map(|segment| match segment {
             Segment::Literal(text) => Some(&**text),
             Segment::One | Segment::Any => None,
@@ -208,7 +209,7 @@ impl Segment {
             "**" => Ok(Self::Any),
             ":" => Err(PatternFault::Unnamed),
             name if name.starts_with(':') => Ok(Self::One),
-            mixed if mixed.contains('*') => Err(PatternFault::PartOfSegment(meant.to_owned())),
+            mixed if mixed.contains('*') => Err(PatternFault::PartOfSegment(written.to_owned())),
             _ => Ok(Self::Literal(meant.into())),
         }
     }

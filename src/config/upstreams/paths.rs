@@ -1,7 +1,5 @@
 //! `paths:`, `strip:` and `add:`: what paths an upstream understands and is sent, and which rules fit it.
 
-use percent_encoding::percent_decode_str;
-
 use crate::config::raw::{At, Object};
 use crate::policy::path::{CanonicalPath, by_letters};
 use crate::policy::pattern::Pattern;
@@ -55,12 +53,7 @@ pub fn refuse_unfit(rule: &Object<'_>, path: &Pattern, upstream: &Upstream) {
 
 /// An upstream that ignores case is judged by the folded path.
 fn refuse_upper_case(rule: &Object<'_>, path: &Pattern) {
-    // The digits of an escape are no letters.
-    let written = percent_decode_str(path.as_str()).decode_utf8_lossy();
-    let upper = written
-        .split('/')
-        .any(|part| !part.starts_with(':') && part.to_lowercase() != part);
-    if upper {
+    if path.literals().any(|text| text.to_lowercase() != text) {
         rule.at().refuse_with::<()>(
             "can never match: its upstream has case: fold, so paths are judged in lower case",
             format!("write {}", path.as_str().to_lowercase()),
@@ -70,9 +63,8 @@ fn refuse_upper_case(rule: &Object<'_>, path: &Pattern) {
 
 /// What is `ß` to one service and `ss` to another: whoever asks for the second would be judged by another rule than this one.
 fn refuse_two_folds(rule: &Object<'_>, path: &Pattern) {
-    let written = percent_decode_str(path.as_str()).decode_utf8_lossy();
-    let (one, other) = (written.to_lowercase(), by_letters(&written));
-    if one != other {
+    let folds = |text: &str| (text.to_lowercase(), by_letters(text));
+    if let Some((one, other)) = path.literals().map(folds).find(|(one, other)| one != other) {
         rule.at().refuse_with::<()>(
             format!("its upstream has case: fold, and some services take {one} for {other}"),
             "write it with letters that have one capital each",
