@@ -10,12 +10,13 @@ use crate::telemetry::limit::Limit;
 use super::answer::{Answer, is_navigation};
 use super::cause::why;
 use super::client::Client;
+use super::connection::Owed;
 use super::context::{Context, Passed};
 use super::forward::{is_answered, is_late, status_of};
 use super::gateway::Gateway;
 use super::handle::note_hsts;
 use super::refusal::TOO_MANY_REQUESTS;
-use super::request::{may_break_off, state_of};
+use super::request::{owe, state_of};
 use super::tries::is_answer_refused;
 use super::tunnel::serve::tell_end;
 
@@ -59,10 +60,7 @@ impl Gateway {
         }
         if !is_answered(session) {
             // What was not sent yet of its answer never will be, and ours is whole.
-            may_break_off(session, false);
-        } else if *error.etype() == ErrorType::WriteError {
-            // All of it may be there, and yet not on its way.
-            may_break_off(session, true);
+            owe(session, Owed::Nothing);
         }
         if let Some(status) = status.filter(|_| !is_answered(session)) {
             let navigation =

@@ -21,12 +21,13 @@ use crate::telemetry::limit::Limit;
 
 use super::answer::read_on;
 use super::coding;
+use super::connection::Owed;
 use super::context::{Context, Passed};
 use super::forward::{finish_answer, finish_request, time_left};
 use super::headers::says_close;
 use super::places::Place;
 use super::refusal::UNAVAILABLE;
-use super::request::{may_break_off, note_answered, note_piece, note_whole, state_of};
+use super::request::{note_answered, note_piece, note_whole, owe, state_of};
 use super::served::{has_no_body, strip_trailers};
 use super::settings::Limits;
 use super::shell::Shell;
@@ -274,7 +275,7 @@ impl ProxyHttp for Gateway {
         if is_final {
             ctx.status = response.status.as_u16();
             let ends = has_no_body(session.req_header(), response);
-            may_break_off(session, !ends);
+            owe(session, if ends { Owed::Rest } else { Owed::More });
             if ends {
                 note_answered();
             }
@@ -306,9 +307,10 @@ impl ProxyHttp for Gateway {
         ctx: &mut Box<Context>,
     ) -> pingora::Result<Option<Bytes>> {
         note_answered();
-        may_break_off(session, false);
         strip_trailers(trailers);
-        coding::end(&mut ctx.coder)
+        let last = coding::end(&mut ctx.coder)?;
+        owe(session, Owed::Rest);
+        Ok(last)
     }
 
     fn response_body_filter(
@@ -323,12 +325,14 @@ impl ProxyHttp for Gateway {
                 note_last(session);
             } else {
                 note_answered();
-                may_break_off(session, false);
             }
         }
         time_left(ctx)?;
         coding::code(&mut ctx.coder, body, end)?;
         ctx.passed_on += body.as_ref().map_or(0, Bytes::len);
+        if end {
+            owe(session, Owed::Rest);
+        }
         Ok(None)
     }
 
@@ -379,7 +383,7 @@ impl ProxyHttp for Gateway {
         note_broken(session, ctx);
         ctx.log(status, bytes);
         if error.is_none() {
-            may_break_off(session, false);
+            owe(session, Owed::Nothing);
         }
         // After an answer of our own it was done.
         if error.is_none() && ctx.status > 0 {

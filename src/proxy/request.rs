@@ -19,7 +19,7 @@ use pingora::server::ShutdownWatch;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::connection::ConnState;
+use super::connection::{ConnState, Owed};
 use super::gateway::Gateway;
 use super::running::Running;
 
@@ -78,13 +78,13 @@ pub fn cut_when(session: &ServerSession, token: &CancellationToken) {
     }
 }
 
-/// Whether the connection is to break, should it end now: the end of the connection is the end of an answer to a client of
-/// HTTP/1.0, and an orderly one would make a part of it look whole, whatever came in between.
-pub fn may_break_off(session: &Session, may: bool) {
+/// What of an answer to a client of HTTP/1.0 must have been written before the connection may end in order: where it ends
+/// before, whatever came in between, it breaks.
+pub fn owe(session: &Session, owed: Owed) {
     if session.req_header().version == http::Version::HTTP_10
         && let Some(state) = state_of(&session.downstream_session)
     {
-        state.may_break_off(may);
+        state.owe(owed);
     }
 }
 

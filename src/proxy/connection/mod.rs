@@ -22,6 +22,7 @@ mod cut;
 mod flood;
 mod h2;
 mod outbox;
+mod owed;
 mod patience;
 mod socket;
 mod state;
@@ -37,6 +38,7 @@ use crate::proxy::wire::head::{Head, HeadFault, LastHost, Scanner, check};
 use crate::telemetry::limit::Limit;
 use crate::telemetry::metrics::Metrics;
 pub use outbox::{Backlogs, Outbox, keep_little_unsent};
+pub use owed::Owed;
 use patience::Patience;
 pub use socket::{Socket, Wire};
 pub use state::ConnState;
@@ -68,6 +70,8 @@ pub struct Guard {
     patience: Patience,
     /// Between two requests: the limit is that of an idle connection, not of a head.
     idle: bool,
+    /// Whether something of what was written last was not taken yet.
+    unwritten: bool,
     /// Whether it was counted why the connection ends.
     is_cut: bool,
 }
@@ -125,6 +129,7 @@ impl Guard {
             last_host: LastHost::default(),
             patience: Patience::default(),
             idle: false,
+            unwritten: false,
             is_cut: false,
         };
         // Silence counts, too: a new connection owes its first head, or its preface, in time.

@@ -21,6 +21,7 @@ use crate::proxy::wire::head::{HeadFault, LastHost};
 use super::cookies::LastCookies;
 use super::cut::Cut;
 use super::outbox::Backlogs;
+use super::owed::{Dues, Owed};
 
 /// What the filters may know of the connection that a request came on.
 #[derive(Debug)]
@@ -68,8 +69,8 @@ pub struct ConnState {
     tunnel: AtomicBool,
     /// Whether the client broke a tunnel off.
     broke_off: AtomicBool,
-    /// Whether an answer is under way of which only the end of the connection tells that it is whole.
-    broken_off: AtomicBool,
+    /// What the end of the connection would hide.
+    dues: Dues,
     /// Has an HTTP/2 connection say GOAWAY, where what it showed may count no more.
     leaving: Option<CancellationToken>,
     /// What waits for the two sides of the current handshake.
@@ -118,7 +119,7 @@ impl ConnState {
             bodiless: AtomicBool::new(false),
             tunnel: AtomicBool::new(false),
             broke_off: AtomicBool::new(false),
-            broken_off: AtomicBool::new(false),
+            dues: Dues::default(),
             backlogs: Mutex::default(),
         })
     }
@@ -278,13 +279,13 @@ impl ConnState {
         self.broke_off.load(Ordering::Acquire)
     }
 
-    /// Whether the connection is to break, should it end now: an orderly end would make a part of an answer look whole.
-    pub fn may_break_off(&self, may: bool) {
-        self.broken_off.store(may, Ordering::Release);
+    /// What must have been written before the connection may end in order.
+    pub fn owe(&self, owed: Owed) {
+        self.dues.set(owed);
     }
 
-    pub(super) fn is_broken_off(&self) -> bool {
-        self.broken_off.load(Ordering::Acquire)
+    pub(super) fn is_owed(&self, unwritten: bool) -> bool {
+        self.dues.is_owed(unwritten)
     }
 
     /// Whether both sides have agreed that HTTP ends here.

@@ -79,7 +79,9 @@ impl AsyncWrite for Guard {
         if buffered && let Phase::H2(traffic) = &mut self.phase {
             ready!(traffic.poll_turn(cx));
         }
-        match inner(&mut self.inner)?.poll_flush(cx) {
+        let flushed = inner(&mut self.inner)?.poll_flush(cx);
+        self.unwritten = flushed.is_pending();
+        match flushed {
             Poll::Pending => {
                 self.check_written(cx)?;
                 Poll::Pending
@@ -133,6 +135,7 @@ impl Guard {
         written: Poll<io::Result<usize>>,
         length: usize,
     ) -> Poll<io::Result<usize>> {
+        self.unwritten = !matches!(written, Poll::Ready(Ok(taken)) if taken == length);
         match written {
             Poll::Pending => self.check_written(cx)?,
             Poll::Ready(Ok(taken)) if taken == length => self.patience.written(),
@@ -149,7 +152,11 @@ impl Drop for Guard {
     /// A socket that is closed with unread bytes is reset, and the reset may overtake the answer. So a
     /// connection that ends within a request is drained for a moment first.
     fn drop(&mut self) {
-        if let (true, Some(inner)) = (self.state.is_broken_off(), &self.inner) {
+        if let Some(inner) = &self.inner
+            && self
+                .state
+                .is_owed(self.unwritten || !inner.buffer().is_empty())
+        {
             inner.get_ref().forget_unsent();
             return;
         }
@@ -206,7 +213,8 @@ pub fn linger(
 ) {
     /// Browsers send all of a form before they look at what was said of it, however large its files are.
     const WHOLE: Duration = Duration::from_mins(2);
-    /// Bytes a second, after a while: a place is not to be had for a byte now and then.
+    /// After which a place is not to be had for a byte now and then, but for so many a second.
+    const PATIENT: Duration = Duration::from_secs(30);
     const PACE: u64 = 128 * 1024;
     let Ok(place) = LINGERING.try_acquire() else {
         return;
@@ -224,7 +232,7 @@ pub fn linger(
         let mut room = vec![0; 16 * 1024];
         while let Ok(Ok(length @ 1..)) = timeout(LONGEST, stream.read(&mut room)).await {
             heard += length as u64;
-            if heard < begun.elapsed().saturating_sub(LONGEST).as_secs() * PACE {
+            if heard < begun.elapsed().saturating_sub(PATIENT).as_secs() * PACE {
                 break;
             }
         }
