@@ -3,6 +3,7 @@
 use anyhow::{bail, ensure};
 
 use super::stored::Stored;
+use crate::app::roles;
 use crate::base::identity::Method;
 use crate::base::name::RoleName;
 use crate::config::ask::Who;
@@ -97,6 +98,8 @@ pub async fn account(stored: &Stored, name: &str) -> anyhow::Result<Who> {
         "{} must choose another password first: open is what anybody may ask",
         user.username
     );
+    // By the file that is asked about, which no gateway may have read yet.
+    roles::judge_by(&stored.store, &stored.config.roles);
     let held = stored.store.roles.closure_of(user.id).await?;
     Ok(Who {
         known: true,

@@ -7,7 +7,7 @@ use clap::Subcommand;
 use serde_json::json;
 
 use crate::base::name::RoleName;
-use crate::store::roles::{Role, RoleOrigin};
+use crate::store::roles::{Role, RoleError, RoleOrigin};
 
 use super::output::Format;
 use super::permission;
@@ -90,7 +90,7 @@ async fn add(
     permissions: &[String],
     description: &str,
 ) -> anyhow::Result<()> {
-    let (name, permissions) = (parse(name)?, permission::parse(permissions)?);
+    let (name, permissions) = (changeable(stored, name)?, permission::parse(permissions)?);
     let now = stored.clock.now();
     let roles = &stored.store.roles;
     roles.add(&name, description, &permissions, now).await?;
@@ -103,7 +103,7 @@ async fn set_permissions(
     name: &str,
     permissions: &[String],
 ) -> anyhow::Result<()> {
-    let (name, permissions) = (parse(name)?, permission::parse(permissions)?);
+    let (name, permissions) = (changeable(stored, name)?, permission::parse(permissions)?);
     let (number, now) = (permissions.len(), stored.clock.now());
     let permissions = permissions.into_iter().collect();
     let roles = &stored.store.roles;
@@ -113,15 +113,21 @@ async fn set_permissions(
 }
 
 async fn delete(stored: &Stored, name: &str) -> anyhow::Result<()> {
-    let (name, excluded) = (parse(name)?, stored.config.excluded());
+    let (name, excluded) = (changeable(stored, name)?, stored.config.excluded());
     let users = stored.store.roles.delete(&name, &excluded).await?;
     outln!("role {name} is deleted; {users} user(s) had it");
     Ok(())
 }
 
-fn parse(name: &str) -> anyhow::Result<RoleName> {
-    name.parse()
-        .map_err(|fault| anyhow::anyhow!("'{name}': {fault}"))
+/// A role that is not the file's, whether or not a gateway has taken that over.
+fn changeable(stored: &Stored, name: &str) -> anyhow::Result<RoleName> {
+    let role: RoleName = name
+        .parse()
+        .map_err(|fault| anyhow::anyhow!("'{name}': {fault}"))?;
+    if stored.config.roles.contains_key(&role) {
+        return Err(RoleError::FromConfig(role).into());
+    }
+    Ok(role)
 }
 
 /// The roles and permissions that a role is made of.

@@ -14,6 +14,7 @@ use crate::base::secret::Secret;
 use crate::base::time::Clock;
 use crate::config::{Config, policy_test};
 use crate::crypto::password::Password;
+use crate::policy::role::Roles;
 use crate::store::users::User;
 use crate::store::{Db, Store, VolatileKind};
 
@@ -65,10 +66,10 @@ pub fn with_store<T>(
             random: Random::System,
         };
         let done = async {
-            // A store that no gateway has run on knows no roles yet, not even the built-in ones. Later the file's roles are the
-            // running gateway's to take over, at a reload: looking at users must not put an edited file in force.
+            // A store that no gateway has run on does not even know the built-in roles. The file's are the running gateway's to
+            // take over, at a start or reload: looking at users must not put an edited file in force.
             if stored.store.roles.list().await?.is_empty() {
-                stored.take_over_roles().await?;
+                stored.mirror(&Roles::default()).await?;
             }
             command(stored).await
         };
@@ -97,7 +98,7 @@ impl Stored {
         })
     }
 
-    /// The roles that can be given.
+    /// The roles that the store can give.
     ///
     /// # Errors
     /// What the store said.
@@ -107,32 +108,43 @@ impl Stored {
         Ok(graph.nodes.keys().filter(counts).cloned().collect())
     }
 
-    /// The same once these are to be given: the file's roles are put in force where one of them was added to it a moment ago.
+    /// Whether the file's roles have to be taken over before all of these can be given: one of them was added to it a
+    /// moment ago.
     ///
     /// # Errors
-    /// When the file is one that no gateway would take over, and what the store said.
-    pub async fn roles_with(
-        &self,
-        wanted: &BTreeSet<RoleName>,
-    ) -> anyhow::Result<BTreeSet<RoleName>> {
+    /// When the file is one that no gateway would take over, one of these exists nowhere, and what the store said.
+    pub async fn lacks(&self, wanted: &BTreeSet<RoleName>) -> anyhow::Result<bool> {
         let known = self.roles().await?;
-        let is_new =
-            |name: &&RoleName| !known.contains(*name) && self.config.roles.contains_key(*name);
-        let Some(new) = wanted.iter().find(is_new) else {
-            return Ok(known);
+        let mut new = wanted.difference(&known);
+        if let Some(name) = new.clone().find(|it| !self.config.roles.contains_key(*it)) {
+            bail!("there is no role '{name}'; `portcullis role list` shows them");
+        }
+        let Some(name) = new.next() else {
+            return Ok(false);
         };
         let complaints = policy_test::complaints(&self.config);
         anyhow::ensure!(
             complaints.is_empty(),
-            "the role '{new}' cannot be taken over from this file: {}",
+            "the role '{name}' cannot be taken over from this file: {}",
             complaints.join("; ")
         );
-        self.take_over_roles().await?;
-        self.roles().await
+        Ok(true)
     }
 
-    async fn take_over_roles(&self) -> anyhow::Result<()> {
-        Ok(roles::mirror(&self.store, &self.config.roles, self.clock.now()).await?)
+    /// Puts the file's roles in force where one of these needs it. The last step but one: what is refused must have changed
+    /// nothing.
+    ///
+    /// # Errors
+    /// Those of [`Self::lacks`].
+    pub async fn take_over_for(&self, wanted: &BTreeSet<RoleName>) -> anyhow::Result<()> {
+        if self.lacks(wanted).await? {
+            self.mirror(&self.config.roles).await?;
+        }
+        Ok(())
+    }
+
+    async fn mirror(&self, roles: &Roles) -> anyhow::Result<()> {
+        Ok(roles::mirror(&self.store, roles, self.clock.now()).await?)
     }
 
     /// Whether `what`, which has an expiry, is where this process sees it.

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use crate::commands::{assert_no, folder, json, show};
-use crate::harness::setup::Folder;
+use crate::harness::setup::{Folder, password};
 use crate::harness::{Gateway, Setup};
 
 const PASSWORD: &str = "correct horse battery";
@@ -304,11 +304,10 @@ fn a_draft_of_the_file_is_not_put_in_force_by_looking() {
     };
     draft("allow");
     folder.write("users.csv", "username,roles\nbob,clerk\n");
+    let dry = ["user", "import", "users.csv", "--dry-run"];
     let give = ["user", "set-roles", "alice", "clerk"];
     folder.cli(&["user", "list"], "").fine();
-    folder
-        .cli(&["user", "import", "users.csv", "--dry-run"], "")
-        .fine();
+    assert_no(&folder.cli(&dry, ""), "a file whose tests fail");
     folder
         .cli(&["user", "set-roles", "alice", "editor"], "")
         .fine();
@@ -317,6 +316,32 @@ fn a_draft_of_the_file_is_not_put_in_force_by_looking() {
         &folder.cli(&["user", "import", "users.csv"], ""),
         "the same",
     );
+    // Nor is a file that is sound, by what fails.
+    draft("login");
+    folder.write("users.csv", "username,roles\nbob,clerk\nalice,clerk\n");
+    for (failing, why) in [
+        (&["user", "import", "users.csv"][..], "alice is there"),
+        (&["user", "set-roles", "alice", "clerk,nix"], "no such role"),
+        (&["user", "set-roles", "nobody", "clerk"], "no such user"),
+        (
+            &[
+                "user",
+                "add",
+                "alice",
+                "--roles",
+                "clerk",
+                "--password-stdin",
+            ],
+            "alice is there",
+        ),
+    ] {
+        assert_no(
+            &folder.cli(failing, &format!("{}\n", password("alice"))),
+            why,
+        );
+    }
+    folder.write("users.csv", "username,roles\nbob,clerk\n");
+    folder.cli(&dry, "").fine();
     let after = roles();
     for role in before.as_array().unwrap() {
         let same =
@@ -331,7 +356,6 @@ fn a_draft_of_the_file_is_not_put_in_force_by_looking() {
         before.as_array().unwrap().len()
     );
     // What is new in a file that is sound can be given before the gateway has read it.
-    draft("login");
     folder.cli(&give, "").fine();
     assert!(roles().to_string().contains("drafts:read"));
     folder.cli(&["user", "import", "users.csv"], "").fine();

@@ -2,7 +2,7 @@
 
 use crate::base::id::PublicId;
 use crate::base::name::{Email, Username};
-use crate::store::users::NewUser;
+use crate::store::users::{NewUser, UserError};
 
 use super::{PasswordArgs, Stored, parse_roles};
 
@@ -47,6 +47,10 @@ pub async fn run(args: &Args, stored: &Stored) -> anyhow::Result<()> {
         roles,
     };
     let users = &stored.store.users;
+    if users.by_login(new.username.as_str()).await?.is_some() {
+        return Err(UserError::UsernameTaken(new.username).into());
+    }
+    stored.take_over_for(&new.roles).await?;
     let user = users.insert(&new, stored.clock.now()).await?;
     outln!("added user {} (id {})", user.username, user.id);
     if let Some(before) = users.whose_was(&user.username).await? {

@@ -104,10 +104,7 @@ async fn parse_roles(stored: &Stored, names: &[String]) -> anyhow::Result<BTreeS
         let name = text.parse::<RoleName>();
         roles.insert(name.map_err(|fault| anyhow::anyhow!("'{text}': {fault}"))?);
     }
-    let known = stored.roles_with(&roles).await?;
-    if let Some(name) = roles.difference(&known).next() {
-        anyhow::bail!("there is no role '{name}'; `portcullis role list` shows them");
-    }
+    stored.lacks(&roles).await?;
     Ok(roles)
 }
 

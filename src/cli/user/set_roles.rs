@@ -20,6 +20,7 @@ pub struct Args {
 pub async fn run(args: &Args, stored: &Stored) -> anyhow::Result<()> {
     let user = stored.user(&args.name).await?;
     let roles = parse_roles(stored, &args.roles).await?;
+    stored.take_over_for(&roles).await?;
     let now = stored.clock.now();
     let all = &stored.store.roles;
     all.set_user_roles(user.id, &roles, LOCAL, now).await?;

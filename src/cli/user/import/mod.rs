@@ -10,6 +10,7 @@ mod read;
 mod report;
 mod row;
 
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -80,22 +81,39 @@ pub async fn run(args: &Args, stored: &Stored) -> anyhow::Result<ExitCode> {
         seen: row::Seen::default(),
         report: Report::of(&records),
     };
-    let mut accepted: Vec<(u64, Imported)> = records
+    let accepted: Vec<(u64, Imported)> = records
         .rows
         .into_iter()
         .filter_map(|record| rows.take(record))
         .collect();
+    let given = accepted.iter().flat_map(|(_, row)| row.user.roles.clone());
+    let given: BTreeSet<RoleName> = given.collect();
     let mut report = rows.report;
-    if args.dry_run {
-        // Nothing is changed, so that the store cannot give them yet; that they can be given is known.
-        for (_, row) in &mut accepted {
+    if stored.lacks(&given).await? {
+        // The store cannot give them yet; that they can be given is known. And what is refused must have changed nothing.
+        let mut rows = accepted.clone();
+        for (_, row) in &mut rows {
             row.user.roles.retain(|role| known.contains(role));
         }
-    } else {
-        let given = accepted.iter().flat_map(|(_, row)| row.user.roles.clone());
-        stored.roles_with(&given.collect()).await?;
+        let mut rehearsed = report.clone();
+        write(stored, &rows, &mut rehearsed, (true, args.skip_bad)).await?;
+        if args.dry_run || rehearsed.is_refused() {
+            rehearsed.dry_run = args.dry_run;
+            return finish(args, &rehearsed);
+        }
+        stored.take_over_for(&given).await?;
     }
-    write(args, stored, &accepted, &mut report).await?;
+    write(
+        stored,
+        &accepted,
+        &mut report,
+        (args.dry_run, args.skip_bad),
+    )
+    .await?;
+    finish(args, &report)
+}
+
+fn finish(args: &Args, report: &Report) -> anyhow::Result<ExitCode> {
     report.print(args.output.json)?;
     Ok(if report.is_refused() {
         ExitCode::FAILURE
@@ -104,12 +122,12 @@ pub async fn run(args: &Args, stored: &Stored) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// Writes the rows, and lets them count unless somebody objects.
+/// Writes the rows, and lets them count unless somebody objects, or it is a dry run.
 async fn write(
-    args: &Args,
     stored: &Stored,
     rows: &[(u64, Imported)],
     report: &mut Report,
+    (dry_run, skip_bad): (bool, bool),
 ) -> anyhow::Result<()> {
     let progress = Progress::of(rows.len());
     let mut import = stored.store.users.import(stored.clock.now()).await?;
@@ -123,7 +141,7 @@ async fn write(
         }
         progress.advance(chunk.len());
     }
-    if report.settle(args.dry_run, args.skip_bad) {
+    if report.settle(dry_run, skip_bad) {
         import.commit().await?;
     }
     Ok(())

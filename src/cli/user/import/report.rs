@@ -12,7 +12,7 @@ use crate::store::users::Imported;
 use super::read::Records;
 
 /// The report of one import.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Report {
     /// How many rows the file has.
     pub rows: usize,
@@ -37,7 +37,7 @@ pub struct Report {
 }
 
 /// A row that was not taken.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Refused {
     pub line: u64,
     pub username: Option<String>,
