@@ -250,8 +250,8 @@ fn accept(listener: &TcpListener) -> TcpStream {
     socket
 }
 
-/// Takes one mail and answers no QUIT.
-fn take_without_goodbye(mut socket: TcpStream) {
+/// Takes one mail, or refuses it at `MAIL`, and answers no QUIT.
+fn without_goodbye(mut socket: TcpStream, to_mail: &str) {
     let mut lines = BufReader::new(socket.try_clone().unwrap()).lines();
     socket.write_all(b"220 mail.test\r\n").unwrap();
     let mut in_text = false;
@@ -261,6 +261,7 @@ fn take_without_goodbye(mut socket: TcpStream) {
             _ if in_text => continue,
             "QUIT" => continue,
             "DATA" => "354 go on",
+            mail if mail.starts_with("MAIL") => to_mail,
             _ => "250 mail.test",
         };
         in_text = line == "DATA";
@@ -280,7 +281,7 @@ fn a_letter_is_sent_once_by_a_server_that_is_not_ready_and_then_says_no_goodbye(
     busy.write_all(b"554 5.3.2 not now\r\n").unwrap();
     drop(busy);
     let socket = accept(&listener);
-    let server = thread::spawn(|| take_without_goodbye(socket));
+    let server = thread::spawn(|| without_goodbye(socket, "250 yes"));
     let count = |result| {
         let labels = [("kind", "mail"), ("result", result)];
         gateway.metrics().sum(SENT, &labels).to_string()
@@ -293,6 +294,14 @@ fn a_letter_is_sent_once_by_a_server_that_is_not_ready_and_then_says_no_goodbye(
         ("1".into(), "0".into())
     );
     gateway.says("not now");
+    server.join().unwrap();
+    // Nor is it one where the letter is refused for good.
+    queue(&gateway, "bob@example.test");
+    let socket = accept(&listener);
+    let server = thread::spawn(|| without_goodbye(socket, "550 never"));
+    eventually("the letter to be given up", || {
+        (count("given_up") == "1").then_some(())
+    });
     server.join().unwrap();
 }
 

@@ -10,10 +10,13 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use lettre::address::Envelope;
+use lettre::Address;
 use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, TlsParameters};
-use lettre::transport::smtp::extension::ClientId;
+use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
+use lettre::transport::smtp::extension::{
+    ClientId, Extension, MailBodyParameter, MailParameter, ServerInfo,
+};
 use lettre::transport::smtp::response::Category;
 use tokio::time::timeout;
 
@@ -38,6 +41,9 @@ pub struct Server {
     tls: Option<TlsParameters>,
 }
 
+/// What the server said to the message.
+type Said = Result<String, Refused>;
+
 /// A message was not sent.
 #[derive(Debug, thiserror::Error)]
 pub enum Refused {
@@ -47,6 +53,9 @@ pub enum Refused {
     /// The server said no, or nothing that can be understood.
     #[error("the mail server: {}", Cause(.0))]
     Smtp(lettre::transport::smtp::Error),
+    /// The server lacks what this message needs.
+    #[error("the mail server does not offer {0}")]
+    Incapable(&'static str),
     /// The server took too long.
     #[error("the mail server took longer than {}", humantime::format_duration(*.0))]
     TooSlow(Duration),
@@ -67,7 +76,7 @@ const CONNECT: Duration = Duration::from_secs(20);
 /// The whole of it: less than a lease.
 const CONVERSATION: Duration = Duration::from_mins(1);
 
-/// The goodbye, for which nobody waits any more.
+/// The goodbye: whoever does not answer it holds nothing else up for long.
 const GOODBYE: Duration = Duration::from_secs(2);
 
 /// What a server says is shown up to here.
@@ -94,8 +103,9 @@ impl Carrier {
             Self::Smtp(server) => {
                 let sent = timeout(CONVERSATION, server.send(message)).await;
                 let (said, connection) = sent.unwrap_or(Err(Refused::TooSlow(CONVERSATION)))?;
-                take_leave(connection).await;
-                Ok(said)
+                // RFC 5321 section 4.1.1.10 wants one. What became of the message is known, whatever is answered.
+                drop(timeout(GOODBYE, quit(connection)).await);
+                said
             }
             Self::Folder(folder) => {
                 let path = folder.join(format!("{:013}-{}.eml", message.at, message.id));
@@ -120,7 +130,7 @@ impl Refused {
                         .is_some_and(|code| code.category == Category::MailSystem)
             }
             Self::Envelope => true,
-            Self::Unready(_) | Self::TooSlow(_) | Self::File(..) => false,
+            Self::Unready(_) | Self::Incapable(_) | Self::TooSlow(_) | Self::File(..) => false,
         }
     }
 }
@@ -176,26 +186,52 @@ impl Server {
         Ok(connection)
     }
 
-    /// Until the server has taken the message. What comes after that is no part of it: who waits for a goodbye that is
-    /// not said, and takes its absence for a failure, sends the same letter again and again.
-    async fn send(&self, message: &Message) -> Result<(String, AsyncSmtpConnection), Refused> {
-        let envelope = envelope(message).ok_or(Refused::Envelope)?;
+    /// Until the server has taken the message, or refused it. What comes after that is no part of it: who waits for a
+    /// goodbye that is not said, and takes its absence for a failure, sends the same letter again and again. So lettre's own
+    /// sending, which waits for it, is of no use here.
+    async fn send(&self, message: &Message) -> Result<(Said, AsyncSmtpConnection), Refused> {
+        let (from, to) = envelope(message).ok_or(Refused::Envelope)?;
         let mut connection = self.connect().await.map_err(Refused::Unready)?;
-        let said = connection.send(&envelope, message.raw.as_bytes()).await;
-        let said = said.map_err(Refused::Smtp)?;
-        let text: Vec<&str> = said.message().collect();
-        Ok((format!("{} {}", said.code(), text.join(" ")), connection))
+        let options = options(connection.server_info(), message)?;
+        let said = async {
+            connection.command(Mail::new(Some(from), options)).await?;
+            connection.command(Rcpt::new(to, vec![])).await?;
+            connection.command(Data).await?;
+            connection.message(message.raw.as_bytes()).await
+        };
+        let said = said.await.map_err(Refused::Smtp).map(|said| {
+            let text: Vec<&str> = said.message().collect();
+            format!("{} {}", said.code(), text.join(" "))
+        });
+        Ok((said, connection))
     }
 }
 
-/// Says QUIT, as RFC 5321 section 4.1.1.10 wants it. The message is delivered, whatever is answered.
-async fn take_leave(mut connection: AsyncSmtpConnection) {
-    let _ = timeout(GOODBYE, connection.quit()).await;
+/// What a server must know before it is given what is not ASCII (RFC 6531, RFC 6152).
+fn options(server: &ServerInfo, message: &Message) -> Result<Vec<MailParameter>, Refused> {
+    let with = |extension, named| {
+        let knows = server.supports_feature(extension);
+        knows.then_some(()).ok_or(Refused::Incapable(named))
+    };
+    let mut options = Vec::new();
+    if !(message.from.is_ascii() && message.to.is_ascii()) {
+        with(Extension::SmtpUtfEight, "SMTPUTF8")?;
+        options.push(MailParameter::SmtpUtfEight);
+    }
+    if !message.raw.is_ascii() {
+        with(Extension::EightBitMime, "8BITMIME")?;
+        options.push(MailParameter::Body(MailBodyParameter::EightBitMime));
+    }
+    Ok(options)
 }
 
-fn envelope(message: &Message) -> Option<Envelope> {
-    let (from, to) = (message.from.parse().ok()?, message.to.parse().ok()?);
-    Envelope::new(Some(from), vec![to]).ok()
+async fn quit(mut connection: AsyncSmtpConnection) {
+    // Nothing hangs on it.
+    let _ = connection.quit().await;
+}
+
+fn envelope(message: &Message) -> Option<(Address, Address)> {
+    Some((message.from.parse().ok()?, message.to.parse().ok()?))
 }
 
 /// Whole or not at all, for the owner alone; a second attempt writes the same file again.
