@@ -11,6 +11,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde::Serialize;
 
 use crate::base::identity::{Identity, Method};
+use crate::base::name::Email;
 use crate::base::secret::Secret;
 use crate::base::time::Timestamp;
 
@@ -112,6 +113,7 @@ impl SigningKey {
         (method, who): (Method, &Identity),
         now: Timestamp,
     ) -> Result<String, SigningFault> {
+        let email = who.email.as_ref().map(Email::mailbox);
         let claims = Assertion {
             iss: issuer,
             aud: audience,
@@ -119,7 +121,7 @@ impl SigningKey {
             iat: now.seconds(),
             exp: now.seconds() + ASSERTION_SECONDS,
             name: who.name.as_str(),
-            email: who.email.as_ref().map(crate::base::name::Email::as_str),
+            email: email.as_deref(),
             email_verified: who.verified,
             roles: who
                 .roles

@@ -14,7 +14,7 @@ pub fn value(attribute: Attribute, who: &Identity, method: Method) -> Option<Str
         Attribute::Name => one(who.name.as_str()),
         Attribute::Id => one(&who.id.to_string()),
         Attribute::Subject => one(&who.subject.to_string()),
-        Attribute::Email => who.email.as_ref().and_then(|email| one(email.as_str())),
+        Attribute::Email => who.email.as_ref().and_then(|email| one(&email.mailbox())),
         Attribute::Verified => one(if who.verified { "true" } else { "false" }),
         Attribute::Roles => Some(join(who.roles.iter().map(RoleName::as_str))),
         Attribute::Permissions => Some(join(who.permissions.iter().map(Permission::as_str))),

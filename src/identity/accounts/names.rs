@@ -2,6 +2,7 @@
 
 use super::{AccountFault, Accounts, Actor};
 use crate::base::name::Username;
+use crate::policy::path::by_letters;
 use crate::store::users::User;
 
 /// What services call whoever may do everything there, or nobody in particular. They are told usernames, and many take
@@ -39,8 +40,11 @@ impl Accounts {
         if is_path(name.as_str()) {
             return Err(AccountFault::UsernamePath);
         }
-        let office = OFFICES.contains(&name.as_str());
-        if office || self.0.terms.load().named.users.contains(name) {
+        // `admın` is `admin` to services that compare capitals.
+        let folded = by_letters(name.as_str());
+        let terms = self.0.terms.load();
+        let mut named = terms.named.users.iter();
+        if OFFICES.contains(&folded.as_str()) || named.any(|it| by_letters(it.as_str()) == folded) {
             return Err(AccountFault::UsernameTaken(name.clone()));
         }
         Ok(())
