@@ -20,8 +20,8 @@ use super::answer::Answer;
 /// Our own pages, as the proxy sees them.
 pub type Pages = BoxCloneSyncService<http::Request<Body>, http::Response<Body>, Infallible>;
 
-/// Largest body that a page of ours reads.
-const MAX_REQUEST: usize = 64 * 1024;
+/// Largest body that a page of ours reads: a form that ticks some thousands of permissions.
+const MAX_REQUEST: usize = 256 * 1024;
 /// Largest answer that a page of ours gives.
 const MAX_ANSWER: usize = 16 << 20;
 /// How long a client may take to send such a body.

@@ -255,7 +255,9 @@ impl Gateway {
                     self.0.metrics.refused(Limit::Body);
                 }
                 session.set_keepalive(None);
-                Answer::refusal(fault.status(), "REQUEST_REFUSED", &fault.to_string(), false)
+                let request = session.req_header();
+                let shown = is_navigation(&request.method, &request.headers);
+                Answer::refusal(fault.status(), "REQUEST_REFUSED", &fault.to_string(), shown)
             }
         };
         self.answer(session, ctx, answer).await

@@ -86,7 +86,12 @@ async fn invite(member: &Member, fields: &Fields) -> Result<Invited, Slips> {
 
 async fn values(member: &Member, typed: &Fields, made: Option<&Invited>) -> Result<Value, Problem> {
     let accounts = &member.visit.web.accounts;
-    let waiting = accounts.invitations(&member.actor()).await?;
+    let waiting = accounts.invitations(&member.actor()).await;
+    let waiting = match made {
+        // The link is shown this once, whatever becomes of the list.
+        Some(_) => waiting.unwrap_or_default(),
+        None => waiting?,
+    };
     let rows: Vec<Value> = waiting
         .iter()
         .map(|it| {
