@@ -45,7 +45,9 @@ impl DbUrl {
             ("sqlite", ":memory:") => Ok(Self::SqliteMemory),
             ("sqlite", path) => Ok(Self::SqliteFile(path.into())),
             ("postgres" | "postgresql", _) => Ok(Self::Postgres(PostgresUrl::parse(text)?)),
-            _ if is_scheme(scheme) && scheme != text => Err(DbUrlError::Unknown(scheme.to_owned())),
+            (_, rest) if is_scheme(scheme) && rest.starts_with("//") => {
+                Err(DbUrlError::Unknown(scheme.to_owned()))
+            }
             _ => Err(DbUrlError::NoUrl),
         }
     }
@@ -129,6 +131,10 @@ mod tests {
             ),
             (
                 "postgres//u:hunter2@h/db",
+                "not the URL of a database; write 'sqlite:PATH' or 'postgres://…'",
+            ),
+            (
+                "hunter2:secret@h",
                 "not the URL of a database; write 'sqlite:PATH' or 'postgres://…'",
             ),
             ("sqlite:", "'sqlite:' needs the path of a file"),

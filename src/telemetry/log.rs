@@ -210,7 +210,8 @@ fn written_to(to: impl Write + Send + 'static, waiting: usize) -> (NonBlocking, 
 /// module, and log nothing else.
 fn read(filter: &str) -> Result<EnvFilter, String> {
     let words = filter.split(',');
-    let is_level = |word: &str| word.parse::<LevelFilter>().is_ok();
+    // An empty word would be one, too.
+    let is_level = |word: &str| !word.is_empty() && word.parse::<LevelFilter>().is_ok();
     if let Some(word) = words
         .filter(|word| !word.is_empty() && !word.contains(['=', '[', ':']))
         .find(|word| !is_level(word))
@@ -246,7 +247,14 @@ mod tests {
             assert!(read(filter).is_ok(), "{filter}");
         }
         let most = |filter| read(filter).unwrap().max_level_hint().unwrap();
-        assert_eq!(most("pingora=warn"), LevelFilter::INFO);
+        for filter in [
+            "",
+            "pingora=warn",
+            "pingora=warn,",
+            "pingora=warn,,h2=error",
+        ] {
+            assert_eq!(most(filter), LevelFilter::INFO, "{filter}");
+        }
         assert_eq!(most("warn,pingora=error"), LevelFilter::WARN);
         for (filter, said) in [
             ("inof", "'inof' is no level"),
