@@ -191,7 +191,8 @@ fn refuse_at_sight(text: &str) -> Result<(), Fault> {
             Some((at, _)) => Err(Fault::of_file(
                 "holds a character that has its reader see other lines, or another order",
             )
-            .at_line(line_of(at))),
+            .at_line(line_of(at))
+            .hint("write it in double quotes, like \"\\u200f\"")),
             None => Ok(()),
         },
     }
