@@ -240,7 +240,9 @@ fn is_for_anybody(selection: &Selection, presented: &Presented) -> bool {
     let token = presented.bearer.is_some() && accepted(Method::Jwt);
     let certificate = presented.certificate.is_some() && accepted(Method::Mtls);
     let open = |rule: &Arc<Rule>| rule.lets_everybody_in();
-    presented.safe && !token && !certificate && selection.rule.as_ref().is_some_and(open)
+    let rules = [&selection.rule, &selection.beside];
+    let all_open = selection.rule.is_some() && rules.into_iter().flatten().all(open);
+    presented.safe && !token && !certificate && all_open
 }
 
 impl Judged {

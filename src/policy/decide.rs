@@ -116,14 +116,21 @@ pub fn decide(selection: &Selection, who: &Evidence) -> Decision {
         .iter()
         .map(|rule| (Arc::clone(rule), judge(rule, who).0))
         .collect();
-    let (verdict, reason) = match &selection.rule {
-        None => (Verdict::Forbid, Some(Reason::NoRule)),
-        Some(rule) => judge(rule, who),
+    let (mut rule, mut judged) = match &selection.rule {
+        None => (None, (Verdict::Forbid, Some(Reason::NoRule))),
+        Some(rule) => (Some(rule), judge(rule, who)),
     };
+    if let (Verdict::Allow(_), Some(beside)) = (&judged.0, &selection.beside) {
+        let too = judge(beside, who);
+        if !matches!(too.0, Verdict::Allow(_)) {
+            (rule, judged) = (Some(beside), too);
+        }
+    }
+    let (verdict, reason) = judged;
     Decision {
         verdict,
         reason,
-        rule: selection.rule.clone(),
+        rule: rule.cloned(),
         reports,
     }
 }

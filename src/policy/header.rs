@@ -137,7 +137,7 @@ const FOREIGN_FAMILIES: [&str; 28] = [
 
 /// Single names of that kind, of the client's address and scheme, and `X-Middleware-Subrequest`, by which Next.js left out its
 /// own checks (CVE-2025-29927).
-const FOREIGN_NAMES: [&str; 27] = [
+const FOREIGN_NAMES: [&str; 33] = [
     "x-client-s-dn",
     "x-client-i-dn",
     "eppn",
@@ -149,6 +149,12 @@ const FOREIGN_NAMES: [&str; 27] = [
     "x-token-subject",
     "x-proxy-user",
     "x-proxy-remote-user",
+    "x-proxy-roles",
+    "x-proxiedentitieschain",
+    "x-proxiedentitygroups",
+    "x-scope-orgid",
+    "thanos-tenant",
+    "es-security-runas-user",
     "x-sso-user",
     "x-middleware-subrequest",
     "x-matched-path",

@@ -26,6 +26,9 @@ pub struct Policy {
 pub struct Selection {
     /// The first rule that decides; none means that the request is denied.
     pub rule: Option<Arc<Rule>>,
+    /// The one that decides for services which read something into the path that others do not: it has to let the request
+    /// in as well.
+    pub beside: Option<Arc<Rule>>,
     /// Rules above it that only report.
     pub reporting: Vec<Arc<Rule>>,
 }
@@ -99,6 +102,7 @@ impl Policy {
                 Mode::Enforce => {
                     return Selection {
                         rule: Some(Arc::clone(rule)),
+                        beside: None,
                         reporting,
                     };
                 }
@@ -106,6 +110,7 @@ impl Policy {
         }
         Selection {
             rule: None,
+            beside: None,
             reporting,
         }
     }

@@ -9,6 +9,8 @@ use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
+mod reading;
+
 /// A path in canonical form: absolute, without dot segments, empty segments or needless escapes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CanonicalPath {
@@ -127,73 +129,6 @@ impl CanonicalPath {
     pub const fn marks(&self) -> Marks {
         self.marks
     }
-
-    /// The path as a service reads it that decodes `%2F` before it splits.
-    ///
-    /// # Errors
-    /// When that reading is no path, or one of which services make different things.
-    pub fn with_slashes_decoded(&self) -> Result<Self, PathFault> {
-        Self::revealed(&self.text.replace("%2F", "/").replace("%2f", "/"))
-    }
-
-    /// The path as services read it that know matrix parameters: each segment, or all of the path, ends at the first `;`
-    /// (Struts and Shiro take the second), and `%3B` is one of those or is not.
-    ///
-    /// # Errors
-    /// When one of those readings is no path, or one of which services make different things.
-    pub fn without_matrix(&self) -> Result<[Self; 4], PathFault> {
-        let decoded = self.text.replace("%3B", ";");
-        let each = |text: &str| {
-            let cut: Vec<&str> = text.split('/').map(up_to_semicolon).collect();
-            Self::revealed(&cut.join("/"))
-        };
-        Ok([
-            each(&self.text)?,
-            each(&decoded)?,
-            Self::revealed(up_to_semicolon(&self.text))?,
-            Self::revealed(up_to_semicolon(&decoded))?,
-        ])
-    }
-
-    /// A path that came to light in another one. Who reads `/a%2F..%2Fb` as `/a/../b` may hand it to what lies below
-    /// `/a` as it is, or resolve it first; nobody honest sends it. (`/a/%2F/b` is: it names what is called `/`.)
-    fn revealed(text: &str) -> Result<Self, PathFault> {
-        if text.split('/').any(|segment| matches!(segment, "." | "..")) {
-            return Err(PathFault::Hidden);
-        }
-        Self::parse(text.as_bytes())
-    }
-
-    /// The path as a service reads it that ignores case.
-    ///
-    /// # Errors
-    /// When that reading is no path.
-    pub fn folded(&self) -> Result<Self, PathFault> {
-        Self::of_lower(&self.whole().to_lowercase())
-    }
-
-    /// This path as a service reads it that compares capitals, or folds letter by letter: for it `ı` and `İ` are `i`,
-    /// and `ſ` is `s`.
-    ///
-    /// # Errors
-    /// When that reading is no path.
-    pub fn folded_by_letters(&self) -> Result<Self, PathFault> {
-        Self::of_lower(&by_letters(self.whole()))
-    }
-
-    fn whole(&self) -> &str {
-        self.decoded.as_deref().unwrap_or(&self.text)
-    }
-
-    fn of_lower(lower: &str) -> Result<Self, PathFault> {
-        // An encoded slash stands in the decoded text as it was; `%252F` itself never gets this far.
-        let encoded = encode(lower).replace("%252f", "%2F");
-        Self::parse(encoded.as_bytes())
-    }
-}
-
-fn up_to_semicolon(text: &str) -> &str {
-    text.split(';').next().unwrap_or_default()
 }
 
 /// Text as those fold it who compare capitals, or go letter by letter.

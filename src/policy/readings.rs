@@ -35,7 +35,7 @@ pub struct Paths<'a> {
 pub struct TwoReadings;
 
 /// More readings than what honest clients send has.
-const MOST_READINGS: usize = 16;
+const MOST_READINGS: usize = 64;
 
 /// Selects the rules for a request, judging every reading that its upstream might take.
 ///
@@ -59,7 +59,12 @@ pub fn settle<'a>(
         return Err(TwoReadings);
     }
     if marks == Marks::default() && !allowed.fold_case {
-        return Ok(selection);
+        return with_beside(
+            policy,
+            target,
+            selection,
+            std::slice::from_ref(target.path()),
+        );
     }
     // A service that ignores case is judged by what it would serve; both spellings must go to it.
     let judged = if allowed.fold_case {
@@ -87,6 +92,40 @@ pub fn settle<'a>(
     if let Some(rewrite) = rewrite.filter(|rewrite| !rewrite.is_none()) {
         lead_to_what_was_judged(rewrite, target.path(), &read, allowed.fold_case)?;
     }
+    with_beside(policy, target, judged, &read)
+}
+
+/// What `/u/*` says of `/u/`, unless a rule is written for just that.
+fn with_beside(
+    policy: &Policy,
+    target: &Target,
+    mut judged: Selection,
+    read: &[CanonicalPath],
+) -> Result<Selection, TwoReadings> {
+    let Some(rule) = judged
+        .rule
+        .as_ref()
+        .filter(|rule| !rule.path.ends_in_slash())
+    else {
+        return Ok(judged);
+    };
+    let mut beside: Option<Arc<Rule>> = None;
+    for item in read.iter().filter_map(CanonicalPath::with_empty_last) {
+        let Some(other) = policy.select(&target.with_path(item)).rule else {
+            continue;
+        };
+        if Arc::ptr_eq(&other, rule) || !other.path.ends_in_name() {
+            continue;
+        }
+        if beside
+            .as_ref()
+            .is_some_and(|beside| !Arc::ptr_eq(beside, &other))
+        {
+            return Err(TwoReadings);
+        }
+        beside = Some(other);
+    }
+    judged.beside = beside;
     Ok(judged)
 }
 
@@ -132,6 +171,7 @@ fn every_reading(path: &CanonicalPath, fold: bool) -> Result<Vec<CanonicalPath>,
         let marks = path.marks();
         if marks.encoded_slash {
             add(&mut found, path.with_slashes_decoded())?;
+            add(&mut found, path.with_slashes_kept())?;
         }
         if marks.matrix {
             for cut in path.without_matrix().map_err(|_| TwoReadings)? {
@@ -225,6 +265,38 @@ mod tests {
     }
 
     #[test]
+    fn what_is_behind_a_slash_has_a_rule_as_well() {
+        let policy = Policy::new(vec![
+            rule("/u/:id", Condition::SignedIn),
+            rule("/v/", Condition::Anyone),
+            rule("/v/*", Condition::SignedIn),
+            rule("/w", Condition::Anyone),
+            rule("/w/**", Condition::SignedIn),
+            rule("/*", Condition::SignedIn),
+            rule("/**", Condition::Anyone),
+        ]);
+        let cases = [
+            ("/u", "/*", None),
+            ("/u/", "/*", Some("/u/:id")),
+            ("/u/x/..", "/*", Some("/u/:id")),
+            ("/u/x/", "/u/:id", None),
+            ("/v", "/v/", None),
+            ("/v/", "/v/", None),
+            ("/v/x", "/v/*", None),
+            ("/w", "/w", None),
+            ("/w/", "/w", None),
+            ("/", "/**", None),
+            ("/x/y/", "/**", None),
+        ];
+        for (path, rule, beside) in cases {
+            let found = settle(&policy, &target("GET", path), |_| Paths::default()).unwrap();
+            let label = |rule: &Option<Arc<Rule>>| rule.as_ref().map(|it| it.label.to_string());
+            assert_eq!(label(&found.rule).as_deref(), Some(rule), "{path}");
+            assert_eq!(label(&found.beside).as_deref(), beside, "{path}");
+        }
+    }
+
+    #[test]
     fn p_04_p_09_p_10_two_readings_must_agree() {
         let to = |upstream: &str, path: &str, allow| Rule {
             upstream: upstream.into(),
@@ -291,6 +363,16 @@ mod tests {
             ("/old/5/internal;x/y", None),
             ("/old/5/internal%3Bx/y", None),
             ("/old/5/x;y%3Bz/w", Some("/old/**")),
+            // Some cut some of them, or end the path at one that they know.
+            ("/old/;x/internal;y", None),
+            ("/old/;x/internal%3By", None),
+            ("/old/;x/;jsessionid=1/internal", None),
+            ("/old/5;x/internal;y/z", None),
+            ("/old/a;x/b;y/c;z/d%2Fe", Some("/old/**")),
+            // And keep what is empty.
+            ("/old/%2Finternal", None),
+            ("/old%2F/internal", None),
+            ("/old/%2F/x", Some("/old/**")),
         ];
         for (path, expected) in cases {
             let found = settle(&policy, &target("GET", path), paths).ok();
