@@ -113,7 +113,11 @@ pub async fn follow_changes(store: Store, sessions: Sessions) {
     };
     let end_what_is_open = async {
         loop {
-            again.notified().await;
+            tokio::select! {
+                () = again.notified() => {}
+                // Of this process, which hears no word of its own changes.
+                () = sessions.missed() => {}
+            }
             while !look_through(&sessions).await {
                 tokio::time::sleep(RETRY_AFTER).await;
             }

@@ -36,8 +36,19 @@ pub(super) struct End {
     token: CancellationToken,
     expires_at: AtomicI64,
     touched_at: AtomicI64,
-    /// Whoever it was when the row was read last.
-    identity: Mutex<Option<Arc<Identity>>>,
+    /// Whoever it was when the row was read last, and of what time that reading is.
+    identity: Mutex<Option<(u64, Arc<Identity>)>>,
+}
+
+/// What a reading says beside what was noted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum News {
+    /// Nothing that ends anything.
+    None,
+    /// They could do something before that they cannot do any more.
+    Lost,
+    /// It was overtaken by a later one, which says something else: it counts for nothing.
+    Stale,
 }
 
 #[derive(Debug, Default)]
@@ -94,7 +105,7 @@ impl End {
     fn is_certificate_of(&self, user: UserId) -> bool {
         let identity = self.identity.lock().unwrap_or_else(PoisonError::into_inner);
         matches!(self.source, Source::Certificate(_))
-            && identity.as_ref().is_some_and(|known| known.id == user)
+            && identity.as_ref().is_some_and(|(_, known)| known.id == user)
     }
 
     /// When the session ends, as far as is known.
@@ -119,14 +130,25 @@ impl End {
             .is_ok()
     }
 
-    /// Notes who it is now; whether they could do something before that they cannot do any more. Where `gains_count`, a
-    /// rule lets in whoever lacks something.
-    pub(super) fn loses_rights(&self, now: &Arc<Identity>, gains_count: bool) -> bool {
+    /// Notes who it is, by a reading that was begun in this epoch. Where `gains_count`, a rule lets in whoever lacks
+    /// something.
+    pub(super) fn note(&self, epoch: u64, now: &Arc<Identity>, gains_count: bool) -> News {
         let mut noted = self.identity.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = noted.replace(Arc::clone(now));
-        before.is_some_and(|before| {
-            !before.rights_are_within(now) || gains_count && !now.rights_are_within(&before)
-        })
+        let Some((of, before)) = noted.as_ref() else {
+            *noted = Some((epoch, Arc::clone(now)));
+            return News::None;
+        };
+        let gains = !now.rights_are_within(before);
+        let loses = !before.rights_are_within(now);
+        if *of > epoch && (gains || loses) {
+            return News::Stale;
+        }
+        *noted = Some((epoch.max(*of), Arc::clone(now)));
+        if loses || gains_count && gains {
+            News::Lost
+        } else {
+            News::None
+        }
     }
 }
 

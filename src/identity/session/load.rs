@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::ends::{End, Source};
+use super::ends::{End, News, Source};
 use super::record::Record;
 use super::{CACHE_TTL, Live, Sessions};
 use crate::base::id::{PublicId, UserId};
@@ -57,16 +57,22 @@ impl Sessions {
             };
             let (first, epoch) = (reading.end.is_unknown(), reading.epoch);
             let found = match source {
-                Source::Row(hash) => self.read_row(store, *hash, reading).await?,
-                Source::Certificate(shown) => self.read_certificate(store, shown, reading).await?,
+                Source::Row(hash) => self.read_row(store, *hash, reading).await,
+                Source::Certificate(shown) => self.read_certificate(store, shown, reading).await,
             };
             // Whoever a certificate stands for, it is not found by them before it was read for the first time: what
             // has ended meanwhile may have been meant for it.
             let unheard = first && matches!(source, Source::Certificate(_));
             match found {
-                Some(live) if live.ended().is_cancelled() => {}
-                Some(_) if unheard && self.0.epoch.load(Ordering::Acquire) != epoch => {}
-                found => return Ok(found),
+                Err(IdentityFault::Unsettled) => {}
+                Ok(Some(live)) if live.ended().is_cancelled() => {}
+                Ok(Some(_)) if unheard && self.0.epoch.load(Ordering::Acquire) != epoch => {}
+                Ok(None) => {
+                    // What is open of it ends, whoever was to look has not.
+                    self.0.ends.announce(&source.hash());
+                    return Ok(None);
+                }
+                found => return found,
             }
         }
         Err(IdentityFault::Unsettled)
@@ -114,7 +120,9 @@ impl Sessions {
             tokens: record.tokens,
         };
         let admitted = admitted.filter(of_today);
-        Ok(admitted.map(|admitted| self.keep(reading, &found, admitted)))
+        admitted
+            .map(|admitted| self.keep(reading, &found, admitted))
+            .transpose()
     }
 
     /// One judgement of a certificate. Why it is no good is for whoever runs the gateway to know, and nobody else.
@@ -165,17 +173,24 @@ impl Sessions {
             began_at: reading.now,
             tokens: false,
         };
-        Ok(Some(self.keep(reading, &found, admitted)))
+        self.keep(reading, &found, admitted).map(Some)
     }
 
     /// What was read is right now; it is remembered unless something has happened meanwhile.
-    fn keep(&self, reading: Reading, found: &Found, admitted: Admitted) -> Arc<Live> {
+    fn keep(
+        &self,
+        reading: Reading,
+        found: &Found,
+        admitted: Admitted,
+    ) -> Result<Arc<Live>, IdentityFault> {
         let inner = &self.0;
         let Reading { epoch, end, now } = reading;
         let hash = end.source().hash();
         let identity = Arc::new(admitted.identity);
-        if end.loses_rights(&identity, inner.ends.gains_count()) {
-            inner.ends.announce(&hash);
+        match end.note(epoch, &identity, inner.ends.gains_count()) {
+            News::None => {}
+            News::Lost => inner.ends.announce(&hash),
+            News::Stale => return Err(IdentityFault::Unsettled),
         }
         let live = Arc::new(Live {
             sid: found.sid,
@@ -189,7 +204,7 @@ impl Sessions {
         });
         let cache = inner.cache_of(live.end.source());
         if inner.epoch.load(Ordering::Acquire) != epoch {
-            return live;
+            return Ok(live);
         }
         cache.insert(hash, Arc::clone(&live));
         if inner.epoch.load(Ordering::Acquire) != epoch {
@@ -197,7 +212,7 @@ impl Sessions {
             // kept.
             cache.remove(&hash);
         }
-        live
+        Ok(live)
     }
 }
 

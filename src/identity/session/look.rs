@@ -12,19 +12,21 @@ use crate::base::token::TokenHash;
 use crate::identity::IdentityFault;
 use crate::store::volatile::Kind;
 
-/// Forgets everything that is remembered, unless what it stands for was done.
-struct ForgetAll<'a>(Option<&'a Inner>);
+/// Something that everybody who is let in rests on has changed. Unless all that follows from it was done, nothing that is
+/// remembered is believed, and [`Sessions::missed`] hears of it.
+struct Undone<'a>(Option<&'a Inner>);
 
-impl ForgetAll<'_> {
+impl Undone<'_> {
     fn done(mut self) {
         self.0 = None;
     }
 }
 
-impl Drop for ForgetAll<'_> {
+impl Drop for Undone<'_> {
     fn drop(&mut self) {
         if let Some(inner) = self.0 {
             inner.forget_all();
+            inner.missed.notify_one();
         }
     }
 }
@@ -52,9 +54,18 @@ impl Sessions {
     /// # Errors
     /// As [`Sessions::revalidate`].
     pub async fn look_through(&self) -> Result<(), IdentityFault> {
+        let undone = Undone(Some(&self.0));
         let mut sources = self.0.ends.in_use();
         sources.sort_by_key(|source| matches!(source, Source::Row(_)));
-        self.look_at(sources).await
+        self.look_at(sources).await?;
+        undone.done();
+        Ok(())
+    }
+
+    /// Waits until somebody has changed something, and what is open could not be looked at: the store did not answer, or
+    /// they left. To do what they asked for once more would change nothing, and look at nothing.
+    pub async fn missed(&self) {
+        self.0.missed.notified().await;
     }
 
     /// Ends live requests of those sessions among these that are no more.
@@ -90,7 +101,7 @@ impl Sessions {
         let inner = &self.0;
         inner.epoch.fetch_add(1, Ordering::AcqRel);
         // Whoever asks may leave before it is done.
-        let undone = ForgetAll(Some(inner));
+        let undone = Undone(Some(inner));
         let now = inner.clock.now();
         let owned = inner.store.volatile.owned(Kind::Session, user.0, now).await;
         let owned = owned?;
@@ -103,9 +114,9 @@ impl Sessions {
             inner.cache_of(source).remove(&source.hash());
         }
         let used = |source: &Source| inner.ends.is_used(&source.hash());
-        let looked = self.look_at(sources.into_iter().filter(used).collect());
-        let looked = looked.await;
+        self.look_at(sources.into_iter().filter(used).collect())
+            .await?;
         undone.done();
-        looked
+        Ok(())
     }
 }

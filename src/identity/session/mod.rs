@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use quick_cache::sync::Cache;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::base::id::PublicId;
@@ -76,6 +77,8 @@ struct Inner {
     ends: Ends,
     /// Rises with everything that may make a cached answer wrong.
     epoch: AtomicU64,
+    /// Rung where that could not be looked at.
+    missed: Notify,
 }
 
 /// A session that is alive, and the identity behind it.
@@ -147,6 +150,7 @@ impl Sessions {
             refused: Refusals::new(CERTIFICATE_ENTRIES),
             ends: Ends::default(),
             epoch: AtomicU64::new(0),
+            missed: Notify::new(),
         }))
     }
 

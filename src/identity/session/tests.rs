@@ -6,6 +6,7 @@ use crate::store::users::NewUser;
 use crate::store::{DbUrl, Settings as StoreSettings, VolatileKind};
 
 mod certificates;
+mod looks;
 
 const START: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 const HOUR: Duration = Duration::from_hours(1);
