@@ -182,7 +182,7 @@ impl Accounts {
     ///
     /// # Errors
     /// When it is no good, a name is taken, or the password may not be chosen: in the last two cases it stays
-    /// good.
+    /// good, unless the name was taken in this very moment.
     pub async fn accept(
         &self,
         token: &str,
@@ -200,6 +200,8 @@ impl Accounts {
         let hash = self.hash(password, (&username, Some(&email)), ip).await?;
         // Of two at once, one is first.
         self.spend::<Record>(Kind::Invitation, token).await?;
+        // Hashing takes its time, and takes turns: whoever invited may have lost the right to meanwhile.
+        self.still_given(&record, &roles).await?;
         let mut all = self.default_roles().await?;
         all.extend(roles);
         let account = self

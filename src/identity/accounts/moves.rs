@@ -78,7 +78,7 @@ impl Accounts {
     /// Sends a link to a new address, after the answer: whose it is, nobody learns from it.
     pub(super) fn ask_for_proof(
         &self,
-        (user, sid): (&User, PublicId),
+        (user, sid): (&User, Option<PublicId>),
         email: &Email,
         links: &Links,
     ) {
@@ -91,7 +91,7 @@ impl Accounts {
 
     pub(super) async fn send_move(
         self,
-        (user, sid): (User, PublicId),
+        (user, sid): (User, Option<PublicId>),
         email: Email,
         links: Links,
     ) -> Result<(), AccountFault> {
@@ -115,8 +115,14 @@ impl Accounts {
             .await?;
         // Whoever has ended the session meanwhile has looked for links before this one was there.
         let sessions = &self.parts().sessions;
-        let (all, sid) = (sessions.of_user(user.id).await?, sid.to_string());
-        if !all.iter().any(|(_, info)| info.sid == sid) {
+        let may_ask = if let Some(sid) = sid.map(|sid| sid.to_string()) {
+            let all = sessions.of_user(user.id).await?;
+            all.iter().any(|(_, info)| info.sid == sid)
+        } else {
+            let now = self.parts().store.users.by_id(user.id).await?;
+            now.is_some_and(|now| now.is_active && now.password_version == user.password_version)
+        };
+        if !may_ask {
             return Ok(sessions.end_moves(user.id).await?);
         }
         let letter = Letter::ConfirmNewEmail {

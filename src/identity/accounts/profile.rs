@@ -120,7 +120,9 @@ impl Accounts {
             .await?;
         self.changed_own(actor, &before, &after).await?;
         if let Some(email) = &unproved {
-            self.ask_for_proof((&after, actor.sid), email, links);
+            // Another password has ended the session that asks.
+            let asked_by = edit.password_hash.is_none().then_some(actor.sid);
+            self.ask_for_proof((&after, asked_by), email, links);
         }
         self.told(after, edit.password_hash.is_some(), unproved)
             .await

@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use serde::Serialize;
 
+use crate::base::name::Email;
 use crate::store::Account;
 use crate::store::users::User;
 
@@ -182,7 +183,7 @@ impl From<&User> for Person {
             id: user.id.0,
             subject: user.subject.to_string(),
             username: user.username.to_string(),
-            email: user.email.as_ref().map(ToString::to_string),
+            email: user.email.as_ref().map(Email::mailbox),
             is_active: user.is_active,
             is_verified: user.is_verified,
             is_superuser: user.is_superuser,

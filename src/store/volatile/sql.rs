@@ -329,12 +329,13 @@ impl Volatile for Sql {
     async fn sweep(&self, now: Timestamp, batch: u32) -> Result<u64, VolatileError> {
         const ENTRIES: Statement = Statement::quiet(
             "volatile.sweep_entries",
-            "DELETE FROM volatile_entries WHERE (kind, key) IN (
+            // Twice: of a row that is prolonged meanwhile, PostgreSQL looks at the outer condition again, and at no other.
+            "DELETE FROM volatile_entries WHERE expires_at <= $1 AND (kind, key) IN (
                  SELECT kind, key FROM volatile_entries WHERE expires_at <= $1 LIMIT $2)",
         );
         const COUNTERS: Statement = Statement::quiet(
             "volatile.sweep_counters",
-            "DELETE FROM volatile_counters WHERE (kind, key) IN (
+            "DELETE FROM volatile_counters WHERE ends_at <= $1 AND (kind, key) IN (
                  SELECT kind, key FROM volatile_counters WHERE ends_at <= $1 LIMIT $2)",
         );
         let entries = self

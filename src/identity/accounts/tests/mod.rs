@@ -107,7 +107,7 @@ async fn a_link_to_a_new_address_is_good_for_a_day() {
         bench
             .accounts
             .clone()
-            .send_move((bench.user.clone(), sid), to, links())
+            .send_move((bench.user.clone(), Some(sid)), to, links())
             .await
             .unwrap();
         token
