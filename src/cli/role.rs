@@ -68,20 +68,42 @@ pub fn run(command: &Command, path: &Path) -> anyhow::Result<ExitCode> {
 }
 
 async fn list(stored: &Stored, format: Format) -> anyhow::Result<()> {
-    let roles = stored.store.roles.list().await?;
-    let json = |role: &Role| json!({ "name": role.name.as_str(), "description": role.description, "origin": origin(role), "grants": gives(role), "users": role.assigned });
+    let roles = listed(stored).await?;
+    let json = |(role, origin): &(Role, &str)| json!({ "name": role.name.as_str(), "description": role.description, "origin": origin, "grants": gives(role), "users": role.assigned });
     format.print(
         &roles.iter().map(json).collect::<Vec<_>>(),
         ["NAME", "FROM", "USERS", "GIVES"],
-        roles.iter().map(|role| {
+        roles.iter().map(|(role, origin)| {
             [
                 role.name.to_string(),
-                origin(role).to_owned(),
+                (*origin).to_owned(),
                 role.assigned.to_string(),
                 gives(role).join(" "),
             ]
         }),
     )
+}
+
+/// The roles that are in force, and those that are written in the file only: they can be given as well.
+async fn listed(stored: &Stored) -> anyhow::Result<Vec<(Role, &'static str)>> {
+    let in_force = stored.store.roles.list().await?;
+    let written = stored.config.roles.iter();
+    let new = written.filter(|(name, _)| in_force.iter().all(|role| role.name != **name));
+    let new = new.map(|(name, role)| Role {
+        id: 0,
+        name: name.clone(),
+        description: String::new(),
+        origin: RoleOrigin::Config,
+        includes: role.includes.clone(),
+        permissions: role.permissions.clone(),
+        assigned: 0,
+    });
+    let new: Vec<_> = new.map(|role| (role, "file, not in force yet")).collect();
+    let known = in_force.into_iter().map(|role| {
+        let origin = origin(&role);
+        (role, origin)
+    });
+    Ok(known.chain(new).collect())
 }
 
 async fn add(
@@ -93,7 +115,8 @@ async fn add(
     let (name, permissions) = (changeable(stored, name)?, permission::parse(permissions)?);
     let now = stored.clock.now();
     let roles = &stored.store.roles;
-    roles.add(&name, description, &permissions, now).await?;
+    let added = roles.add(&name, description, &permissions, now).await;
+    added.map_err(told)?;
     outln!("added role {name}");
     Ok(())
 }
@@ -107,14 +130,16 @@ async fn set_permissions(
     let (number, now) = (permissions.len(), stored.clock.now());
     let permissions = permissions.into_iter().collect();
     let roles = &stored.store.roles;
-    roles.set_permissions(&name, &permissions, now).await?;
+    let changed = roles.set_permissions(&name, &permissions, now).await;
+    changed.map_err(told)?;
     outln!("role {name} gives {}", count(number, "permission"));
     Ok(())
 }
 
 async fn delete(stored: &Stored, name: &str) -> anyhow::Result<()> {
     let (name, excluded) = (changeable(stored, name)?, stored.config.excluded());
-    let users = stored.store.roles.delete(&name, &excluded).await?;
+    let deleted = stored.store.roles.delete(&name, &excluded).await;
+    let users = deleted.map_err(told)?;
     outln!("role {name} is deleted; {users} user(s) had it");
     Ok(())
 }
@@ -128,6 +153,16 @@ fn changeable(stored: &Stored, name: &str) -> anyhow::Result<RoleName> {
         return Err(RoleError::FromConfig(role).into());
     }
     Ok(role)
+}
+
+/// What the store says of a role that is no longer the file's.
+fn told(error: RoleError) -> anyhow::Error {
+    match error {
+        RoleError::FromConfig(role) => anyhow::anyhow!(
+            "the role '{role}' is gone from the configuration file, and from here once a gateway has read that"
+        ),
+        error => error.into(),
+    }
 }
 
 /// The roles and permissions that a role is made of.

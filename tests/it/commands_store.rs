@@ -14,7 +14,9 @@ fn looking_puts_no_edited_file_in_force() {
     let roles = || -> Vec<String> {
         let all = json(&folder.cli(&["role", "list", "--json"], ""));
         let all = all.as_array().unwrap().iter();
-        all.map(|role| role["name"].as_str().unwrap().to_owned())
+        let in_force = all.filter(|role| role["origin"] != "file, not in force yet");
+        in_force
+            .map(|role| role["name"].as_str().unwrap().to_owned())
             .collect()
     };
     let before = roles();
@@ -66,7 +68,9 @@ fn roles_of_the_file_and_of_the_store() {
     let list = |folder: &Folder| json(&folder.cli(&["role", "list", "--json"], ""));
     let names = |all: &Value| -> Vec<String> {
         let all = all.as_array().unwrap().iter();
-        all.map(|role| role["name"].as_str().unwrap().to_owned())
+        let in_force = all.filter(|role| role["origin"] != "file, not in force yet");
+        in_force
+            .map(|role| role["name"].as_str().unwrap().to_owned())
             .collect()
     };
     let before = names(&list(&folder));

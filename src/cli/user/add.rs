@@ -50,6 +50,11 @@ pub async fn run(args: &Args, stored: &Stored) -> anyhow::Result<()> {
     if users.by_login(new.username.as_str()).await?.is_some() {
         return Err(UserError::UsernameTaken(new.username).into());
     }
+    if let Some(email) = &new.email
+        && users.by_login(email.as_str()).await?.is_some()
+    {
+        return Err(UserError::EmailTaken(email.clone()).into());
+    }
     stored.take_over_for(&new.roles).await?;
     let user = users.insert(&new, stored.clock.now()).await?;
     outln!("added user {} (id {})", user.username, user.id);

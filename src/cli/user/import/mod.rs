@@ -101,7 +101,10 @@ pub async fn run(args: &Args, stored: &Stored) -> anyhow::Result<ExitCode> {
             rehearsed.dry_run = args.dry_run;
             return finish(args, &rehearsed);
         }
-        stored.take_over_for(&given).await?;
+        let refused: BTreeSet<u64> = rehearsed.refused.iter().map(|row| row.line).collect();
+        let taken = accepted.iter().filter(|(line, _)| !refused.contains(line));
+        let given = taken.flat_map(|(_, row)| row.user.roles.clone());
+        stored.take_over_for(&given.collect()).await?;
     }
     write(
         stored,
