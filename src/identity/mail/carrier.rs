@@ -17,7 +17,7 @@ use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
 use lettre::transport::smtp::extension::{
     ClientId, Extension, MailBodyParameter, MailParameter, ServerInfo,
 };
-use lettre::transport::smtp::response::Category;
+use lettre::transport::smtp::response::{Category, Response, Severity};
 use tokio::time::timeout;
 
 use super::MailFault;
@@ -53,6 +53,9 @@ pub enum Refused {
     /// The server said no, or nothing that can be understood.
     #[error("the mail server: {}", Cause(.0))]
     Smtp(lettre::transport::smtp::Error),
+    /// The server said yes to what was not asked.
+    #[error("the mail server is confused: {0}")]
+    Confused(String),
     /// The server lacks what this message needs.
     #[error("the mail server does not offer {0}")]
     Incapable(&'static str),
@@ -130,16 +133,18 @@ impl Refused {
                         .is_some_and(|code| code.category == Category::MailSystem)
             }
             Self::Envelope => true,
-            Self::Unready(_) | Self::Incapable(_) | Self::TooSlow(_) | Self::File(..) => false,
+            Self::Unready(_)
+            | Self::Confused(_)
+            | Self::Incapable(_)
+            | Self::TooSlow(_)
+            | Self::File(..) => false,
         }
     }
 }
 
 impl fmt::Display for Cause<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let plain = |c: char| if c.is_control() { ' ' } else { c };
-        let text: String = self.0.to_string().chars().take(SHOWN).map(plain).collect();
-        f.write_str(&text)
+        f.write_str(&shown(&self.0.to_string()))
     }
 }
 
@@ -196,15 +201,31 @@ impl Server {
         let said = async {
             connection.command(Mail::new(Some(from), options)).await?;
             connection.command(Rcpt::new(to, vec![])).await?;
-            connection.command(Data).await?;
-            connection.message(message.raw.as_bytes()).await
+            let ready = connection.command(Data).await?;
+            if !ready.has_code(354) {
+                // What came next would be taken for commands.
+                return Ok(Err(Refused::Confused(text(&ready))));
+            }
+            let said = connection.message(message.raw.as_bytes()).await?;
+            Ok(if said.code().severity == Severity::PositiveCompletion {
+                Ok(text(&said))
+            } else {
+                Err(Refused::Confused(text(&said)))
+            })
         };
-        let said = said.await.map_err(Refused::Smtp).map(|said| {
-            let text: Vec<&str> = said.message().collect();
-            format!("{} {}", said.code(), text.join(" "))
-        });
+        let said = said.await.map_err(Refused::Smtp).flatten();
         Ok((said, connection))
     }
+}
+
+fn text(said: &Response) -> String {
+    let lines: Vec<&str> = said.message().collect();
+    shown(&format!("{} {}", said.code(), lines.join(" ")))
+}
+
+fn shown(text: &str) -> String {
+    let plain = |c: char| if c.is_control() { ' ' } else { c };
+    text.chars().take(SHOWN).map(plain).collect()
 }
 
 /// What a server must know before it is given what is not ASCII (RFC 6531, RFC 6152).
