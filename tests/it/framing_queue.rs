@@ -138,7 +138,7 @@ fn s_16_unread_bodies_of_every_answer() {
         for framed in [Framed::Length, Framed::Chunked] {
             // Within the limit, and above it: 413.
             hide_behind("S-16", *route, framed, 32 * 1024);
-            hide_behind("S-16", *route, framed, 200 * 1024);
+            hide_behind("S-16", *route, framed, 300 * 1024);
         }
     }
     Trial::with_plain_twin(gateway(), "S-16-after");

@@ -56,7 +56,7 @@ fn s_16_unread_bodies_of_the_whole_router() {
             for (framed, size) in [
                 (Framed::Chunked, 1),
                 (Framed::Length, 32 * 1024),
-                (Framed::Chunked, 200 * 1024),
+                (Framed::Chunked, 300 * 1024),
             ] {
                 let status = hide(gateway, "S-16", route, "", framed, size);
                 // An answer may be lost where much was left unread.
