@@ -127,3 +127,30 @@ fn somebody_changes_their_name_twenty_times_an_hour() {
         }
     }
 }
+
+/// A service that compares capitals takes `k\u{131}m` for whom the rule names.
+#[test]
+fn a_06_a_name_that_folds_to_one_that_a_rule_names_is_given_by_superusers_only() {
+    let rules = "
+  - { path: /app/**, allow: signed_in }
+  - { path: /kims/**, allow: { user: kim } }
+";
+    let roles = "{ user: [], admin: [user, \"users:write\"] }";
+    let gateway = open("").set("roles", roles).rules(rules).start();
+    let banner = gateway.banner();
+    let chief = session(&gateway, "admin", first_password(&banner));
+    let manager = cookie_line(&gateway.login("root"));
+    let create = |line: &str, name: &str| {
+        let draft = json!({ "username": name, "email": null, "password": "for the first day" });
+        call(&gateway, "POST", "/users", line, &draft)
+    };
+    for name in ["kim", "k\u{131}m"] {
+        let own = register(&gateway, name, "k@example.test", FRESH);
+        refused(&own, 400, TAKEN);
+        refused(&create(&manager, name), 400, TAKEN);
+    }
+    assert_eq!(create(&manager, "kam").status, 201);
+    for name in ["kim", "k\u{131}m"] {
+        assert_eq!(create(&chief, name).status, 201, "{name}");
+    }
+}

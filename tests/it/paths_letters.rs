@@ -174,6 +174,34 @@ fn p_11_both_forms_of_a_directory() {
     trial.denied_to_all("/exact/x");
 }
 
+/// To some services (Fastify, Falcon) the nothing behind the slash is a name.
+#[test]
+fn p_11_nothing_behind_a_slash_is_judged_as_a_name_too() {
+    let rules = "
+  - { path: /u/:id, allow: { role: admin } }
+  - { path: /v/, allow: anyone }
+  - { path: /v/*, allow: { role: admin } }
+  - { path: /w/:id, allow: { role: admin } }
+  - { path: /public/**, allow: anyone }
+  - { path: /*, allow: anyone }
+";
+    let gateway = Setup::new().rules(rules).start();
+    let mut trial = Trial::with_plain_twin(&gateway, "P-11-name");
+    for path in ["/u/", "/u/x/..", "/w/%2e", "/w/a"] {
+        let sent = match path {
+            "/w/a" => path,
+            _ => &path[..3],
+        };
+        trial.for_root_only(path, sent);
+    }
+    drop(trial);
+    let mut trial = Trial::new(&gateway, "P-11-open");
+    for path in ["/u", "/v", "/v/", "/w"] {
+        let seen = trial.allowed(trial.get(path, ""));
+        assert_eq!(seen.target(), path);
+    }
+}
+
 #[test]
 fn p_12_siblings_by_suffix() {
     let mut trial = Trial::with_plain_twin(Gateway::shared(), "P-12");

@@ -9,7 +9,7 @@ use std::time::Duration;
 use ::h2::server::{SendResponse, handshake};
 use bytes::Bytes;
 
-use crate::harness::{H2, PATIENCE, Recorder, Reply, Setup, eventually, h2, serve_on};
+use crate::harness::{H2, PATIENCE, Recorder, Reply, Setup, Wire, eventually, h2, serve_on};
 
 /// A service of HTTP/2 that answers after a while; without a body where it is asked for `empty`.
 fn start(after: Duration) -> String {
@@ -162,4 +162,32 @@ fn s_18_what_is_whole_does_not_look_cut_to_http_1_0() {
     }
     socket.shutdown(Shutdown::Write).unwrap();
     assert_eq!(socket.read_to_end(&mut text).unwrap(), 0);
+}
+
+/// Over TLS it is the alert, not the end of the connection, that says whole (RFC 9112 section 9.8).
+#[test]
+fn s_18_what_is_cut_does_not_look_whole_over_tls_either() {
+    let setup = Setup::new().tls(&["localhost"]);
+    setup.recorder().answer(|request| {
+        let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n";
+        match request.path().as_str() {
+            "/public/whole" => Reply::raw(format!("{head}0\r\n\r\n")),
+            _ => Reply::raw(head).close(),
+        }
+    });
+    let gateway = setup.start();
+    for (path, whole) in [("/public/whole", true), ("/public/half", false)] {
+        let wire = gateway.tls("localhost", &["http/1.1"]);
+        let Wire::Tls(mut stream) = wire else {
+            panic!("not TLS");
+        };
+        stream.sock.set_read_timeout(Some(PATIENCE)).unwrap();
+        let request = format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n");
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut text = Vec::new();
+        let how = stream.read_to_end(&mut text);
+        assert_eq!(how.is_ok(), whole, "{path}: {how:?}");
+        assert!(text.starts_with(b"HTTP/1.1 200 "), "{path}");
+        assert!(!whole || text.ends_with(b"half"), "{path}");
+    }
 }
