@@ -20,6 +20,11 @@ fn looking_puts_no_edited_file_in_force() {
             .collect()
     };
     let before = roles();
+    let is_told = || {
+        let all = json(&folder.cli(&["role", "list", "--json"], ""));
+        let mut all = all.as_array().unwrap().iter();
+        all.any(|role| role["name"] == "fresh" && role["origin"] == "file, not in force yet")
+    };
     let edited = Setup::new().set("roles", "{ user: [], admin: [user], fresh: [\"x:y\"] }");
     folder.write("gateway.yaml", &edited.yaml());
     for command in [
@@ -31,11 +36,12 @@ fn looking_puts_no_edited_file_in_force() {
         let arguments: Vec<&str> = command.split(' ').collect();
         folder.cli(&arguments, "").fine();
         assert_eq!(roles(), before, "{command}");
+        assert!(is_told(), "{command}");
     }
     folder
         .cli(&["user", "set-roles", "alice", "fresh"], "")
         .fine();
-    assert!(roles().contains(&"fresh".to_owned()));
+    assert!(roles().contains(&"fresh".to_owned()) && !is_told());
     assert_eq!(
         show(&folder, "alice")["roles"],
         serde_json::json!(["fresh"])

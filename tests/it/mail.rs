@@ -250,21 +250,21 @@ fn accept(listener: &TcpListener) -> TcpStream {
     socket
 }
 
-/// Takes one mail, or refuses it at `MAIL`, and answers no QUIT.
-fn without_goodbye(mut socket: TcpStream, to_mail: &str) {
+/// Takes one mail, but answers a command that begins with `to` with `said`; and no QUIT.
+fn without_goodbye(mut socket: TcpStream, (to, said): (&str, &str)) {
     let mut lines = BufReader::new(socket.try_clone().unwrap()).lines();
     socket.write_all(b"220 mail.test\r\n").unwrap();
     let mut in_text = false;
     while let Some(Ok(line)) = lines.next() {
         let answer = match line.as_str() {
-            "." => "250 kept",
-            _ if in_text => continue,
+            end if end == "." && to != "." => "250 kept",
+            _ if in_text && line != "." => continue,
             "QUIT" => continue,
+            other if other.starts_with(to) => said,
             "DATA" => "354 go on",
-            mail if mail.starts_with("MAIL") => to_mail,
             _ => "250 mail.test",
         };
-        in_text = line == "DATA";
+        in_text = line == "DATA" && answer.starts_with("354");
         socket
             .write_all(format!("{answer}\r\n").as_bytes())
             .unwrap();
@@ -281,7 +281,7 @@ fn a_letter_is_sent_once_by_a_server_that_is_not_ready_and_then_says_no_goodbye(
     busy.write_all(b"554 5.3.2 not now\r\n").unwrap();
     drop(busy);
     let socket = accept(&listener);
-    let server = thread::spawn(|| without_goodbye(socket, "250 yes"));
+    let server = thread::spawn(|| without_goodbye(socket, ("MAIL", "250 yes")));
     let count = |result| {
         let labels = [("kind", "mail"), ("result", result)];
         gateway.metrics().sum(SENT, &labels).to_string()
@@ -298,11 +298,38 @@ fn a_letter_is_sent_once_by_a_server_that_is_not_ready_and_then_says_no_goodbye(
     // Nor is it one where the letter is refused for good.
     queue(&gateway, "bob@example.test");
     let socket = accept(&listener);
-    let server = thread::spawn(|| without_goodbye(socket, "550 never"));
+    let server = thread::spawn(|| without_goodbye(socket, ("MAIL", "550 never")));
     eventually("the letter to be given up", || {
         (count("given_up") == "1").then_some(())
     });
     server.join().unwrap();
+}
+
+/// A yes to something else is none: what follows would be taken for commands, or be lost.
+#[test]
+fn a_letter_is_not_sent_to_a_server_that_answers_something_else() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let gateway = plainly_to(listener.local_addr().unwrap().port()).start();
+    let count = |result| {
+        let labels = [("kind", "mail"), ("result", result)];
+        gateway.metrics().sum(SENT, &labels).to_string()
+    };
+    let wrong = [
+        ("MAIL", "354 go on"),
+        ("RCPT", "354 go on"),
+        ("DATA", "250 kept"),
+        (".", "354 go on"),
+    ];
+    for (at, answer) in (1..).zip(wrong) {
+        queue(&gateway, &format!("bob{at}@example.test"));
+        let socket = accept(&listener);
+        let server = thread::spawn(move || without_goodbye(socket, answer));
+        eventually("the letter to be kept", || {
+            (count("retried") == at.to_string()).then_some(())
+        });
+        server.join().unwrap();
+    }
+    assert_eq!((count("sent"), count("given_up")), ("0".into(), "0".into()));
 }
 
 #[test]

@@ -51,7 +51,7 @@ pub async fn run(args: &Args, stored: &Stored) -> anyhow::Result<()> {
         return Err(UserError::UsernameTaken(new.username).into());
     }
     if let Some(email) = &new.email
-        && users.by_login(email.as_str()).await?.is_some()
+        && users.by_email(email).await?.is_some()
     {
         return Err(UserError::EmailTaken(email.clone()).into());
     }

@@ -198,10 +198,10 @@ impl Accounts {
         self.still_given(&record, &roles).await?;
         self.refuse_taken(&username, Some(&email)).await?;
         let hash = self.hash(password, (&username, Some(&email)), ip).await?;
-        // Of two at once, one is first.
-        self.spend::<Record>(Kind::Invitation, token).await?;
         // Hashing takes its time, and takes turns: whoever invited may have lost the right to meanwhile.
         self.still_given(&record, &roles).await?;
+        // Of two at once, one is first.
+        self.spend::<Record>(Kind::Invitation, token).await?;
         let mut all = self.default_roles().await?;
         all.extend(roles);
         let account = self

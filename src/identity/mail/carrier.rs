@@ -199,22 +199,27 @@ impl Server {
         let mut connection = self.connect().await.map_err(Refused::Unready)?;
         let options = options(connection.server_info(), message)?;
         let said = async {
-            connection.command(Mail::new(Some(from), options)).await?;
-            connection.command(Rcpt::new(to, vec![])).await?;
-            let ready = connection.command(Data).await?;
+            agreed(connection.command(Mail::new(Some(from), options)).await)?;
+            agreed(connection.command(Rcpt::new(to, vec![])).await)?;
+            let ready = connection.command(Data).await.map_err(Refused::Smtp)?;
             if !ready.has_code(354) {
                 // What came next would be taken for commands.
-                return Ok(Err(Refused::Confused(text(&ready))));
+                return Err(Refused::Confused(text(&ready)));
             }
-            let said = connection.message(message.raw.as_bytes()).await?;
-            Ok(if said.code().severity == Severity::PositiveCompletion {
-                Ok(text(&said))
-            } else {
-                Err(Refused::Confused(text(&said)))
-            })
+            agreed(connection.message(message.raw.as_bytes()).await)
         };
-        let said = said.await.map_err(Refused::Smtp).flatten();
+        let said = said.await;
         Ok((said, connection))
+    }
+}
+
+/// What a server says that has done what it was told. lettre takes "go on" for a yes as well.
+fn agreed(said: Result<Response, lettre::transport::smtp::Error>) -> Said {
+    let said = said.map_err(Refused::Smtp)?;
+    if said.code().severity == Severity::PositiveCompletion {
+        Ok(text(&said))
+    } else {
+        Err(Refused::Confused(text(&said)))
     }
 }
 
