@@ -131,10 +131,8 @@ fn watch_over(parts: &Assembled, background: &Runtime, lost: Lost) {
     ));
     background.spawn(tasks::note_lost_lines(lost, parts.metrics.clone()));
     background.spawn(tasks::end_expired(parts.people.sessions.clone()));
-    background.spawn(tasks::follow_changes(
-        parts.store.clone(),
-        parts.people.sessions.clone(),
-    ));
+    let sessions = parts.people.sessions.clone();
+    background.spawn(async move { sessions.follow_changes().await });
     background.spawn(tasks::watch_certificates(
         parts.certificates.clone(),
         parts.people.sessions.clone(),

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::sync::Notify;
 
 use crate::base::time::Clock;
 use crate::identity::session::Sessions;
@@ -97,35 +96,6 @@ pub async fn note_lost_lines(lost: Lost, metrics: Metrics) {
                 "lost from the log: whoever reads it is too slow, or it could not be written"
             );
         }
-    }
-}
-
-/// Empties the session cache when another process has written to the store.
-pub async fn follow_changes(store: Store, sessions: Sessions) {
-    let mut changes = store.db.changes();
-    let again = Notify::new();
-    // Whoever asks from now on is asked of the store; that waits for no other session.
-    let distrust = async {
-        while changes.changed().await.is_ok() {
-            sessions.distrust();
-            again.notify_one();
-        }
-    };
-    let end_what_is_open = async {
-        loop {
-            tokio::select! {
-                () = again.notified() => {}
-                // Of this process, which hears no word of its own changes.
-                () = sessions.missed() => {}
-            }
-            while !look_through(&sessions).await {
-                tokio::time::sleep(RETRY_AFTER).await;
-            }
-        }
-    };
-    tokio::select! {
-        () = distrust => {}
-        () = end_what_is_open => {}
     }
 }
 

@@ -2,8 +2,11 @@
 //! what is open ends where its session is no more.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
+use tokio::sync::Notify;
+use tokio::time::sleep;
 
 use super::ends::Source;
 use super::{Inner, Sessions};
@@ -11,6 +14,9 @@ use crate::base::id::UserId;
 use crate::base::token::TokenHash;
 use crate::identity::IdentityFault;
 use crate::store::volatile::Kind;
+
+/// Until the store is asked again that did not answer.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Something that everybody who is let in rests on has changed. Unless all that follows from it was done, nothing that is
 /// remembered is believed, and [`Sessions::missed`] hears of it.
@@ -64,7 +70,7 @@ impl Sessions {
 
     /// Waits until somebody has changed something, and what is open could not be looked at: the store did not answer, or
     /// they left. To do what they asked for once more would change nothing, and look at nothing.
-    pub async fn missed(&self) {
+    pub(super) async fn missed(&self) {
         self.0.missed.notified().await;
     }
 
@@ -91,6 +97,37 @@ impl Sessions {
             self.0.ends.announce(&source.hash());
         }
         Ok(())
+    }
+
+    /// Empties the cache when another process has written to the store, and ends what that ends; also what a change of this
+    /// process ends whose look failed. Never returns while the store is open.
+    pub async fn follow_changes(&self) {
+        let mut changes = self.0.store.db.changes();
+        let again = Notify::new();
+        // Whoever asks from now on is asked of the store; that waits for no other session.
+        let distrust = async {
+            while changes.changed().await.is_ok() {
+                self.distrust();
+                again.notify_one();
+            }
+        };
+        let end_what_is_open = async {
+            loop {
+                tokio::select! {
+                    () = again.notified() => {}
+                    // Of this process, which hears no word of its own changes.
+                    () = self.missed() => {}
+                }
+                while let Err(fault) = self.look_through().await {
+                    tracing::warn!(%fault, "could not look at the sessions again; none is cached");
+                    sleep(RETRY_AFTER).await;
+                }
+            }
+        };
+        tokio::select! {
+            () = distrust => {}
+            () = end_what_is_open => {}
+        }
     }
 
     /// Looks at one user's sessions again, after their account was changed.

@@ -1,6 +1,7 @@
 //! Looks that fail, and readings that come late: what has changed must be found out all the same.
 
 use futures_util::FutureExt;
+use tokio::time::timeout;
 
 use super::super::ends::{Ends, News, Source};
 use super::*;
@@ -33,6 +34,33 @@ async fn w_01_a_look_that_failed_is_not_forgotten() {
     rename(back).await.unwrap();
     bench.sessions.look_through().await.unwrap();
     assert!(bench.sessions.missed().now_or_never().is_none());
+}
+
+/// Those whose change is looked at by nobody else end once the store answers.
+#[tokio::test]
+async fn w_01_what_could_not_be_looked_at_ends_later() {
+    let bench = bench(None).await;
+    let token = bench.begin().await;
+    let opened = bench.sessions.find(&token).await.unwrap().unwrap();
+    let sessions = bench.sessions.clone();
+    let following = tokio::spawn(async move { sessions.follow_changes().await });
+    let rename = |sql| {
+        bench
+            .store
+            .db
+            .execute(Statement::write("test", sql).with([]))
+    };
+    let away = "ALTER TABLE volatile_entries RENAME TO away";
+    rename(away).await.unwrap();
+    bench.store.delete_user(bench.user.id).await.unwrap();
+    let ended = bench.sessions.reconsider(bench.user.id).await;
+    assert!(ended.is_err() && !opened.ended().is_cancelled());
+    let back = "ALTER TABLE away RENAME TO volatile_entries";
+    rename(back).await.unwrap();
+    let patience = Duration::from_secs(30);
+    let ended = timeout(patience, opened.ended().cancelled()).await;
+    following.abort();
+    ended.unwrap();
 }
 
 /// Whoever finds out that there is nothing any more tells those who have it open.
