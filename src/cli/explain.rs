@@ -15,7 +15,7 @@ use crate::gate::attributes;
 use crate::gate::question::Answer;
 use crate::gate::settings::Attribute;
 use crate::policy::decide::{Decision, Reason, Verdict};
-use crate::policy::explain::{Outcome, Step, because};
+use crate::policy::explain::{BESIDE, Outcome, Step, because};
 use crate::policy::rule::Rule;
 use crate::policy::target::{Target, Verb};
 
@@ -176,7 +176,7 @@ fn tell(config: &Config, asker: &Asker<'_>, target: Result<&Target, &String>, wh
     let rule = rule_of(&answer).filter(|_| upstream.is_some());
     Story {
         said: rule.map(|rule| said(config, rule)).unwrap_or_default(),
-        cors: rule.and_then(|rule| Some(rule.cors.as_ref()?.told())),
+        cors: permit.and_then(|permit| Some(permit.cors()?.told())),
         steps,
         upstream,
         sent,
@@ -285,6 +285,10 @@ fn walk(steps: &[Step], ink: Ink) -> String {
                 format!("{} (only reported)", because(&step.rule, *reason)),
             ),
             Outcome::Decided(verdict, reason) => (*verdict, because(&step.rule, *reason)),
+            Outcome::Beside(verdict, reason) => {
+                let why = because(&step.rule, *reason);
+                (*verdict, format!("{why} ({BESIDE})"))
+            }
         };
         table.row([place.as_str(), &step.rule.label, word, &why]);
     }
@@ -334,6 +338,10 @@ fn as_json(story: &Story, target: Option<&Target>) -> Value {
             Outcome::Decided(verdict, reason) => (
                 "decided",
                 format!("{verdict}: {}", because(&step.rule, *reason)),
+            ),
+            Outcome::Beside(verdict, reason) => (
+                "decided",
+                format!("{verdict}: {} ({BESIDE})", because(&step.rule, *reason)),
             ),
         };
         json!({ "rule": &*step.rule.label, "line": step.rule.line, "outcome": outcome, "why": why })

@@ -117,7 +117,7 @@ impl Gate {
         if !selection.reporting.is_empty() {
             return None;
         }
-        let accepted = |method| accepts(selection.rule.as_slice(), method);
+        let accepted = |method| selection.accepts(method);
         let token = presented.bearer.is_some() && accepted(Method::Jwt);
         let certificate = presented.certificate.is_some() && accepted(Method::Mtls);
         if token || certificate {
@@ -141,10 +141,8 @@ impl Gate {
         selection: &Selection,
         presented: &Presented,
     ) -> Result<Judged, JudgeFault> {
-        let proof = match self
-            .authenticate(selection.rule.as_slice(), presented)
-            .await
-        {
+        let accepted = |method| selection.accepts(method);
+        let proof = match self.authenticate(accepted, presented).await {
             Err(JudgeFault::Identity(fault @ IdentityFault::Store(_)))
                 if is_for_anybody(selection, presented) =>
             {
@@ -169,13 +167,12 @@ impl Gate {
         texts.any(|text| self.tokens.made(text))
     }
 
-    /// The rule that would decide on a request of another method: what a browser asks before it sends that request.
+    /// The rules that would decide on a request of another method: what a browser asks before it sends that request.
     /// Nothing is proved and nothing permitted by it.
     #[must_use]
-    pub fn preview(&self, snapshot: &Snapshot, target: &Target, method: Verb) -> Option<Arc<Rule>> {
+    pub fn preview(&self, snapshot: &Snapshot, target: &Target, method: Verb) -> Option<Selection> {
         let paths = |upstream: &str| snapshot.paths_of(upstream);
-        let selection = settle(&snapshot.policy, &target.with_method(method), paths);
-        selection.ok()?.rule
+        settle(&snapshot.policy, &target.with_method(method), paths).ok()
     }
 
     /// A tunnel that rests on this session is in use.
@@ -190,7 +187,9 @@ impl Gate {
         selection: &Selection,
         presented: &Presented,
     ) -> Vec<(Arc<Rule>, Verdict)> {
-        let proof = match self.authenticate(&selection.reporting, presented).await {
+        let reporting = &selection.reporting;
+        let accepted = |method| reporting.iter().any(|rule| rule.auth.contains(&method));
+        let proof = match self.authenticate(accepted, presented).await {
             Err(JudgeFault::Credential | JudgeFault::Certificate | JudgeFault::TwoUsers) => None,
             Err(fault) => {
                 tracing::warn!(%fault, "cannot say what the rules that only report would have said");
@@ -201,17 +200,16 @@ impl Gate {
         decide(selection, &evidence(presented, proof.as_ref())).reports
     }
 
-    /// Tries only what one of these rules accepts; a request without credentials touches no store.
+    /// Tries only what is accepted; a request without credentials touches no store.
     ///
     /// A token or a certificate that is there was chosen by somebody for this gateway, so it never falls through to
     /// a cookie or to nobody: what is wrong with it would else be found out late, or by the wrong person. A cookie
     /// is nobody's choice, and an old one counts as absent.
     async fn authenticate(
         &self,
-        rules: &[Arc<Rule>],
+        accepted: impl Fn(Method) -> bool + Send + Sync,
         presented: &Presented,
     ) -> Result<Option<Proof>, JudgeFault> {
-        let accepted = |method| accepts(rules, method);
         let mut proofs: [Option<Proof>; 3] = [None, None, None];
         let [by_token, by_certificate, by_cookie] = &mut proofs;
         if let Some(hash) = presented.session.filter(|_| accepted(Method::Session)) {
@@ -236,12 +234,10 @@ impl Gate {
 /// Whether it makes no difference to the rule who asks, nor to the service who reads: then a cookie that may be of last week is
 /// no reason to refuse what strangers are given. What changes something would be done in nobody's name.
 fn is_for_anybody(selection: &Selection, presented: &Presented) -> bool {
-    let accepted = |method| accepts(selection.rule.as_slice(), method);
-    let token = presented.bearer.is_some() && accepted(Method::Jwt);
-    let certificate = presented.certificate.is_some() && accepted(Method::Mtls);
+    let token = presented.bearer.is_some() && selection.accepts(Method::Jwt);
+    let certificate = presented.certificate.is_some() && selection.accepts(Method::Mtls);
     let open = |rule: &Arc<Rule>| rule.lets_everybody_in();
-    let rules = [&selection.rule, &selection.beside];
-    let all_open = selection.rule.is_some() && rules.into_iter().flatten().all(open);
+    let all_open = selection.rule.is_some() && selection.deciding().all(open);
     presented.safe && !token && !certificate && all_open
 }
 
@@ -253,10 +249,6 @@ impl Judged {
             session: proof.map(|(_, live)| live),
         }
     }
-}
-
-fn accepts(rules: &[Arc<Rule>], method: Method) -> bool {
-    rules.iter().any(|rule| rule.auth.contains(&method))
 }
 
 /// The first of what was proved, when all of it names one user.

@@ -3,12 +3,10 @@
 //! The functions that answer are those that judge real requests; only who asks is told by the caller.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::Arc;
 
 use crate::policy::decide::{Decision, Evidence, decide};
-use crate::policy::explain::{Outcome, Step, explain};
+use crate::policy::explain::{Outcome, Step, beside, explain};
 use crate::policy::index::Policy;
-use crate::policy::path::CanonicalPath;
 use crate::policy::readings::{Paths, TwoReadings, settle};
 use crate::policy::target::Target;
 
@@ -65,11 +63,16 @@ impl<'a, F: Fn(&str) -> Paths<'a>> Rules<'a, F> {
         }
     }
 
-    /// Every rule down to the one that decides.
+    /// Every rule down to the one that decides, and the one that does as well.
     pub fn steps(&self, target: &Target, who: &Evidence) -> Vec<Step> {
-        if let Some(item) = self.is_decided_beside(target, who) {
-            return explain(self.policy, &target.with_path(item), who);
-        }
+        let mut steps = self.walk(target, who);
+        let selection = settle(self.policy, target, &self.paths);
+        let also = selection.ok().and_then(|selection| selection.beside);
+        steps.extend(also.map(|rule| beside(&rule, who)));
+        steps
+    }
+
+    fn walk(&self, target: &Target, who: &Evidence) -> Vec<Step> {
         let steps = explain(self.policy, target, who);
         // An upstream that ignores case is judged by the folded path, so that is the walk to tell; but where no rule decides,
         // there is no upstream.
@@ -81,14 +84,5 @@ impl<'a, F: Fn(&str) -> Paths<'a>> Rules<'a, F> {
             Ok(folded) if folds => explain(self.policy, &target.with_path(folded), who),
             _ => steps,
         }
-    }
-
-    /// The path with a name behind its slash, where what is said of that decides.
-    fn is_decided_beside(&self, target: &Target, who: &Evidence) -> Option<CanonicalPath> {
-        let selection = settle(self.policy, target, &self.paths).ok()?;
-        let beside = selection.beside.as_ref()?;
-        let decided = decide(&selection, who).rule?;
-        let by_it = Arc::ptr_eq(&decided, beside);
-        by_it.then(|| target.path().with_empty_last())?
     }
 }

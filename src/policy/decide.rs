@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use crate::base::identity::{Identity, Method};
 
+use super::beside;
+use super::cors::Cors;
 use super::index::Selection;
 use super::rule::Rule;
 
@@ -21,6 +23,7 @@ pub struct Evidence {
 #[derive(Clone, Debug)]
 pub struct Permit {
     rule: Arc<Rule>,
+    beside: Option<Arc<Rule>>,
     proof: Option<(Method, Arc<Identity>)>,
 }
 
@@ -66,6 +69,28 @@ impl Permit {
     #[must_use]
     pub fn rule(&self) -> &Rule {
         &self.rule
+    }
+
+    /// Every rule that had to: what one of them does not give is not given.
+    pub fn rules(&self) -> impl Iterator<Item = &Rule> {
+        [Some(&self.rule), self.beside.as_ref()]
+            .into_iter()
+            .flatten()
+            .map(|rule| &**rule)
+    }
+
+    /// Which pages of other origins may use what it is good for.
+    #[must_use]
+    pub fn cors(&self) -> Option<&Arc<Cors>> {
+        beside::cors(&self.rule, self.beside.as_ref())
+    }
+
+    /// How large a body may be in bytes, where `common` is what holds for rules that say nothing of it; none for any size.
+    #[must_use]
+    pub fn body_limit(&self, common: Option<u64>) -> Option<u64> {
+        self.rules()
+            .filter_map(|rule| rule.body_limit.or(common))
+            .min()
     }
 
     /// The upstream it is good for, and no other.
@@ -120,9 +145,11 @@ pub fn decide(selection: &Selection, who: &Evidence) -> Decision {
         None => (None, (Verdict::Forbid, Some(Reason::NoRule))),
         Some(rule) => (Some(rule), judge(rule, who)),
     };
-    if let (Verdict::Allow(_), Some(beside)) = (&judged.0, &selection.beside) {
+    if let (Verdict::Allow(permit), Some(beside)) = (&mut judged.0, &selection.beside) {
         let too = judge(beside, who);
-        if !matches!(too.0, Verdict::Allow(_)) {
+        if matches!(too.0, Verdict::Allow(_)) {
+            permit.beside = Some(Arc::clone(beside));
+        } else {
             (rule, judged) = (Some(beside), too);
         }
     }
@@ -153,6 +180,7 @@ pub(super) fn judge(rule: &Arc<Rule>, who: &Evidence) -> (Verdict, Option<Reason
         _ if rule.allow.holds(identity) => (
             Verdict::Allow(Permit {
                 rule: Arc::clone(rule),
+                beside: None,
                 proof: proof.cloned(),
             }),
             None,

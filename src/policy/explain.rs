@@ -25,7 +25,12 @@ pub enum Outcome {
     Reported(&'static str, Option<Reason>),
     /// It decided.
     Decided(&'static str, Option<Reason>),
+    /// It decided as well, for services to which the nothing behind a slash is a name.
+    Beside(&'static str, Option<Reason>),
 }
+
+/// Why a rule decides as well.
+pub const BESIDE: &str = "some services take the nothing behind a slash for a name";
 
 /// Every rule down to the one that decides.
 #[must_use]
@@ -43,6 +48,16 @@ pub fn explain(policy: &Policy, target: &Target, who: &Evidence) -> Vec<Step> {
         }
     }
     steps
+}
+
+/// What the rule has to say that decides as well.
+#[must_use]
+pub fn beside(rule: &Arc<Rule>, who: &Evidence) -> Step {
+    let (verdict, reason) = judge(rule, who);
+    Step {
+        rule: Arc::clone(rule),
+        outcome: Outcome::Beside(verdict.as_str(), reason),
+    }
 }
 
 /// What a rule that speaks for the request has to say.

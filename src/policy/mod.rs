@@ -3,6 +3,7 @@
 //! [`target`] reads a request line once; [`index`] finds the rule; [`decide`] judges; [`explain`] shows the
 //! same walk. Nothing here reads a clock, a file or a socket, so that every answer can be put in a table.
 
+pub mod beside;
 pub mod coding;
 pub mod condition;
 pub mod cors;

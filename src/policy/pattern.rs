@@ -173,16 +173,18 @@ impl Pattern {
         meets(&self.segments, &other.segments)
     }
 
-    /// Whether it is written for paths that end in a slash.
+    /// Whether it is written for one path that ends in a slash.
     #[must_use]
-    pub fn ends_in_slash(&self) -> bool {
-        self.written.ends_with('/') && self.segments.last() != Some(&Segment::Any)
+    pub fn is_of_a_slash(&self) -> bool {
+        let last = self.segments.last();
+        self.written.ends_with('/') && last.is_none_or(|it| matches!(it, Segment::Literal(_)))
     }
 
-    /// Whether it ends in any one name.
+    /// Whether it ends in any one name, or in what lies below that.
     #[must_use]
     pub fn ends_in_name(&self) -> bool {
-        self.segments.last() == Some(&Segment::One)
+        let mut segments = self.segments.iter().rev();
+        segments.find(|it| **it != Segment::Any) == Some(&Segment::One)
     }
 
     /// The segments that stand for themselves, decoded.

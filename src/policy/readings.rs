@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use super::beside::with_beside;
 use super::index::{Policy, Selection};
 use super::path::{CanonicalPath, Marks, PathFault};
 use super::rewrite::Rewrite;
@@ -64,6 +65,7 @@ pub fn settle<'a>(
             target,
             selection,
             std::slice::from_ref(target.path()),
+            (rewrite, false),
         );
     }
     // A service that ignores case is judged by what it would serve; both spellings must go to it.
@@ -92,41 +94,7 @@ pub fn settle<'a>(
     if let Some(rewrite) = rewrite.filter(|rewrite| !rewrite.is_none()) {
         lead_to_what_was_judged(rewrite, target.path(), &read, allowed.fold_case)?;
     }
-    with_beside(policy, target, judged, &read)
-}
-
-/// What `/u/*` says of `/u/`, unless a rule is written for just that.
-fn with_beside(
-    policy: &Policy,
-    target: &Target,
-    mut judged: Selection,
-    read: &[CanonicalPath],
-) -> Result<Selection, TwoReadings> {
-    let Some(rule) = judged
-        .rule
-        .as_ref()
-        .filter(|rule| !rule.path.ends_in_slash())
-    else {
-        return Ok(judged);
-    };
-    let mut beside: Option<Arc<Rule>> = None;
-    for item in read.iter().filter_map(CanonicalPath::with_empty_last) {
-        let Some(other) = policy.select(&target.with_path(item)).rule else {
-            continue;
-        };
-        if Arc::ptr_eq(&other, rule) || !other.path.ends_in_name() {
-            continue;
-        }
-        if beside
-            .as_ref()
-            .is_some_and(|beside| !Arc::ptr_eq(beside, &other))
-        {
-            return Err(TwoReadings);
-        }
-        beside = Some(other);
-    }
-    judged.beside = beside;
-    Ok(judged)
+    with_beside(policy, target, judged, &read, (rewrite, allowed.fold_case))
 }
 
 /// The service reads what it is sent, and not what was judged. With another beginning, a `..` that comes to light in a
@@ -261,38 +229,6 @@ mod tests {
             };
             let found = settle(&policy, &target("GET", path), paths);
             assert_eq!(found.is_ok(), allowed, "{path} without {strip}, with {add}");
-        }
-    }
-
-    #[test]
-    fn what_is_behind_a_slash_has_a_rule_as_well() {
-        let policy = Policy::new(vec![
-            rule("/u/:id", Condition::SignedIn),
-            rule("/v/", Condition::Anyone),
-            rule("/v/*", Condition::SignedIn),
-            rule("/w", Condition::Anyone),
-            rule("/w/**", Condition::SignedIn),
-            rule("/*", Condition::SignedIn),
-            rule("/**", Condition::Anyone),
-        ]);
-        let cases = [
-            ("/u", "/*", None),
-            ("/u/", "/*", Some("/u/:id")),
-            ("/u/x/..", "/*", Some("/u/:id")),
-            ("/u/x/", "/u/:id", None),
-            ("/v", "/v/", None),
-            ("/v/", "/v/", None),
-            ("/v/x", "/v/*", None),
-            ("/w", "/w", None),
-            ("/w/", "/w", None),
-            ("/", "/**", None),
-            ("/x/y/", "/**", None),
-        ];
-        for (path, rule, beside) in cases {
-            let found = settle(&policy, &target("GET", path), |_| Paths::default()).unwrap();
-            let label = |rule: &Option<Arc<Rule>>| rule.as_ref().map(|it| it.label.to_string());
-            assert_eq!(label(&found.rule).as_deref(), Some(rule), "{path}");
-            assert_eq!(label(&found.beside).as_deref(), beside, "{path}");
         }
     }
 

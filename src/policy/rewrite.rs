@@ -83,6 +83,13 @@ impl Rewrite {
         (sent.as_str() == text).then_some(sent)
     }
 
+    /// Whether a path that need not end in a slash is sent as the root.
+    #[must_use]
+    pub fn bares(&self, path: &CanonicalPath, fold: bool) -> bool {
+        let below = |prefix: &Prefix| prefix.below(path.as_str(), fold) == Some("");
+        self.add.is_none() && self.strip.as_ref().is_some_and(below)
+    }
+
     /// The path to ask for so that the service is sent this one; none when there is no such path. One that begins with
     /// what is cut off was made by a service that knows of it, and stays.
     #[must_use]

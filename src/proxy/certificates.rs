@@ -38,8 +38,9 @@ pub fn is_foreign(request: &RequestHeader, permit: &Permit, running: &Running) -
     let headers = &request.headers;
     match tunnel::only(headers, &header::ORIGIN) {
         Some(origin) => {
-            let cors = permit.rule().cors.as_ref();
-            let admitted = cors.is_some_and(|cors| cors.admits_with_credentials(origin));
+            let admitted = permit
+                .cors()
+                .is_some_and(|cors| cors.admits_with_credentials(origin));
             let own = |origin: &_, asked: &_| running.snapshot.is_own_page(origin, asked);
             !admitted && !tunnel::is_ours(request, own)
         }

@@ -12,7 +12,6 @@ use pingora::{Error, ErrorSource, ErrorType};
 use tokio::time::Instant;
 
 use crate::policy::cors;
-use crate::policy::decide::Permit;
 use crate::policy::rule::Rule;
 use crate::policy::target::Target;
 
@@ -206,8 +205,8 @@ fn lead_home(headers: &mut HeaderMap, ctx: &Context) {
 /// What was made for somebody signed in, or for those whom a rule lets in, is not for caches to give to others: a rule may
 /// go by addresses alone.
 fn keep_to_one_user(headers: &mut HeaderMap, ctx: &Context) {
-    let rule = ctx.permit().map(Permit::rule);
-    let open = rule.is_some_and(Rule::lets_everybody_in);
+    let permit = ctx.permit();
+    let open = permit.is_some_and(|permit| permit.rules().all(Rule::lets_everybody_in));
     if !open || ctx.session.is_some() {
         let of_pool = ctx
             .pool

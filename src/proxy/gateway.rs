@@ -280,8 +280,8 @@ impl ProxyHttp for Gateway {
                 note_answered();
             }
         }
-        let rule = ctx.permit().map(Permit::rule);
-        if let Some(rule) = rule.filter(|rule| !rule.compress.is_empty()) {
+        let codes = |permit: &&Permit| permit.rules().all(|rule| !rule.compress.is_empty());
+        if let Some(rule) = ctx.permit().filter(codes).map(Permit::rule) {
             let place = || self.place_to_code();
             ctx.coder = coding::begin(&rule.compress, session.req_header(), response, place)?;
             whole::note_coded(session, ctx.coder.is_some());

@@ -272,9 +272,9 @@ impl Gateway {
         }
         let (origin, method) = preflight(&request.headers)?;
         let target = ctx.target.as_ref()?;
-        let rule = self.0.gate.preview(&running.snapshot, target, method)?;
-        let cors = rule.cors.as_ref()?;
-        ctx.outcome.rule = Some(Arc::clone(&rule.label));
+        let rules = self.0.gate.preview(&running.snapshot, target, method)?;
+        let cors = rules.cors()?;
+        ctx.outcome.rule = rules.rule.as_ref().map(|rule| Arc::clone(&rule.label));
         Some(if cors.admits(&origin) {
             ctx.outcome.verdict = "preflight";
             Answer::empty(204).and(cors.preflight(&origin, method))

@@ -13,7 +13,9 @@ use crate::base::site::PageOrigin;
 use crate::gate::judge::{JudgeFault, Judged};
 use crate::gate::snapshot::Snapshot;
 use crate::policy::condition::Condition;
+use crate::policy::cors::Cors;
 use crate::policy::decide::{Decision, Permit, Reason, Verdict};
+use crate::policy::index::Selection;
 use crate::policy::rule::Rule;
 use crate::policy::target::Target;
 
@@ -34,9 +36,9 @@ use super::running::Running;
 use super::tunnel::{asked, only};
 use super::upstream::Pool;
 
-/// Notes whose page asks, where the rule has pages of other origins see its answers.
-fn note_origin(session: &Session, ctx: &mut Context, rule: &Rule) {
-    if let Some(cors) = &rule.cors {
+/// Notes whose page asks, where pages of other origins are to see the answer.
+fn note_origin(session: &Session, ctx: &mut Context, cors: Option<&Arc<Cors>>) {
+    if let Some(cors) = cors {
         let origin = only(&session.req_header().headers, &http::header::ORIGIN);
         ctx.cors = Some((Arc::clone(cors), origin.cloned()));
     }
@@ -53,13 +55,11 @@ impl Gateway {
     ) -> pingora::Result<bool> {
         // A page of another origin is to see that its token is no good any more.
         let target = ctx.target.as_ref();
-        let rule = target.and_then(|target| {
+        let rules = target.and_then(|target| {
             let snapshot = &running.snapshot;
             self.0.gate.preview(snapshot, target, target.method())
         });
-        if let Some(rule) = rule {
-            note_origin(session, ctx, &rule);
-        }
+        note_origin(session, ctx, rules.as_ref().and_then(Selection::cors));
         let refusal = match fault {
             JudgeFault::Path(_) => return self.two_readings(session, ctx).await,
             JudgeFault::Credential => BAD_TOKEN,
@@ -104,7 +104,11 @@ impl Gateway {
         } = judged;
         self.note(ctx, &decision);
         if let Some(rule) = &decision.rule {
-            note_origin(session, ctx, rule);
+            let cors = match &decision.verdict {
+                Verdict::Allow(permit) => permit.cors(),
+                Verdict::SignIn | Verdict::Forbid => rule.cors.as_ref(),
+            };
+            note_origin(session, ctx, cors);
             ctx.dress.clone_from(&rule.headers);
         }
         self.withhold_tokens(session.req_header_mut(), spent_bearer);
@@ -185,7 +189,7 @@ impl Gateway {
         running: &'a Running,
         permit: Permit,
     ) -> pingora::Result<Next<'a>> {
-        let limit = permit.rule().body_limit.or(running.limits.body);
+        let limit = permit.body_limit(running.limits.body);
         let announced = session
             .req_header()
             .headers

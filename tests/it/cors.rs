@@ -186,3 +186,35 @@ fn answers_for_one_user_are_not_kept_for_others() {
         assert_eq!(cache("/open/timed", lines).as_deref(), Some("max-age=60"));
     }
 }
+
+/// Behind a slash may be a name: of what one of its two rules gives alone, nothing is given.
+#[test]
+fn p_11_what_only_one_of_two_rules_gives_is_not_given() {
+    let cors = "cors: { origins: [https://app.test], credentials: true }";
+    let rules = format!(
+        "
+  - {{ path: /same/*, allow: anyone, {cors} }}
+  - {{ path: /same, allow: anyone, {cors} }}
+  - {{ path: /p/*, allow: anyone, from: [127.0.0.1] }}
+  - {{ path: /p, allow: anyone, {cors} }}
+"
+    );
+    let recorder = Recorder::start();
+    recorder.answer(|_| Reply::ok("quick"));
+    let gateway = Setup::before(recorder).rules(&rules).start();
+    let origin = format!("Origin: {APP}\r\n");
+    for (path, admits, private) in [
+        ("/same/", true, false),
+        ("/p", true, false),
+        ("/p/", false, true),
+        ("/p/x", false, true),
+    ] {
+        let answer = ask(&gateway, "GET", path, &origin);
+        assert_eq!(answer.status, 200, "{path}");
+        assert_eq!(allowed(&answer).is_some(), admits, "{path}");
+        let kept = answer.values("cache-control").join(", ");
+        assert_eq!(kept.contains("private"), private, "{path}: {kept}");
+        let asked = preflight(&gateway, path, APP, "GET");
+        assert_eq!(allowed(&asked).is_some(), admits, "{path}");
+    }
+}

@@ -221,3 +221,23 @@ fn a_reporting_rule_sees_the_token_and_decides_nothing() {
         "{before:?} {after:?}"
     );
 }
+
+/// Behind a slash may be a name: what the rule for that takes for a proof is looked at, too.
+#[test]
+fn p_11_what_proves_enough_for_both_rules_is_looked_at() {
+    let rules = "
+  - { path: /k/*, auth: [jwt], allow: { role: admin } }
+  - { path: /k, allow: anyone }
+  - { path: /**, auth: [jwt], allow: signed_in }
+";
+    let gateway = open("").rules(rules).start();
+    let (mut trial, alice) = with_twin(&gateway, "P-11");
+    let root = tokens(&gateway, "root").line();
+    for (path, line) in [("/k", ""), ("/k/x", &root), ("/k/", &root)] {
+        trial.allowed(trial.get(path, line));
+    }
+    for (line, status) in [(alice.line(), 403), (String::new(), 401)] {
+        let answer = trial.refused(trial.get("/k/", &line)).answer.unwrap();
+        assert_eq!(answer.status, status);
+    }
+}

@@ -10,12 +10,12 @@ const MOST_CUTS: usize = 8;
 
 impl CanonicalPath {
     /// The path, where it ends in a slash, as a service reads it for which the nothing behind that is a name, too: Fastify and
-    /// Falcon hand `/u/` to `/u/:id`.
+    /// Falcon hand `/u/` to `/u/:id`. `bared` says that the service is sent a slash, whether this has one or not.
     #[must_use]
-    pub fn with_empty_last(&self) -> Option<Self> {
-        let item = self.text.ends_with('/') && self.text.len() > 1;
-        let text = item.then(|| format!("{}{EMPTY}", self.text))?;
-        Self::parse(text.as_bytes()).ok()
+    pub fn with_empty_last(&self, bared: bool) -> Option<Self> {
+        let above = self.text.strip_suffix('/');
+        let above = above.or_else(|| bared.then_some(&*self.text))?;
+        Self::parse(format!("{above}/{EMPTY}").as_bytes()).ok()
     }
 
     /// The path as a service reads it that decodes `%2F` before it splits, and keeps what is empty then: to gin `/a/%2Fb` is

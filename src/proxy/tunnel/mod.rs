@@ -130,7 +130,8 @@ pub fn check(
     // which pages of our other sites may well be of.
     let ambient = matches!(permit.proof(), Some((Proof::Session | Proof::Mtls, _)));
     let own = |origin: &_, asked: &_| {
-        permit.rule().origins.contains(origin) || snapshot.is_own_page(origin, asked)
+        let mut rules = permit.rules();
+        rules.all(|rule| rule.origins.contains(origin)) || snapshot.is_own_page(origin, asked)
     };
     if ambient && !is_ours(request, own) {
         return Err(HandshakeFault::Origin);

@@ -11,7 +11,7 @@ use crate::gate::question::{Answer, NOBODYS_ADDRESS};
 use crate::gate::snapshot::Snapshot;
 use crate::identity::accounts::AccountFault;
 use crate::policy::decide::{Decision, Evidence, Verdict};
-use crate::policy::explain::{Outcome, Step, because};
+use crate::policy::explain::{BESIDE, Outcome, Step, because};
 use crate::policy::target::Target;
 
 use super::super::slips::Slips;
@@ -167,6 +167,10 @@ fn step(step: &Step) -> Value {
             ("reports", *verdict, format!("{why} (only reported)"))
         }
         Outcome::Decided(verdict, reason) => ("decides", *verdict, because(&step.rule, *reason)),
+        Outcome::Beside(verdict, reason) => {
+            let why = because(&step.rule, *reason);
+            ("decides", *verdict, format!("{why} ({BESIDE})"))
+        }
     };
     json!({ "kind": kind, "line": step.rule.line, "rule": &*step.rule.label, "verdict": verdict, "why": why })
 }
