@@ -291,7 +291,7 @@ fn r_09_rules_and_roles_are_of_one_file() {
                 let mut raw = gateway.connect();
                 while !done.load(Ordering::Relaxed) {
                     let answer = raw.ask(head("/other"));
-                    assert_eq!(answer.status, 403, "{answer:?}");
+                    assert_eq!(answer.status, 403, "{answer:?}: {}", gateway.log());
                     asked.fetch_add(1, Ordering::Relaxed);
                 }
             });

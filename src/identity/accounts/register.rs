@@ -144,32 +144,34 @@ impl Accounts {
             email: email.to_string(),
             password_hash: hash.expose().clone(),
         };
-        if self.write_to_prove(&email, &pending, &links).await? {
-            self.keep_wanted(&email, &pending).await?;
-        }
-        Ok(())
+        self.write_to_prove(&email, &pending, &links, true).await
     }
 
-    /// Sends the letter; whether there was room for one more.
+    /// Sends the letter, if there is room for one more. What is `new` is kept before: whoever asks for another letter
+    /// when this one has come is not sent that of whoever was first.
     async fn write_to_prove(
         &self,
         email: &Email,
         pending: &Pending,
         links: &Links,
-    ) -> Result<bool, AccountFault> {
+        new: bool,
+    ) -> Result<(), AccountFault> {
         if !self.admit_letter("register", email).await {
-            return Ok(false);
+            return Ok(());
         }
         let life = Duration::from_hours(HOURS.into());
         let token = self
             .make_link(Kind::Registration, None, pending, life)
             .await?;
+        if new {
+            self.keep_wanted(email, pending).await?;
+        }
         let letter = Letter::VerifyEmail {
             link: links.with_token("verify", &token),
             hours: HOURS,
         };
         self.send(email, &letter).await;
-        Ok(true)
+        Ok(())
     }
 
     /// Keeps what was asked for under its address, too, so that another letter can be sent. Where it was asked for twice,
@@ -215,10 +217,7 @@ impl Accounts {
         };
         // A link that would come to nothing is not sent.
         match self.refuse_taken(&username, None).await {
-            Ok(()) => self
-                .write_to_prove(&email, &pending, &links)
-                .await
-                .map(drop),
+            Ok(()) => self.write_to_prove(&email, &pending, &links, false).await,
             Err(AccountFault::UsernameTaken(_)) => Ok(()),
             Err(fault) => Err(fault),
         }

@@ -17,6 +17,10 @@ use crate::identity::{IdentityFault, account};
 use crate::store::Store;
 use crate::store::volatile::{Key, Kind};
 
+/// How often somebody is read who changes meanwhile. Each change may cost two: one that is overtaken, and one that ends what was
+/// open with more rights. Files that are reloaded one upon the other change several times while a busy database answers.
+const MOST_READINGS: usize = 10;
+
 /// A reading that has begun: what is learned counts for this end, and is kept if nothing has happened since.
 struct Reading {
     epoch: u64,
@@ -48,7 +52,7 @@ impl Sessions {
         now: Timestamp,
     ) -> Result<Option<Arc<Live>>, IdentityFault> {
         // What is told to end while it is read may go on with fewer rights: it is read again.
-        for _ in 0..3 {
+        for _ in 0..MOST_READINGS {
             let reading = Reading {
                 epoch: self.0.epoch.load(Ordering::Acquire),
                 // Before anything is read: an end that comes from here on is heard.

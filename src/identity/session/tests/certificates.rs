@@ -192,7 +192,7 @@ async fn c_15_whoever_is_disabled_while_their_certificate_is_read_is_nobody() {
 }
 
 #[tokio::test]
-async fn who_cannot_be_told_in_three_readings_is_not_told_to_be_nobody() {
+async fn who_changes_with_every_reading_is_not_told_to_be_nobody() {
     let bench = bench(None).await;
     let (shown, roots) = shown_and_roots("alice");
     bench.sessions.roots().store(Some(roots));
