@@ -141,8 +141,11 @@ impl Gate {
         selection: &Selection,
         presented: &Presented,
     ) -> Result<Judged, JudgeFault> {
-        let accepted = |method| selection.accepts(method);
-        let proof = match self.authenticate(accepted, presented).await {
+        let (accepted, preferred) = (
+            |method| selection.accepts(method),
+            |method| selection.all_accept(method),
+        );
+        let proof = match self.authenticate(accepted, preferred, presented).await {
             Err(JudgeFault::Identity(fault @ IdentityFault::Store(_)))
                 if is_for_anybody(selection, presented) =>
             {
@@ -189,7 +192,7 @@ impl Gate {
     ) -> Vec<(Arc<Rule>, Verdict)> {
         let reporting = &selection.reporting;
         let accepted = |method| reporting.iter().any(|rule| rule.auth.contains(&method));
-        let proof = match self.authenticate(accepted, presented).await {
+        let proof = match self.authenticate(accepted, accepted, presented).await {
             Err(JudgeFault::Credential | JudgeFault::Certificate | JudgeFault::TwoUsers) => None,
             Err(fault) => {
                 tracing::warn!(%fault, "cannot say what the rules that only report would have said");
@@ -208,6 +211,7 @@ impl Gate {
     async fn authenticate(
         &self,
         accepted: impl Fn(Method) -> bool + Send + Sync,
+        preferred: impl Fn(Method) -> bool + Send + Sync,
         presented: &Presented,
     ) -> Result<Option<Proof>, JudgeFault> {
         let mut proofs: [Option<Proof>; 3] = [None, None, None];
@@ -227,7 +231,7 @@ impl Gate {
             let live = usable(found).ok_or(JudgeFault::Certificate)?;
             *by_certificate = Some((Method::Mtls, live));
         }
-        one_user(proofs)
+        one_user(proofs, preferred)
     }
 }
 
@@ -251,18 +255,19 @@ impl Judged {
     }
 }
 
-/// The first of what was proved, when all of it names one user.
-fn one_user(proofs: [Option<Proof>; 3]) -> Result<Option<Proof>, JudgeFault> {
-    let mut proofs = proofs.into_iter().flatten();
-    let Some(first) = proofs.next() else {
-        return Ok(None);
-    };
-    let same = |(_, other): &Proof| other.identity.id == first.1.identity.id;
-    if proofs.all(|other| same(&other)) {
-        Ok(Some(first))
-    } else {
-        Err(JudgeFault::TwoUsers)
+/// The first of what was proved, when all of it names one user: of what is `preferred`, if there is any.
+fn one_user(
+    proofs: [Option<Proof>; 3],
+    preferred: impl Fn(Method) -> bool,
+) -> Result<Option<Proof>, JudgeFault> {
+    let mut ids = proofs.iter().flatten().map(|(_, live)| live.identity.id);
+    let id = ids.next();
+    if ids.any(|other| Some(other) != id) {
+        return Err(JudgeFault::TwoUsers);
     }
+    let is_preferred = |proof: &&Proof| preferred(proof.0);
+    let found = proofs.iter().flatten().find(is_preferred);
+    Ok(found.or_else(|| proofs.iter().flatten().next()).cloned())
 }
 
 fn evidence(presented: &Presented, proof: Option<&Proof>) -> Evidence {

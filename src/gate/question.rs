@@ -3,9 +3,10 @@
 //! The functions that answer are those that judge real requests; only who asks is told by the caller.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 use crate::policy::decide::{Decision, Evidence, decide};
-use crate::policy::explain::{Outcome, Step, beside, explain};
+use crate::policy::explain::{Outcome, Step, beside, explain, said_of};
 use crate::policy::index::Policy;
 use crate::policy::readings::{Paths, TwoReadings, settle};
 use crate::policy::target::Target;
@@ -66,9 +67,20 @@ impl<'a, F: Fn(&str) -> Paths<'a>> Rules<'a, F> {
     /// Every rule down to the one that decides, and the one that does as well.
     pub fn steps(&self, target: &Target, who: &Evidence) -> Vec<Step> {
         let mut steps = self.walk(target, who);
-        let selection = settle(self.policy, target, &self.paths);
-        let also = selection.ok().and_then(|selection| selection.beside);
-        steps.extend(also.map(|rule| beside(&rule, who)));
+        let Ok(selection) = settle(self.policy, target, &self.paths) else {
+            return steps;
+        };
+        for rule in &selection.reporting {
+            let outcome = said_of(rule, who);
+            match steps.iter_mut().find(|it| Arc::ptr_eq(&it.rule, rule)) {
+                Some(step) => step.outcome = outcome,
+                None => steps.push(Step {
+                    rule: Arc::clone(rule),
+                    outcome,
+                }),
+            }
+        }
+        steps.extend(selection.beside.iter().map(|rule| beside(rule, who)));
         steps
     }
 

@@ -28,6 +28,12 @@ impl Selection {
         self.deciding().any(|rule| rule.auth.contains(&method))
     }
 
+    /// Whether all of them do.
+    #[must_use]
+    pub fn all_accept(&self, method: Method) -> bool {
+        self.deciding().all(|rule| rule.auth.contains(&method))
+    }
+
     /// Which pages of other origins may use what is asked for.
     #[must_use]
     pub fn cors(&self) -> Option<&Arc<Cors>> {
@@ -40,7 +46,7 @@ impl Selection {
 pub fn cors<'a>(rule: &'a Rule, beside: Option<&Arc<Rule>>) -> Option<&'a Arc<Cors>> {
     let cors = rule.cors.as_ref()?;
     beside
-        .is_none_or(|other| other.cors.as_ref() == Some(cors))
+        .is_none_or(|other| other.cors.as_ref().is_some_and(|it| it.is_like(cors)))
         .then_some(cors)
 }
 

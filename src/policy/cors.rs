@@ -71,6 +71,19 @@ impl Cors {
         }
     }
 
+    /// Whether another says the same, in whatever order.
+    #[must_use]
+    pub fn is_like(&self, other: &Self) -> bool {
+        let ordered = |cors: &Self| {
+            let mut cors = cors.clone();
+            if let Origins::These(origins) = &mut cors.origins {
+                origins.sort_unstable();
+            }
+            cors
+        };
+        self == other || ordered(self) == ordered(other)
+    }
+
     /// Whose pages may use the rule, for people to read.
     #[must_use]
     pub fn told(&self) -> String {

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::base::identity::{Identity, Method};
 
@@ -60,6 +61,8 @@ pub struct Decision {
     pub reason: Option<Reason>,
     /// The rule that decided.
     pub rule: Option<Arc<Rule>>,
+    /// Which pages of other origins may see the answer, whatever it is.
+    pub cors: Option<Arc<Cors>>,
     /// What the reporting rules above it would have said.
     pub reports: Vec<(Arc<Rule>, Verdict)>,
 }
@@ -83,6 +86,13 @@ impl Permit {
     #[must_use]
     pub fn cors(&self) -> Option<&Arc<Cors>> {
         beside::cors(&self.rule, self.beside.as_ref())
+    }
+
+    /// How long an answer or a tunnel may be silent, where that differs from what the upstream allows.
+    #[must_use]
+    pub fn idle(&self) -> Option<Duration> {
+        let all: Option<Vec<Duration>> = self.rules().map(|rule| rule.idle).collect();
+        all?.into_iter().min()
     }
 
     /// How large a body may be in bytes, where `common` is what holds for rules that say nothing of it; none for any size.
@@ -146,17 +156,20 @@ pub fn decide(selection: &Selection, who: &Evidence) -> Decision {
         Some(rule) => (Some(rule), judge(rule, who)),
     };
     if let (Verdict::Allow(permit), Some(beside)) = (&mut judged.0, &selection.beside) {
-        let too = judge(beside, who);
-        if matches!(too.0, Verdict::Allow(_)) {
-            permit.beside = Some(Arc::clone(beside));
-        } else {
-            (rule, judged) = (Some(beside), too);
+        match judge(beside, who) {
+            (Verdict::Allow(too), _) => {
+                permit.beside = Some(too.rule);
+                // Whoever reads a name there is to be told whose it is, and what was proved by a browser counts as that.
+                permit.proof = permit.proof.take().or(too.proof);
+            }
+            no => (rule, judged) = (Some(beside), no),
         }
     }
     let (verdict, reason) = judged;
     Decision {
         verdict,
         reason,
+        cors: selection.cors().cloned(),
         rule: rule.cloned(),
         reports,
     }

@@ -80,9 +80,15 @@ pub fn because(rule: &Rule, reason: Option<Reason>) -> String {
 }
 
 fn outcome(rule: &Arc<Rule>, target: &Target, who: &Evidence) -> Outcome {
-    if let Err(mismatch) = rule.speaks_for(target) {
-        return Outcome::Skipped(mismatch);
+    match rule.speaks_for(target) {
+        Err(mismatch) => Outcome::Skipped(mismatch),
+        Ok(()) => said_of(rule, who),
     }
+}
+
+/// What a rule says of whoever asks.
+#[must_use]
+pub fn said_of(rule: &Arc<Rule>, who: &Evidence) -> Outcome {
     let (verdict, reason) = judge(rule, who);
     match rule.mode {
         Mode::Report => Outcome::Reported(verdict.as_str(), reason),

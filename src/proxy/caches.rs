@@ -1,6 +1,8 @@
 //! What answers that are not for everybody say to caches that stand between us and many.
 
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::header::{CACHE_CONTROL, EXPIRES, HeaderMap, HeaderName, HeaderValue, PRAGMA};
+
+use crate::policy::header;
 
 /// What some caches heed before `Cache-Control`, which so would not keep them away: nginx, whatever else is said; Varnish,
 /// Fastly and Squid, of which Varnish minds `private` no more where this header says anything at all; Akamai.
@@ -14,6 +16,27 @@ const TARGETED: &str = "-cache-control";
 #[must_use]
 pub fn is_heeded_first(name: &str) -> bool {
     name.ends_with(TARGETED) || HEEDED_FIRST.contains(&name)
+}
+
+/// What two rules have an answer say that had to let it pass both. Of the rest the second has the last word; of caches none,
+/// unless they say the same: what one of them gives to everybody, the other may keep for one.
+#[must_use]
+pub fn said_by_both(first: &[header::Said], second: &[header::Said]) -> Vec<header::Said> {
+    let (own, mut all): (Vec<_>, Vec<_>) = first.iter().partition(|said| is_of_caches(&said.0));
+    let (other, rest): (Vec<_>, Vec<_>) = second.iter().partition(|said| is_of_caches(&said.0));
+    all.extend(rest);
+    let mut all: Vec<header::Said> = all.into_iter().cloned().collect();
+    if own.len() == other.len() && own.iter().all(|said| other.contains(said)) {
+        all.extend(own.into_iter().cloned());
+    } else {
+        let nothing = HeaderValue::from_static("no-store");
+        all.push((CACHE_CONTROL, Some(nothing)));
+    }
+    all
+}
+
+fn is_of_caches(name: &HeaderName) -> bool {
+    [CACHE_CONTROL, EXPIRES, PRAGMA].contains(name) || is_heeded_first(name.as_str())
 }
 
 /// Keeps what was made for one user, or for some addresses, from the next, whatever stands between us and them. Where the
@@ -30,17 +53,17 @@ pub fn keep_to_one_user(
     open: bool,
     is_said: impl Fn(&HeaderName) -> bool,
 ) {
-    let name = header::CACHE_CONTROL;
+    let name = CACHE_CONTROL;
     let said = Said::in_lines(headers);
     if open && said.is_some() {
         return;
     }
     let words = said.unwrap_or_default();
     // Once there is a word of HTTP/1.1, the older one counts no more.
-    let pragma = headers.get(header::PRAGMA);
+    let pragma = headers.get(PRAGMA);
     let older =
         said.is_none() && pragma.is_some_and(|it| it.as_bytes().eq_ignore_ascii_case(b"no-cache"));
-    let guessed = !open && words.leaves_a_guess() && !headers.contains_key(header::EXPIRES);
+    let guessed = !open && words.leaves_a_guess() && !headers.contains_key(EXPIRES);
     let more = match (words.is_of_time_alone(), older || guessed) {
         (true, true) => "private, no-cache",
         (true, false) => "private",
@@ -88,7 +111,7 @@ impl Said {
     /// None where they say nothing.
     fn in_lines(headers: &HeaderMap) -> Option<Self> {
         let mut found: Option<Self> = None;
-        let lines = headers.get_all(header::CACHE_CONTROL).iter();
+        let lines = headers.get_all(CACHE_CONTROL).iter();
         let words = lines.flat_map(|line| outside_quotes(line.as_bytes()));
         let words = words.map(<[u8]>::trim_ascii);
         for word in words.filter(|word| !word.is_empty()) {
@@ -145,6 +168,36 @@ fn is_for(word: &[u8], name: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn p_11_of_caches_two_rules_say_what_both_say() {
+        let said = |all: &[(&'static str, &'static str)]| -> Vec<crate::policy::header::Said> {
+            let one = |&(name, value): &(&'static str, &'static str)| {
+                let value = (!value.is_empty()).then(|| HeaderValue::from_static(value));
+                (HeaderName::from_static(name), value)
+            };
+            all.iter().map(one).collect()
+        };
+        let public = ("cache-control", "public");
+        let nothing = ("cache-control", "no-store");
+        for (first, second, expected) in [
+            (&[public][..], &[public][..], &[public][..]),
+            (&[public], &[], &[nothing]),
+            (
+                &[("expires", "0"), ("x-a", "1")],
+                &[("expires", "0")],
+                &[("x-a", "1"), ("expires", "0")],
+            ),
+            (
+                &[("x-a", "1")],
+                &[public, ("x-a", "")],
+                &[("x-a", "1"), ("x-a", ""), nothing],
+            ),
+            (&[("surrogate-control", "max-age=9")], &[public], &[nothing]),
+        ] {
+            assert_eq!(said_by_both(&said(first), &said(second)), said(expected));
+        }
+    }
+
     use super::*;
 
     fn said(lines: &[&'static str], pragma: bool, open: bool) -> String {

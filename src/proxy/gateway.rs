@@ -140,7 +140,7 @@ impl ProxyHttp for Gateway {
             note_whole();
         }
         let group = peer.group_key;
-        let streams = ctx.permit().is_some_and(|it| it.rule().idle.is_some());
+        let streams = ctx.permit().is_some_and(|it| it.idle().is_some());
         let kind = (has_body, streams);
         suit(&mut peer, session.req_header(), ctx.asks.trailers, kind);
         if let Some(client) = state_of(&session.downstream_session) {

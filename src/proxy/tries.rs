@@ -11,6 +11,7 @@ use pingora::proxy::Session;
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType, RetryType};
 
+use crate::policy::decide::Permit;
 use crate::telemetry::limit::Limit;
 
 use super::context::{Context, Passed};
@@ -167,7 +168,7 @@ impl Gateway {
         if length == 0 || ctx.tunnel.is_some() {
             return Ok(());
         }
-        let idle = ctx.permit().and_then(|permit| permit.rule().idle);
+        let idle = ctx.permit().and_then(Permit::idle);
         let pace = ctx.pace.get_or_insert_with(|| {
             let limits = self.0.running.load().limits;
             // A service that does not take what came holds the rest up.

@@ -15,12 +15,14 @@ use crate::gate::snapshot::Snapshot;
 use crate::policy::condition::Condition;
 use crate::policy::cors::Cors;
 use crate::policy::decide::{Decision, Permit, Reason, Verdict};
+use crate::policy::header::Said;
 use crate::policy::index::Selection;
 use crate::policy::rule::Rule;
 use crate::policy::target::Target;
 
 use super::answer::{Answer, is_navigation};
 use super::bridge;
+use super::caches;
 use super::certificates::is_foreign;
 use super::context::Context;
 use super::forward::finish_request;
@@ -41,6 +43,19 @@ fn note_origin(session: &Session, ctx: &mut Context, cors: Option<&Arc<Cors>>) {
     if let Some(cors) = cors {
         let origin = only(&session.req_header().headers, &http::header::ORIGIN);
         ctx.cors = Some((Arc::clone(cors), origin.cloned()));
+    }
+}
+
+/// What the rules have the answer say.
+fn dress(permit: &Permit) -> Option<Arc<[Said]>> {
+    let mut all = permit.rules().map(|rule| &rule.headers);
+    let first = all.next()?;
+    match all.next() {
+        Some(second) if first != second => {
+            let [first, second] = [first, second].map(|said| said.as_deref().unwrap_or_default());
+            Some(caches::said_by_both(first, second).into())
+        }
+        _ => first.clone(),
     }
 }
 
@@ -103,14 +118,11 @@ impl Gateway {
             spent_bearer,
         } = judged;
         self.note(ctx, &decision);
-        if let Some(rule) = &decision.rule {
-            let cors = match &decision.verdict {
-                Verdict::Allow(permit) => permit.cors(),
-                Verdict::SignIn | Verdict::Forbid => rule.cors.as_ref(),
-            };
-            note_origin(session, ctx, cors);
-            ctx.dress.clone_from(&rule.headers);
-        }
+        note_origin(session, ctx, decision.cors.as_ref());
+        ctx.dress = match &decision.verdict {
+            Verdict::Allow(permit) => dress(permit),
+            _ => decision.rule.as_ref().and_then(|it| it.headers.clone()),
+        };
         self.withhold_tokens(session.req_header_mut(), spent_bearer);
         if let Some(live) = live {
             cut_when(&session.downstream_session, live.ended());

@@ -197,6 +197,8 @@ fn p_11_what_only_one_of_two_rules_gives_is_not_given() {
   - {{ path: /same, allow: anyone, {cors} }}
   - {{ path: /p/*, allow: anyone, from: [127.0.0.1] }}
   - {{ path: /p, allow: anyone, {cors} }}
+  - {{ path: /h/*, allow: anyone, headers: {{ response: {{ X-Frame-Options: DENY }} }} }}
+  - {{ path: /h, allow: anyone, headers: {{ response: {{ Cache-Control: public, X-Frame-Options: false }} }} }}
 "
     );
     let recorder = Recorder::start();
@@ -216,5 +218,13 @@ fn p_11_what_only_one_of_two_rules_gives_is_not_given() {
         assert_eq!(kept.contains("private"), private, "{path}: {kept}");
         let asked = preflight(&gateway, path, APP, "GET");
         assert_eq!(allowed(&asked).is_some(), admits, "{path}");
+    }
+    for (path, caches, frames) in [
+        ("/h", "public", None),
+        ("/h/", "no-store", Some("DENY".to_owned())),
+    ] {
+        let answer = ask(&gateway, "GET", path, "");
+        assert_eq!(answer.header("cache-control").as_deref(), Some(caches));
+        assert_eq!(answer.header("x-frame-options"), frames, "{path}");
     }
 }

@@ -228,14 +228,26 @@ fn p_11_what_proves_enough_for_both_rules_is_looked_at() {
     let rules = "
   - { path: /k/*, auth: [jwt], allow: { role: admin } }
   - { path: /k, allow: anyone }
+  - { path: /m/*, auth: [session, jwt], allow: signed_in }
+  - { path: /m, allow: signed_in }
   - { path: /**, auth: [jwt], allow: signed_in }
 ";
     let gateway = open("").rules(rules).start();
     let (mut trial, alice) = with_twin(&gateway, "P-11");
     let root = tokens(&gateway, "root").line();
-    for (path, line) in [("/k", ""), ("/k/x", &root), ("/k/", &root)] {
-        trial.allowed(trial.get(path, line));
+    for (path, line, who) in [
+        ("/k", "", &[][..]),
+        ("/k/x", &root, &["root"]),
+        ("/k/", &root, &["root"]),
+    ] {
+        let seen = trial.served(&trial.get(path, line)).0;
+        assert_eq!(seen.values("X-Auth-User"), who, "{path}");
     }
+    // Of two proofs, the one that both take.
+    let cookie = cookie_line(&gateway.login("alice"));
+    let both = format!("{}{cookie}", alice.line());
+    let seen = trial.served(&trial.get("/m/", &both)).0;
+    assert_eq!(seen.values("X-Auth-Method"), ["session"]);
     for (line, status) in [(alice.line(), 403), (String::new(), 401)] {
         let answer = trial.refused(trial.get("/k/", &line)).answer.unwrap();
         assert_eq!(answer.status, status);

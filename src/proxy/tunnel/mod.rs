@@ -137,7 +137,7 @@ pub fn check(
         return Err(HandshakeFault::Origin);
     }
     Ok(Tunnel {
-        idle: permit.rule().idle.unwrap_or(IDLE),
+        idle: permit.idle().unwrap_or(IDLE),
         latch: Latch::default(),
         open: None,
     })

@@ -18,7 +18,7 @@ use crate::proxy::running::Running;
 
 /// Tells how long a server may be silent: for so long as the rule says. Where a tunnel is asked for, the guard times it.
 pub fn wait_for(session: &Session, peer: &mut HttpPeer, ctx: &mut Context) {
-    let idle = ctx.permit().and_then(|permit| permit.rule().idle);
+    let idle = ctx.permit().and_then(Permit::idle);
     if let Some(idle) = idle.filter(|_| ctx.tunnel.is_none()) {
         // A handshake is answered like any other request; it is the tunnel that may be silent.
         let left = time_left(ctx).ok().flatten();
