@@ -191,6 +191,9 @@ fn read_stdin() -> anyhow::Result<Secret<String>> {
     let mut text = String::new();
     std::io::stdin().take(64 * 1024).read_to_string(&mut text)?;
     let line = text.strip_suffix('\n').unwrap_or(&text);
+    if line.trim_end_matches('\r').contains(['\r', '\n']) {
+        bail!("a password is one line");
+    }
     Ok(Secret::new(
         line.strip_suffix('\r').unwrap_or(line).to_owned(),
     ))

@@ -8,6 +8,7 @@ use clap::ValueEnum;
 use serde_json::{Map, Value};
 
 use crate::cli::text::count;
+use crate::config::report::nearest;
 
 /// How a file is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -77,18 +78,36 @@ impl Layout {
 impl Field {
     /// The field of a name: ours first, then as Django and the `FastAPI` plugins call theirs.
     fn of(name: &str) -> Option<Self> {
-        Some(match name.trim() {
-            "username" => Self::Username,
-            "email" => Self::Email,
-            "password_hash" | "hashed_password" | "password" => Self::Hash,
-            "roles" => Self::Roles,
-            "is_active" => Self::Active,
-            "is_superuser" => Self::Superuser,
-            "is_verified" => Self::Verified,
-            "created_at" | "date_joined" => Self::Created,
-            _ => return None,
-        })
+        let found = FIELDS.iter().find(|(known, _)| *known == name.trim());
+        found.map(|(_, field)| *field)
     }
+}
+
+const FIELDS: [(&str, Field); 11] = [
+    ("username", Field::Username),
+    ("email", Field::Email),
+    ("password_hash", Field::Hash),
+    ("hashed_password", Field::Hash),
+    ("password", Field::Hash),
+    ("roles", Field::Roles),
+    ("is_active", Field::Active),
+    ("is_superuser", Field::Superuser),
+    ("is_verified", Field::Verified),
+    ("created_at", Field::Created),
+    ("date_joined", Field::Created),
+];
+
+/// Goes on unless a column is called almost as one that counts: a mistyped `is_active` would let in whom it keeps out.
+///
+/// # Errors
+/// What it was probably meant to be called.
+fn refuse_mistyped(name: &str) -> Result<(), String> {
+    let known = FIELDS.iter().map(|(known, _)| *known);
+    nearest(name.trim(), known).map_or(Ok(()), |meant| {
+        Err(format!(
+            "'{name}' means nothing here; did you mean '{meant}'?"
+        ))
+    })
 }
 
 /// Goes on unless a quote is still open at the end, or something stands behind one that closes (RFC 4180 section 2): the
@@ -141,6 +160,7 @@ fn csv_records(bytes: &[u8]) -> anyhow::Result<Records> {
             }
             Some(field) => columns.push(Some(field)),
             None => {
+                refuse_mistyped(&name).map_err(anyhow::Error::msg)?;
                 records.ignored.insert(name);
                 columns.push(None);
             }
@@ -153,11 +173,19 @@ fn csv_records(bytes: &[u8]) -> anyhow::Result<Records> {
     }
     for record in reader.byte_records() {
         let record = record?;
-        let line = record.position().map_or(0, csv::Position::line);
+        let line = record.position().map_or(0, |at| line_at(bytes, at));
         let fields = cells(&columns, &record);
         records.rows.push(Record { line, fields });
     }
     Ok(records)
+}
+
+/// The line that a record begins on. To the reader the second byte of a line end that has two is part of the next record, which
+/// then is said to begin on the line before.
+fn line_at(bytes: &[u8], at: &csv::Position) -> u64 {
+    let start = usize::try_from(at.byte()).unwrap_or(usize::MAX);
+    let ended = |byte: usize| bytes.get(byte) == Some(&b'\n');
+    at.line() + u64::from(ended(start))
 }
 
 fn cells(
@@ -203,6 +231,7 @@ fn json_fields(
     let mut fields = BTreeMap::new();
     for (name, value) in object {
         let Some(field) = Field::of(&name) else {
+            refuse_mistyped(&name)?;
             ignored.insert(name);
             continue;
         };
@@ -253,6 +282,23 @@ mod tests {
         let rows = records.rows.iter().map(row);
         let ignored = records.ignored.iter().map(|name| format!("ignored {name}"));
         rows.chain(ignored).collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn a_mistyped_column_is_refused_and_lines_are_counted_however_they_end() {
+        for name in ["is_actve", "usename", "Roles", "passwords"] {
+            let csv = format!("username,{name}\na,b\n");
+            assert!(Layout::Csv.read(csv.as_bytes()).is_err(), "{name}");
+            let json = format!("{{\"username\": \"a\", \"{name}\": \"b\"}}");
+            let read = Layout::Jsonl.read(json.as_bytes()).unwrap();
+            assert!(read.rows.iter().all(|row| row.fields.is_err()), "{name}");
+        }
+        for end in ["\n", "\r\n"] {
+            let text = ["username,note", "a,x", "b,\"y", "z\"", "c,x", ""].join(end);
+            let read = Layout::Csv.read(text.as_bytes()).unwrap();
+            let lines: Vec<u64> = read.rows.iter().map(|row| row.line).collect();
+            assert_eq!(lines, [2, 3, 5], "{end:?}");
+        }
     }
 
     #[test]
