@@ -64,17 +64,29 @@ impl Condition {
         }
     }
 
-    /// How little it asks, for the warning about lax rules above strict ones: 2 lets strangers in, 1 asks
-    /// for a login only, 0 asks for more.
+    /// How little it asks, for the warning about lax rules above strict ones: 3 lets strangers in, 2 asks
+    /// for a login only, 1 asks for more, 0 lets nobody in.
     #[must_use]
     pub fn laxity(&self) -> u8 {
         match self {
-            _ if self.holds(None) => 2,
-            Self::SignedIn => 1,
+            _ if self.holds(None) => 3,
+            _ if !self.attainable() => 0,
+            Self::SignedIn => 2,
             Self::Any(inner) => inner.iter().map(Self::laxity).max().unwrap_or(0),
             Self::All(inner) => inner.iter().map(Self::laxity).min().unwrap_or(0),
-            _ => 0,
+            _ => 1,
         }
+    }
+
+    /// Whether it asks for all that another does, and for something else as well.
+    #[must_use]
+    pub fn asks_more_than(&self, other: &Self) -> bool {
+        let parts = |of: &Self| match of {
+            Self::All(inner) => inner.clone(),
+            one => vec![one.clone()],
+        };
+        let (own, theirs) = (parts(self), parts(other));
+        own.len() > theirs.len() && theirs.iter().all(|part| own.contains(part))
     }
 
     /// Whether it may hold for somebody because they lack something, which they may be given.
@@ -206,10 +218,14 @@ mod tests {
     fn laxity_and_attainability() {
         use Condition::*;
         let admin = || Role("admin".parse().unwrap());
-        assert_eq!(Anyone.laxity(), 2);
-        assert_eq!(All(vec![Anyone, SignedIn]).laxity(), 1);
-        assert_eq!(Any(vec![admin(), SignedIn]).laxity(), 1);
-        assert_eq!(admin().laxity(), 0);
+        assert_eq!(Anyone.laxity(), 3);
+        assert_eq!(All(vec![Anyone, SignedIn]).laxity(), 2);
+        assert_eq!(Any(vec![admin(), SignedIn]).laxity(), 2);
+        assert_eq!(admin().laxity(), 1);
+        assert_eq!(Nobody.laxity(), 0);
+        let both = All(vec![admin(), Verified(true)]);
+        assert!(both.asks_more_than(&admin()) && !admin().asks_more_than(&both));
+        assert!(!admin().asks_more_than(&admin()));
         assert!(!All(vec![Nobody, SignedIn]).attainable());
         assert!(!Not(Box::new(Anyone)).attainable());
         assert!(Any(vec![Nobody, admin()]).attainable());

@@ -69,6 +69,9 @@ pub enum PatternFault {
 /// Each `**` multiplies the ways in which two patterns can be compared; nobody reads more than this.
 const MAX_ANY: usize = 4;
 
+/// And each segment the time that takes.
+const MAX_SEGMENTS: usize = 64;
+
 /// How a path is compared once the literal prefix has been followed.
 #[derive(Clone, Debug)]
 enum Matcher {
@@ -112,7 +115,8 @@ impl Pattern {
         let mut segments: Vec<Segment> = segments.collect::<Result<_, _>>()?;
         // Of several in a row, one says it all; the glob library would take two for names.
         segments.dedup_by(|one, other| (&*one, &*other) == (&Segment::Any, &Segment::Any));
-        if segments.iter().filter(|s| **s == Segment::Any).count() > MAX_ANY {
+        let any = segments.iter().filter(|s| **s == Segment::Any).count();
+        if any > MAX_ANY || segments.len() > MAX_SEGMENTS {
             return Err(PatternFault::TooComplex);
         }
         let matcher = Matcher::new(&segments)?;

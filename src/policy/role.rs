@@ -44,32 +44,32 @@ pub fn closure(all: &Roles, held: impl IntoIterator<Item = RoleName>) -> Closure
 /// A role that includes itself, by way of the roles named, first to last.
 #[must_use]
 pub fn find_cycle(all: &Roles) -> Option<Vec<RoleName>> {
+    let includes = |name| all.get(name).into_iter().flat_map(|role| &role.includes);
     let mut done = BTreeSet::new();
-    all.keys()
-        .find_map(|name| visit(all, name, &mut Vec::new(), &mut done))
-}
-
-fn visit(
-    all: &Roles,
-    name: &RoleName,
-    path: &mut Vec<RoleName>,
-    done: &mut BTreeSet<RoleName>,
-) -> Option<Vec<RoleName>> {
-    if let Some(start) = path.iter().position(|seen| seen == name) {
-        return path.get(start..).map(<[RoleName]>::to_vec);
+    for name in all.keys() {
+        // No recursion: a chain may be longer than a stack is deep.
+        let mut path = vec![(name, includes(name))];
+        let mut on_path = BTreeSet::from([name]);
+        while let Some((name, rest)) = path.last_mut() {
+            match rest.next() {
+                None => {
+                    on_path.remove(*name);
+                    done.insert(*name);
+                    path.pop();
+                }
+                Some(inner) if on_path.contains(inner) => {
+                    let cycle = path.iter().skip_while(|(name, _)| *name != inner);
+                    return Some(cycle.map(|(name, _)| (*name).clone()).collect());
+                }
+                Some(inner) if done.contains(inner) => {}
+                Some(inner) => {
+                    on_path.insert(inner);
+                    path.push((inner, includes(inner)));
+                }
+            }
+        }
     }
-    if done.contains(name) {
-        return None;
-    }
-    path.push(name.clone());
-    let includes = all.get(name).map(|role| &role.includes);
-    let cycle = includes
-        .into_iter()
-        .flatten()
-        .find_map(|inner| visit(all, inner, path, done));
-    path.pop();
-    done.insert(name.clone());
-    cycle
+    None
 }
 
 #[cfg(test)]
@@ -85,6 +85,21 @@ mod tests {
             .iter()
             .map(|(name, grants)| (name.parse().unwrap(), definition(grants)))
             .collect()
+    }
+
+    #[test]
+    fn a_long_chain_of_roles_is_walked() {
+        let name = |at: u32| -> RoleName { format!("r{at}").parse().unwrap() };
+        let includes = |at| RoleDefinition {
+            includes: [name(at)].into_iter().collect(),
+            ..RoleDefinition::default()
+        };
+        let mut all: Roles = (0..100_000)
+            .map(|at| (name(at), includes(at + 1)))
+            .collect();
+        assert_eq!(find_cycle(&all), None);
+        all.insert(name(100_000), includes(0));
+        assert_eq!(find_cycle(&all).unwrap().len(), 100_001);
     }
 
     #[test]

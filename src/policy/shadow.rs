@@ -58,7 +58,8 @@ fn laxly_overlaps(upper: &Rule, lower: &Rule) -> bool {
 
 fn asks_less(upper: &Rule, lower: &Rule) -> bool {
     let (less, more) = (upper.allow.laxity(), lower.allow.laxity());
-    less > more || less == more && upper.from.is_none() && lower.from.is_some()
+    let narrows = upper.from.is_none() && lower.from.is_some();
+    less > more || less == more && (narrows || lower.allow.asks_more_than(&upper.allow))
 }
 
 fn meets_host(upper: &Rule, lower: &Rule) -> bool {
@@ -142,6 +143,8 @@ mod tests {
             |path| rule(path, Condition::Anyone),
             |path| rule(path, Condition::SignedIn),
         );
+        let admin = || Condition::Role("admin".parse().unwrap());
+        let verified = || Condition::All(vec![admin(), Condition::Verified(true)]);
         let cases = [
             (open("/*"), strict("/admin/**"), true),
             (open("/*/public"), strict("/private/**"), true),
@@ -166,6 +169,10 @@ mod tests {
                 false,
             ),
             (strict("/*"), from(strict("/a/**")), true),
+            (strict("/*"), rule("/a/**", Condition::Nobody), true),
+            (rule("/*", admin()), rule("/a/**", Condition::Nobody), true),
+            (rule("/*", admin()), rule("/a/**", verified()), true),
+            (rule("/*", verified()), rule("/a/**", admin()), false),
             (from(strict("/*")), from(strict("/a/**")), false),
             (from(strict("/*")), strict("/a/**"), false),
         ];
