@@ -176,9 +176,17 @@ impl Reload {
     fn read(&self) -> Result<Config, ReloadFault> {
         let mut config =
             Config::load(&self.path).map_err(|report| ReloadFault::Config(report.in_one_line()))?;
-        if config.site_is_default {
+        if config.threads_are_default && self.config.threads_are_default {
+            // Processors come and go, as where a container is given more.
+            config.threads = self.config.threads;
+        }
+        match (config.site_is_default, self.config.site_is_default) {
             // Derived from the port that is really bound, which does not change.
-            config.sites = self.config.sites.clone();
+            (true, true) => config.sites = self.config.sites.clone(),
+            (true, false) if config.listen.http.is_some_and(|it| it.port() == 0) => {
+                return Err(ReloadFault::Restart("site".to_owned()));
+            }
+            _ => {}
         }
         if let Some(what) = needs_restart(&self.config, &config) {
             return Err(ReloadFault::Restart(what));

@@ -109,10 +109,11 @@ impl FromStr for Host {
         if let Ok(ip) = name.parse::<Ipv4Addr>() {
             return Ok(Self::of_ip(IpAddr::V4(ip)));
         }
-        let looks_numeric = name
-            .rsplit('.')
-            .next()
-            .is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()));
+        // What ends so is an address to browsers (URL Standard, "ends in a number").
+        let last = name.rsplit('.').next().unwrap_or_default();
+        let hex = last.strip_prefix("0x").or(last.strip_prefix("0X"));
+        let looks_numeric = last.bytes().all(|b| b.is_ascii_digit())
+            || hex.is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_hexdigit()));
         if name.len() > 253 || looks_numeric || !name.split('.').all(is_label) {
             return Err(BadHost);
         }
@@ -257,6 +258,8 @@ mod tests {
             "0x7f.1",
             "1.2.3.4.5",
             "127.1",
+            "0x7f000001",
+            "a.0X1",
             "a\u{e9}.test",
             "app.test..",
             "[::1]x",

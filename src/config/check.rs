@@ -72,7 +72,7 @@ fn file(root: &At<'_>) -> Option<Config> {
     let bootstrap = login::bootstrap(&file, identity.password, words);
     let trusted_proxies = listen::trusted_proxies(&file);
     let (mail, hooks) = (mail::mail(&file), hooks::hooks(&file));
-    let (log, threads) = (limits::log(&file), limits::threads(&file));
+    let (log, (threads, threads_are_default)) = (limits::log(&file), limits::threads(&file));
     let snapshot_name = limits::snapshot_name(&file);
     let domain = cookies::domain(&file, sites.as_ref().map(|(sites, _)| sites), &rules);
     let (sites, site_is_default) = sites?;
@@ -99,6 +99,7 @@ fn file(root: &At<'_>) -> Option<Config> {
         limits,
         log,
         threads,
+        threads_are_default,
         snapshot_name,
         rules,
         tests,

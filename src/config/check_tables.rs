@@ -235,6 +235,10 @@ pub(super) const OTHER: &[(&str, &str)] = &[
              ?3 identity.headers.X_Auth_Assertion: many services never see a header called X_Auth_Assertion",
     ),
     (
+        "identity: { assertion: X-Auth-User }",
+        "3 identity.assertion: x-auth-user and x-auth-user are one header to a service",
+    ),
+    (
         "identity: { headers: { X_User: user.name, x.role: user.roles, X-Team1: user.id }, assertion: X_Proof }",
         "?3 identity.headers.X_User: many services never see a header called X_User
              ?3 identity.headers.x.role: many services never see a header called x.role

@@ -99,6 +99,29 @@ fn f_01_f_08_how_others_are_written_to() {
     check_table(tables::OUT);
 }
 
+/// Whatever is written where its reference belongs, or where what holds it does.
+#[test]
+fn c_10_what_may_be_a_secret_is_not_repeated() {
+    let hidden = "hunter2hunter2";
+    let pem = "\"-----BEGIN PRIVATE KEY-----\\nhunter2hunter2\\n-----END PRIVATE KEY-----\"";
+    let hex = "6".repeat(50) + hidden;
+    for text in [
+        format!("tls: {{ certificate: c.pem, key: {pem} }}"),
+        format!("tls: {{ certificate: {pem}, key: k.pem }}"),
+        format!("key: file:{hex}"),
+        format!("key: env:{hidden}"),
+        format!("key: {hidden}"),
+        format!("hooks: {{ crm: {hidden} }}"),
+        format!("bootstrap: \"root:{hidden}\""),
+        format!("mail: \"smtp://gw:{hidden}@x\""),
+        format!("mail: {{ url: \"smtp:gw:{hidden}@x\", from: a@b.test }}"),
+        format!("mail: {{ url: \"smtp://x?password={hidden}\", from: a@b.test }}"),
+    ] {
+        let all = said(&format!("{BASE}{text}\n")).join("\n");
+        assert!(!all.is_empty() && !all.contains(hidden), "{text}: {all}");
+    }
+}
+
 /// A folder with certificates, keys and secrets, good and bad.
 fn folder_of_secrets() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();

@@ -23,6 +23,10 @@ pub fn headers(file: &Object<'_>) -> IdentityHeaders {
             .iter()
             .filter_map(|entry| header(entry, &mut taken))
             .collect();
+    } else {
+        for (name, _) in &settings.headers {
+            claim(object.at(), name.as_str(), &mut taken);
+        }
     }
     if let Some(at) = object.get("assertion") {
         settings.assertion = assertion(&at);

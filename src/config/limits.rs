@@ -115,17 +115,16 @@ pub fn snapshot_name(file: &Object<'_>) -> Option<HeaderValue> {
     HeaderValue::from_str(text).ok()
 }
 
-/// Worker threads: one for each core, unless the file says otherwise.
-pub fn threads(file: &Object<'_>) -> usize {
+/// Worker threads: one for each core, unless the file says otherwise; and whether it says nothing.
+pub fn threads(file: &Object<'_>) -> (usize, bool) {
     let written = file.get("threads").and_then(|at| at.integer(1..=256));
     let cores = || {
         std::thread::available_parallelism()
             .map_or(1, usize::from)
             .min(256)
     };
-    written
-        .and_then(|count| usize::try_from(count).ok())
-        .unwrap_or_else(cores)
+    let count = written.and_then(|count| usize::try_from(count).ok());
+    (count.unwrap_or_else(cores), file.get("threads").is_none())
 }
 
 fn bounded_size(at: &At<'_>, bounds: RangeInclusive<u64>) -> Option<usize> {

@@ -44,6 +44,7 @@ mod compress;
 mod conditions;
 mod cookies;
 mod cors;
+mod doubles;
 mod hooks;
 mod identities;
 mod later;
@@ -110,6 +111,8 @@ pub struct Config {
     pub log: Format,
     /// Worker threads, 1 to 256.
     pub threads: usize,
+    /// Whether they are as many as there were cores when the file was read.
+    pub threads_are_default: bool,
     /// What answers call this file, where `diagnostics.snapshot` says so.
     pub snapshot_name: Option<http::HeaderValue>,
     /// The rules, in the order of the file.

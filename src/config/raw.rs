@@ -11,6 +11,7 @@ use super::later;
 use super::reading::{Reading, as_list, plain, printable, without_userinfo};
 use super::report::{Fault, suggest};
 use super::schema;
+use super::secrets;
 use super::tree::{Key, Node, Value};
 
 /// A value and its place.
@@ -35,9 +36,6 @@ pub struct Entry<'a> {
     /// The value.
     pub at: At<'a>,
 }
-
-/// Keys whose values are, or could be taken for, secrets. They are never shown.
-const SECRET_KEYS: [&str; 3] = ["password", "secret", "key"];
 
 impl<'a> At<'a> {
     /// The root of a tree.
@@ -280,8 +278,7 @@ impl<'a> At<'a> {
     }
 
     fn is_secret(&self) -> bool {
-        let last = self.path.rsplit('.').next().unwrap_or_default();
-        SECRET_KEYS.contains(&last)
+        secrets::may_be_one(&self.path, self.value())
     }
 
     fn below(&self, key: &str, node: &'a Node) -> Self {

@@ -7,13 +7,39 @@ use std::path::{Path, PathBuf};
 use crate::base::secret::Secret;
 
 use super::raw::At;
-use super::tree::open;
+use super::reading::printable;
+use super::tree::{Value, open};
 
 /// No key, certificate or password is larger.
 const MAX_BYTES: u64 = 1 << 20;
 
 const NOTATION: &str =
     "write env:NAME or file:/path; secrets themselves do not belong in this file";
+
+/// Keys whose values are, or could be taken for, secrets.
+const SECRET_KEYS: [&str; 3] = ["password", "secret", "key"];
+
+/// Objects that hold one, which may be written in place of all of them.
+const WITH_SECRETS: [&str; 2] = ["bootstrap", "mail"];
+
+/// Whether a value is, or could be taken for, a secret. It is never shown.
+pub fn may_be_one(path: &str, value: &Value) -> bool {
+    let last = path.rsplit('.').next().unwrap_or_default();
+    let is_hook = |name: &str| !name.contains('.');
+    let is_plain = |query: &str| query.starts_with("tls=") && !query.contains('&');
+    let is_masked = |url: &str| {
+        let query = url.split_once('?').map(|(_, query)| query);
+        (url.contains("://") || !url.contains('@')) && query.is_none_or(is_plain)
+    };
+    match (path, value) {
+        ("mail.url", Value::Text(url)) => !is_masked(url),
+        _ => {
+            SECRET_KEYS.contains(&last)
+                || WITH_SECRETS.contains(&path)
+                || path.strip_prefix("hooks.").is_some_and(is_hook)
+        }
+    }
+}
 
 /// The environment of this process.
 #[expect(
@@ -31,7 +57,8 @@ pub fn bytes(at: &At<'_>) -> Option<Secret<Vec<u8>>> {
         Some(("env", name)) if !name.is_empty() => match at.reading().env(name) {
             Some(value) if !value.is_empty() => Some(Secret::new(value.into_bytes())),
             _ => at.refuse(format!(
-                "the environment variable {name} is not set, or empty"
+                "the environment variable {} is not set, or empty",
+                shown_name(name)
             )),
         },
         Some(("file", path)) if !path.is_empty() => {
@@ -87,10 +114,37 @@ pub fn reason(error: &std::io::Error) -> String {
         .to_lowercase()
 }
 
+/// The name of a variable; what is hardly one may be the secret itself.
+fn shown_name(name: &str) -> &str {
+    let usual = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+    if name.chars().all(usual) {
+        name
+    } else {
+        "that is named here"
+    }
+}
+
+/// A path; none of what is rather what should be behind it.
+fn shown_path(path: &Path) -> Option<String> {
+    const LONG: usize = 32;
+    let text = path.to_string_lossy();
+    let last = text.rsplit('/').next().unwrap_or_default();
+    let is_word = |c: char| c.is_ascii_alphanumeric() || "+=-_".contains(c);
+    let is_content = text.contains(char::is_control)
+        || text.contains("-----BEGIN")
+        || last.len() >= LONG && last.chars().all(is_word);
+    (!is_content || path.exists()).then(|| printable(&text))
+}
+
 fn contents(at: &At<'_>, path: &Path) -> Option<Secret<Vec<u8>>> {
     let mut bytes = Vec::new();
     let read = open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes));
-    let shown = path.display();
+    let Some(shown) = shown_path(path) else {
+        return at.refuse_around(
+            "this is the content of a file, and not its path".to_owned(),
+            None,
+        );
+    };
     match read {
         Err(error) => at.refuse_around(format!("cannot read {shown}: {}", reason(&error)), None),
         Ok(0) => at.refuse_around(format!("{shown} is empty"), None),

@@ -18,6 +18,7 @@ use serde_yaml::{
     Spanned, Tagged,
 };
 
+use super::doubles;
 use super::report::Fault;
 
 /// A value and where it begins.
@@ -144,7 +145,8 @@ pub(super) fn open(path: &Path) -> std::io::Result<File> {
 /// On what is no YAML, or YAML that is refused.
 pub fn parse(text: &str) -> Result<Tree, Fault> {
     refuse_at_sight(text)?;
-    let tree = parse_any(text)?;
+    let mut tree = parse_any(text)?;
+    doubles::find(&tree.root, &mut tree.faults);
     if tree.root.value == Value::Null {
         Err(Fault::of_file("is empty"))
     } else {

@@ -121,6 +121,17 @@ fn b_01_a_duplicate_key_does_not_hide_the_rest() {
     );
 }
 
+/// To YAML these are two keys each; here one has the name of the other.
+#[test]
+fn b_01_keys_of_one_text_are_one() {
+    for text in ["a: {1: x, \"1\": y}", "a: [{true: x, True: y}]"] {
+        let tree = parse(text).unwrap();
+        let said: Vec<String> = tree.faults.iter().map(ToString::to_string).collect();
+        let shown = if text.contains('1') { "1" } else { "true" };
+        assert_eq!(said, [format!("the same key twice: '{shown}'")]);
+    }
+}
+
 /// Time that this thread had a processor: what others do meanwhile does not count (proc(5), `schedstat`).
 fn processor_time() -> Duration {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();

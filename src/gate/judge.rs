@@ -231,7 +231,7 @@ impl Gate {
             let live = usable(found).ok_or(JudgeFault::Certificate)?;
             *by_certificate = Some((Method::Mtls, live));
         }
-        one_user(proofs, preferred)
+        one_user(&proofs, preferred)
     }
 }
 
@@ -257,7 +257,7 @@ impl Judged {
 
 /// The first of what was proved, when all of it names one user: of what is `preferred`, if there is any.
 fn one_user(
-    proofs: [Option<Proof>; 3],
+    proofs: &[Option<Proof>],
     preferred: impl Fn(Method) -> bool,
 ) -> Result<Option<Proof>, JudgeFault> {
     let mut ids = proofs.iter().flatten().map(|(_, live)| live.identity.id);

@@ -131,3 +131,13 @@ fn g_01_a_list_that_comes_while_a_reload_waits_stays_in_force() {
     bench.no_handshake(&alice, "still revoked");
     bench.allowed(&mut bench.connect(Some(&twin)), "/only/x", "");
 }
+
+/// The port that the system chose is in no file, and what stood there as the site is in force no more.
+#[test]
+fn g_01_a_site_that_is_taken_out_is_not_kept_in_silence() {
+    let setup = Setup::new().set("site", "http://app.localhost");
+    let gateway = setup.clone().start();
+    assert!(!gateway.reload_with(&setup.clone().without("site")));
+    gateway.says("a change of site needs a restart");
+    assert!(gateway.reload_with(&setup));
+}
