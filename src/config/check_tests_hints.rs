@@ -168,3 +168,18 @@ fn keys_and_sites_that_are_usual_elsewhere() {
         assert_eq!(first(site, more), told);
     }
 }
+
+#[test]
+fn what_is_cut_off_is_compared_as_its_upstream_does() {
+    let with = |path: &str| {
+        let upstream = "{ to: http://web, strip: /API, paths: { case: fold } }";
+        let rule = format!("{{ path: {path}, to: web, allow: signed_in }}");
+        read(&format!(
+            "upstreams: {{ web: {upstream} }}\nrules: [{rule}]\n"
+        ))
+    };
+    assert!(with("/api/**").is_ok());
+    let report = with("/other/**").unwrap_err();
+    let hint = report.faults.first().and_then(|it| it.hint.clone());
+    assert!(hint.is_some_and(|hint| hint.contains("write a path like /api/**")));
+}

@@ -59,8 +59,18 @@ impl Condition {
             Self::Nobody => false,
             Self::All(inner) => inner.iter().all(Self::attainable),
             Self::Any(inner) => inner.iter().any(Self::attainable),
-            Self::Not(inner) => **inner != Self::Anyone,
+            Self::Not(inner) => !inner.is_for_all_signed_in(),
             _ => true,
+        }
+    }
+
+    /// Whether signing in is enough, whoever one is.
+    fn is_for_all_signed_in(&self) -> bool {
+        match self {
+            Self::Anyone | Self::SignedIn => true,
+            Self::All(inner) => inner.iter().all(Self::is_for_all_signed_in),
+            Self::Any(inner) => inner.iter().any(Self::is_for_all_signed_in),
+            _ => false,
         }
     }
 
@@ -227,7 +237,11 @@ mod tests {
         assert!(both.asks_more_than(&admin()) && !admin().asks_more_than(&both));
         assert!(!admin().asks_more_than(&admin()));
         assert!(!All(vec![Nobody, SignedIn]).attainable());
-        assert!(!Not(Box::new(Anyone)).attainable());
+        let either = || Any(vec![admin(), SignedIn]);
+        for never in [Anyone, SignedIn, either(), All(vec![either(), Anyone])] {
+            assert!(!Not(Box::new(never)).attainable());
+        }
+        assert!(Not(Box::new(All(vec![SignedIn, admin()]))).attainable());
         assert!(Any(vec![Nobody, admin()]).attainable());
     }
 }

@@ -47,7 +47,7 @@ pub fn refuse_unfit(rule: &Object<'_>, path: &Pattern, upstream: &Upstream) {
         refuse_two_folds(rule, path);
     }
     if let Some(strip) = &upstream.rewrite.strip {
-        refuse_outside(rule, path, strip);
+        refuse_outside(rule, path, (strip, upstream.paths.fold_case));
     }
 }
 
@@ -73,9 +73,14 @@ fn refuse_two_folds(rule: &Object<'_>, path: &Pattern) {
 }
 
 /// Every path of the rule must begin with what is to be cut off: there is nothing else to send.
-fn refuse_outside(rule: &Object<'_>, path: &Pattern, strip: &Prefix) {
+fn refuse_outside(rule: &Object<'_>, path: &Pattern, (strip, fold): (&Prefix, bool)) {
     let (begins, _) = path.prefix();
-    let stripped = CanonicalPath::parse(strip.as_str().as_bytes());
+    let strip = if fold {
+        strip.as_str().to_lowercase()
+    } else {
+        strip.as_str().to_owned()
+    };
+    let stripped = CanonicalPath::parse(strip.as_bytes());
     let inside = stripped.is_ok_and(|strip| {
         let mut begins = begins.iter();
         strip
@@ -83,7 +88,6 @@ fn refuse_outside(rule: &Object<'_>, path: &Pattern, strip: &Prefix) {
             .all(|part| begins.next() == Some(&Some(part)))
     });
     if !inside {
-        let strip = strip.as_str();
         rule.at().refuse_with::<()>(
             format!(
                 "leads to an upstream that strips {strip}, and its path does not begin with that"
