@@ -10,7 +10,7 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Error, sync_playwright
 
 PATIENCE = 15.0
 
@@ -126,7 +126,13 @@ class Person:
         assert origin == self.rig.base, f"the form of a login came from {origin!r}"
 
     def shot(self, name):
-        self.page.screenshot(path=self.rig.out / f"{name}.png", full_page=True)
+        # The browser has no picture now and then of a page that is there ("Unable to capture screenshot").
+        for is_last in (False, False, True):
+            try:
+                return self.page.screenshot(path=self.rig.out / f"{name}.png", full_page=True)
+            except Error as error:
+                if is_last or "Unable to capture" not in str(error):
+                    raise
 
     def close(self):
         self.context.close()
