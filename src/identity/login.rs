@@ -22,7 +22,7 @@ use super::hashing::{Busy, Hashing, Place};
 use super::hooks::{Event, Hooks, Topic};
 use super::mail::{Letter, Mailer, Salutation, ration};
 use super::session::{Begun, Opening, Sessions};
-use super::throttle::{Subject, Throttle, Throttled};
+use super::throttle::{Attempt, Subject, Throttle, Throttled};
 use super::tokens::{Pair, Tokens};
 
 /// Who has just made their account knows that they log in.
@@ -56,8 +56,7 @@ pub struct Notices {
 /// Somebody whose password was right.
 struct Known {
     user: User,
-    /// Whether they have logged in from this place before.
-    been_here: bool,
+    attempt: Attempt,
 }
 
 /// What somebody presents at the door.
@@ -223,11 +222,11 @@ impl Logins {
             self.throttle.failed(&attempt, now).await?;
             return Err(Refusal::Invalid);
         };
-        let been_here = self.throttle.succeeded(&attempt, self.clock.now()).await?;
+        self.throttle.succeeded(&attempt).await?;
         self.upgrade_hash(&user, &credentials.password, origin)
             .await;
         match self.sessions.demands().bar(&user) {
-            None => Ok(Known { user, been_here }),
+            None => Ok(Known { user, attempt }),
             Some(Bar::Disabled) => Err(Refusal::Invalid),
             // Told only to who knows the password.
             Some(Bar::Unverified) => Err(Refusal::Unverified),
@@ -237,17 +236,18 @@ impl Logins {
     /// Tells of a login. What cannot be told is logged: they are in all the same.
     async fn tell(&self, known: &Known, credentials: &Credentials) {
         let (user, now) = (&known.user, self.clock.now());
+        let been_here = self.throttle.came_in(&known.attempt, now).await;
+        let been_here = been_here.unwrap_or_else(|fault| {
+            tracing::error!(%fault, "could not see whether somebody has logged in from there before");
+            false
+        });
         let mut event = Event::of(Topic::UserLogin, user);
         event.ip = Some(credentials.ip);
         if let Err(fault) = self.notices.hooks.tell(&event, now).await {
             tracing::error!(%fault, "could not leave word of a login for the hooks");
         }
         let newcomer = now.since(user.created_at) < NEWCOMER;
-        let Some(email) = user
-            .email
-            .as_ref()
-            .filter(|_| !known.been_here && !newcomer)
-        else {
+        let Some(email) = user.email.as_ref().filter(|_| !been_here && !newcomer) else {
             return;
         };
         if !self.notices.mailer.is_on() {

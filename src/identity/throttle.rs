@@ -170,19 +170,23 @@ impl Throttle {
     }
 
     /// The password was right: earlier failures for this account are forgiven, as budgets for guessing are
-    /// about failures in a row (NIST SP 800-63B-4 section 3.2.2). What its origin did elsewhere is not. Says
-    /// whether they have logged in from there before.
+    /// about failures in a row (NIST SP 800-63B-4 section 3.2.2). What its origin did elsewhere is not.
     ///
     /// # Errors
     /// When the store does not answer.
-    pub async fn succeeded(
-        &self,
-        attempt: &Attempt,
-        now: Timestamp,
-    ) -> Result<bool, IdentityFault> {
+    pub async fn succeeded(&self, attempt: &Attempt) -> Result<(), IdentityFault> {
         for (_, key) in attempt.guesses() {
             self.volatile.reset(Kind::Throttle, &key).await?;
         }
+        Ok(())
+    }
+
+    /// They have logged in, and are told of it unless they have from there before; this says whether. Whoever has but
+    /// confirmed what they are signed in as was told of nothing, and is as strange there as before.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn came_in(&self, attempt: &Attempt, now: Timestamp) -> Result<bool, IdentityFault> {
         // From the last login on, and not from the first.
         let key = attempt.friend();
         let seen = self.volatile.peek(Kind::Throttle, &key, now).await?;

@@ -95,10 +95,12 @@ async fn a_01_a_botnet_does_not_lock_the_owner_out_of_home() {
     let throttle = throttle();
     let bob = Subject::Known(UserId(7));
     let at_home = throttle.admit(&bob, origin(1), NOW).await.unwrap().unwrap();
-    assert!(!throttle.succeeded(&at_home, NOW).await.unwrap());
+    // To confirm a password is not to come in.
+    throttle.succeeded(&at_home).await.unwrap();
+    assert!(!throttle.came_in(&at_home, NOW).await.unwrap());
     // The last login counts, not the first.
     let later = NOW.plus(FRIEND.window.saturating_sub(Duration::from_hours(1)));
-    assert!(throttle.succeeded(&at_home, later).await.unwrap());
+    assert!(throttle.came_in(&at_home, later).await.unwrap());
     let now = NOW.plus(FRIEND.window + Duration::from_hours(24));
     for address in 10..1_010 {
         wrong(&throttle, &bob, origin(address), now).await;
@@ -112,7 +114,7 @@ async fn a_01_everybody_together_keeps_nobody_from_home() {
     let throttle = throttle();
     let (bob, home) = (Subject::Known(UserId(7)), origin(1));
     let attempt = throttle.admit(&bob, home, NOW).await.unwrap().unwrap();
-    throttle.succeeded(&attempt, NOW).await.unwrap();
+    throttle.came_in(&attempt, NOW).await.unwrap();
     // Each from a place of its own, for an account of its own.
     for other in 0..u32::try_from(EVERYBODY.attempts).unwrap() {
         let account = Subject::Known(UserId(i64::from(other) + 1_000));
@@ -178,7 +180,7 @@ async fn a_05_a_06_success_forgives_and_unknown_names_count_alike() {
     let bob = Subject::Known(UserId(7));
     for _ in 0..5 {
         let attempt = throttle.admit(&bob, origin(2), NOW).await.unwrap().unwrap();
-        throttle.succeeded(&attempt, NOW).await.unwrap();
+        throttle.succeeded(&attempt).await.unwrap();
     }
     for _ in 0..PAIR.attempts {
         assert!(wrong(&throttle, &bob, origin(2), NOW).await.is_none());
