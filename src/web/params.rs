@@ -101,6 +101,9 @@ fn misplaced(rejection: PathRejection) -> Problem {
         ErrorKind::ParseErrorAtKey { key, .. } => {
             Problem::invalid(&["path", &key], "must be a number", "int_parsing")
         }
+        ErrorKind::ParseError { .. } | ErrorKind::ParseErrorAtIndex { .. } => {
+            Problem::invalid(&["path", "id"], "must be a number", "int_parsing")
+        }
         kind => Problem::invalid(&["path"], &kind.to_string(), "value_error"),
     }
 }

@@ -11,6 +11,7 @@ use crate::accounts::{
 use crate::accounts_links::{dead, edit, managed, root};
 use crate::harness::Gateway;
 use crate::harness::setup::password;
+use crate::pages_browser::Browser;
 
 const ALICE: &str = "alice@example.test";
 
@@ -193,9 +194,18 @@ fn a_21_an_invitation_lasts_as_long_as_who_made_it_may_make_it() {
         .cli(&["user", "set-roles", "helper", "user"], "")
         .fine();
     refused(&accept("carol@example.test", "carol"), 400, "LINK_INVALID");
+    // Nor is it shown as one that is good.
+    let offered = || {
+        let token = wait_for(&gateway, "carol@example.test", 1)[0].token("register");
+        let mut browser = Browser::new(&gateway);
+        browser.get(&format!("/auth/register?token={token}"));
+        browser.get("/auth/register").text()
+    };
+    assert!(!offered().contains("You are invited"), "{}", offered());
     gateway
         .cli(&["user", "set-roles", "helper", "admin"], "")
         .fine();
+    assert!(offered().contains("You are invited"), "{}", offered());
     gateway.cli(&["user", "disable", "helper"], "").fine();
     refused(&accept("carol@example.test", "carol"), 400, "LINK_INVALID");
     gateway.cli(&["user", "enable", "helper"], "").fine();
@@ -279,6 +289,7 @@ fn a_21_a_link_makes_no_account_where_registration_was_closed_meanwhile() {
     );
     let gateway = gateway.restart();
     refused(&verify(&gateway, &token), 403, "REGISTRATION_CLOSED");
+    refused(&verify(&gateway, "of-nothing"), 400, "LINK_INVALID");
     assert!(!lets_in(&gateway, "bob", FRESH));
     gateway.write("gateway.yaml", &open);
     let gateway = gateway.restart();

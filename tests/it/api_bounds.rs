@@ -2,7 +2,10 @@
 
 use serde_json::json;
 
+use crate::accounts_links::managed;
 use crate::api::Bench;
+use crate::harness::Setup;
+use crate::pages_stale::page_of;
 
 #[test]
 fn ad_11_lists_are_bounded() {
@@ -105,4 +108,33 @@ fn b_09_bodies_that_are_bombs() {
     }
     let twin = json!({ "name": "twin" });
     bench.chief("POST", "/auth/roles", Some(&twin));
+}
+
+/// In the form of every other fault, and in no words of the program's.
+#[test]
+fn ad_11_what_is_no_number_is_told_where_it_stands() {
+    let bench = Bench::new();
+    for path in ["/auth/users/abc", "/auth/users/x/sessions"] {
+        let answer = bench.call(&bench.chief, "GET", path, None);
+        let told = &answer.json()["detail"][0];
+        assert_eq!(answer.status, 422, "{path}: {}", answer.text());
+        assert_eq!(told["loc"], json!(["path", "id"]), "{path}: {told}");
+        assert_eq!(told["type"], "int_parsing", "{path}: {told}");
+    }
+}
+
+#[test]
+fn a_console_page_that_is_asked_for_twice_over_is_a_page() {
+    let gateway = managed(Setup::new()).start();
+    let (mut browser, _) = page_of(&gateway, "alice");
+    for path in [
+        "users?search=a&search=b",
+        "sessions?page=1&page=2",
+        "policy?path=/&path=/x",
+    ] {
+        let answer = browser.get(&format!("/auth/admin/{path}"));
+        assert_eq!(answer.status, 422, "{path}");
+        let kind = answer.header("content-type").unwrap_or_default();
+        assert!(kind.starts_with("text/html"), "{path}: {kind}");
+    }
 }

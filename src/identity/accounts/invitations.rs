@@ -174,8 +174,10 @@ impl Accounts {
         if self.register_mode() == Register::Closed {
             return Err(AccountFault::NoInvitations);
         }
-        let opened = self.look::<Record>(Kind::Invitation, token).await?;
-        opened.what.offer().ok_or(AccountFault::Link)
+        let record = self.look::<Record>(Kind::Invitation, token).await?.what;
+        let offered = record.offer().ok_or(AccountFault::Link)?;
+        self.still_given(&record, &offered.roles).await?;
+        Ok(offered)
     }
 
     /// Makes the account of an invitation.

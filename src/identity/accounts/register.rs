@@ -243,8 +243,9 @@ impl Accounts {
 
     /// Makes the account whose address has been proved.
     pub(super) async fn finish_registration(&self, token: &str) -> Result<User, AccountFault> {
-        self.is_open()?;
         let seen = self.look::<Pending>(Kind::Registration, token).await?.what;
+        // After that: most links that are no good here never made an account.
+        self.is_open()?;
         let username: Username = seen.username.parse().map_err(|_| AccountFault::Link)?;
         self.unowned(&seen).await?;
         self.refuse_taken(&username, None).await?;

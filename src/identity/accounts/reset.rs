@@ -107,12 +107,15 @@ impl Accounts {
             is_verified: Some(true),
             ..UserChange::default()
         };
-        let (_, user) = self
+        let (before, user) = self
             .change_while(user.id, |user| spent.what.fits(user), &change)
             .await?;
         // It has happened: neither waits for the other, nor is one left out where the other fails.
         let tell = async {
             self.tell_password(&user, ip).await;
+            if !before.is_verified {
+                self.tell(Event::of(Topic::UserVerified, &user)).await;
+            }
             self.tell(Event::of(Topic::UserResetPassword, &user)).await;
         };
         tokio::join!(self.end_everything(&user), tell).0?;

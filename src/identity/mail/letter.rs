@@ -75,7 +75,7 @@ pub enum Letter {
         /// When.
         at: Timestamp,
     },
-    /// Somebody signed in from a device that was not seen before.
+    /// Somebody signed in from a place that was not seen before.
     NewSignIn {
         /// The account.
         name: Salutation,

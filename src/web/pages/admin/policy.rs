@@ -1,6 +1,5 @@
 //! The rules in force, and what they would say to a request that nobody sent.
 
-use axum::extract::Query;
 use axum::response::Response;
 use serde_json::json;
 
@@ -8,6 +7,7 @@ use crate::identity::accounts::{AccountFault, Right};
 use crate::policy::table;
 use crate::policy::target::Verb;
 use crate::web::error::Problem;
+use crate::web::params::InQuery;
 use crate::web::templates::merged;
 
 use super::super::slips::Slips;
@@ -19,7 +19,10 @@ use super::explain::{self, Question};
 ///
 /// # Errors
 /// Without the right, or when the store does not answer.
-pub async fn show(member: Member, Query(question): Query<Question>) -> Result<Response, Problem> {
+pub async fn show(
+    member: Member,
+    InQuery(question): InQuery<Question>,
+) -> Result<Response, Problem> {
     if !member.may(Right::ReadRoles) {
         return Err(AccountFault::Forbidden("This needs the permission roles:read.").into());
     }

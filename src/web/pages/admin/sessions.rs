@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use axum::extract::{Path, Query};
+use axum::extract::Path;
 use axum::response::Response;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -11,6 +11,7 @@ use crate::base::id::UserId;
 use crate::identity::accounts::AccountFault;
 use crate::web::error::Problem;
 use crate::web::form::Sent;
+use crate::web::params::InQuery;
 use crate::web::templates::merged;
 
 use super::super::notice::Notice;
@@ -34,7 +35,10 @@ pub struct Origin {
 ///
 /// # Errors
 /// Without the right, or when the store does not answer.
-pub async fn list(member: Member, Query(question): Query<Question>) -> Result<Response, Problem> {
+pub async fn list(
+    member: Member,
+    InQuery(question): InQuery<Question>,
+) -> Result<Response, Problem> {
     let accounts = &member.visit.web.accounts;
     let mut all = accounts.all_sessions(&member.actor()).await?;
     all.sort_by_key(|info| std::cmp::Reverse(info.seen_at));
@@ -77,7 +81,7 @@ pub async fn list(member: Member, Query(question): Query<Question>) -> Result<Re
 pub async fn end(
     member: Member,
     Path((id, sid)): Path<(String, String)>,
-    Query(origin): Query<Origin>,
+    InQuery(origin): InQuery<Origin>,
     sent: Sent,
 ) -> Result<Response, Problem> {
     member.open(sent)?;

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use axum::extract::Query;
 use axum::response::Response;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -13,6 +12,7 @@ use crate::identity::settings::Register;
 use crate::store::users::{Sort, SortBy, UserQuery};
 use crate::web::error::Problem;
 use crate::web::form::{Fields, Sent};
+use crate::web::params::InQuery;
 use crate::web::templates::merged;
 
 use super::super::moment;
@@ -35,7 +35,10 @@ pub struct Question {
 ///
 /// # Errors
 /// Without the right, or when the store does not answer.
-pub async fn list(member: Member, Query(question): Query<Question>) -> Result<Response, Problem> {
+pub async fn list(
+    member: Member,
+    InQuery(question): InQuery<Question>,
+) -> Result<Response, Problem> {
     let search = question.search.as_deref().unwrap_or_default().trim();
     let search: String = search.chars().take(254).collect();
     let wanted = (!search.is_empty()).then(|| search.clone());
