@@ -329,7 +329,8 @@ def signs_in_by_keyboard(rig, browser, arguments):
     ada.at("/auth/login")
     keys = ada.page.keyboard
     focused = lambda: ada.page.evaluate("(document.activeElement.name || document.activeElement.innerText || '').trim()")
-    assert focused() == "username"
+    # A browser puts the cursor there once it has come to that.
+    ada.page.wait_for_function("document.activeElement.name === 'username'")
     keys.type("alice")
     keys.press("Tab")
     assert focused() == "password"
@@ -338,7 +339,7 @@ def signs_in_by_keyboard(rig, browser, arguments):
     ada.page.wait_for_selector("[role=alert]")
     ada.sees("Wrong name or password.")
     # The name is still there, and the password is where the cursor is.
-    assert focused() == "password"
+    ada.page.wait_for_function("document.activeElement.name === 'password'")
     keys.type(arguments["alice"])
     keys.press("Tab")
     assert focused() == "Sign in"

@@ -8,6 +8,7 @@ use crate::framing_queue::{Framed, hide};
 use crate::harness::raw::Silence;
 use crate::harness::{Raw, Setup, Trial};
 use crate::logins::PAIR;
+use crate::upstreams_tries::Dead;
 
 const JSON: &str = "Content-Type: application/json\r\n";
 const FORM: &str = "Accept: text/html\r\nContent-Type: application/x-www-form-urlencoded\r\n";
@@ -76,13 +77,11 @@ fn s_16_unread_bodies_of_the_whole_router() {
 
 #[test]
 fn s_16_unread_bodies_of_who_is_told_to_come_back() {
-    let dead = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = dead.local_addr().unwrap();
-    drop(dead);
+    let dead = Dead::new();
     let rules =
         "  - { path: /dead/**, to: dead, allow: anyone }\n  - { path: /public/**, allow: anyone }";
     let gateway = Setup::new()
-        .upstream("dead", &format!("{{ to: \"http://{address}\" }}"))
+        .upstream("dead", &format!("{{ to: \"{}\" }}", dead.url()))
         .rules(rules)
         .start();
     let attempt = "username=alice&password=";

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::harness::{Gateway, Raw, Recorded, Recorder, Reply, Response, Setup};
 use crate::pages_browser::NAVIGATION;
+use crate::upstreams_tries::Dead;
 
 /// An address that nobody listens on, held so that nobody will: bound, and never listened on or accepted.
 fn dead() -> (String, TcpListener) {
@@ -13,12 +14,6 @@ fn dead() -> (String, TcpListener) {
         format!("http://{}", listener.local_addr().unwrap()),
         listener,
     )
-}
-
-fn gone() -> String {
-    let (url, listener) = dead();
-    drop(listener);
-    url
 }
 
 /// An error that a stranger may see: no address, no error text, no name of an upstream, no software.
@@ -65,7 +60,8 @@ fn both(gateway: &Gateway, status: u16, inside: &str) {
 
 #[test]
 fn g_18_a_service_that_is_down() {
-    let url = gone();
+    let gone = Dead::new();
+    let url = gone.url();
     let gateway = Setup::new()
         .upstream("web", "{ to: builtin:echo }")
         .upstream("secretname", &format!("{{ to: \"{url}\", timeout: 2s }}"))
@@ -158,7 +154,8 @@ fn two_servers_take_turns() {
 #[test]
 fn one_dead_server_of_two_costs_no_request() {
     let alive = Recorder::start();
-    let to = format!("[\"{}\", \"{}\"]", gone(), alive.url());
+    let gone = Dead::new();
+    let to = format!("[\"{}\", \"{}\"]", gone.url(), alive.url());
     let gateway = Setup::before(alive.clone())
         .upstream("web", &format!("{{ to: {to} }}"))
         .start();

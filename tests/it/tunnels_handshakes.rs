@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::api::token;
 use crate::harness::{Recorder, Reply, Setup, Trial};
 use crate::tunnels::{KEY, UPGRADE, VERSION, agreeing, lines, open, round_trip, start};
+use crate::upstreams_tries::Dead;
 
 #[test]
 fn w_03_a_page_of_another_site_with_our_cookie() {
@@ -243,18 +244,17 @@ fn w_05_what_is_no_handshake_is_refused_before_the_service() {
 
 #[test]
 fn w_05_a_service_that_is_not_there() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let gone = listener.local_addr().unwrap();
-    drop(listener);
+    let dead = Dead::new();
+    let gone = dead.url();
     let recorder = agreeing();
-    let both = format!("{{ to: [\"http://{gone}\", \"{}\"] }}", recorder.url());
+    let both = format!("{{ to: [\"{gone}\", \"{}\"] }}", recorder.url());
     let rules = "
   - { path: /public/gone/**, to: gone, allow: anyone }
   - { path: /public/**, allow: anyone }
 ";
     let gateway = Setup::before(recorder)
         .rules(rules)
-        .upstream("gone", &format!("{{ to: \"http://{gone}\" }}"))
+        .upstream("gone", &format!("{{ to: \"{gone}\" }}"))
         .upstream("web", &both)
         .start();
     let asks = |target: &str| {

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use crate::harness::{Gateway, Raw, Recorder, Reply, Setup, eventually};
 use crate::pages_browser::NAVIGATION;
 use crate::tunnels;
+use crate::upstreams_tries::Dead;
 
 fn get(target: &str) -> String {
     format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -297,8 +298,8 @@ fn g_18_two_names_of_one_address_are_two_servers() {
 
 #[test]
 fn g_18_a_page_stands_in_for_a_service_that_cannot_be_reached() {
-    let (listener, url) = silent();
-    drop(listener);
+    let dead = Dead::new();
+    let url = dead.url();
     let gateway = Setup::new()
         .upstream(
             "web",

@@ -30,17 +30,17 @@ fn head(socket: &mut TcpStream) -> Option<String> {
 }
 
 /// A port where nobody listens, and nobody else will.
-struct Dead(Socket);
+pub struct Dead(Socket);
 
 impl Dead {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
         socket.bind(&any.into()).unwrap();
         Self(socket)
     }
 
-    fn url(&self) -> String {
+    pub fn url(&self) -> String {
         let address = self.0.local_addr().unwrap().as_socket().unwrap();
         format!("http://{address}")
     }
