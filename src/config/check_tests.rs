@@ -122,6 +122,18 @@ fn c_10_what_may_be_a_secret_is_not_repeated() {
     }
 }
 
+/// Their paths are, however long.
+#[test]
+fn g_06_a_missing_secret_is_named() {
+    for path in [
+        "/run/secrets/portcullis-production-gateway-key",
+        "portcullis-production-gateway.key",
+    ] {
+        let all = said(&format!("{BASE}key: file:{path}\n")).join("\n");
+        assert!(all.contains(path) && all.contains("no such file"), "{all}");
+    }
+}
+
 /// A folder with certificates, keys and secrets, good and bad.
 fn folder_of_secrets() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();

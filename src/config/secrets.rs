@@ -61,9 +61,9 @@ pub fn bytes(at: &At<'_>) -> Option<Secret<Vec<u8>>> {
                 shown_name(name)
             )),
         },
-        Some(("file", path)) if !path.is_empty() => {
-            let path = at.reading().resolve(path);
-            let found = contents(at, &path)?;
+        Some(("file", written)) if !written.is_empty() => {
+            let path = at.reading().resolve(written);
+            let found = contents(at, written, &path)?;
             warn_if_public(at, &path);
             Some(found)
         }
@@ -85,10 +85,9 @@ pub fn text(at: &At<'_>) -> Option<Secret<String>> {
 pub fn file(at: &At<'_>) -> Option<(PathBuf, Secret<Vec<u8>>)> {
     let text = at.text()?;
     // `file:` is how secrets are written; here it would say the same thing twice, but means no harm.
-    let path = at
-        .reading()
-        .resolve(text.strip_prefix("file:").unwrap_or(text));
-    let found = contents(at, &path)?;
+    let written = text.strip_prefix("file:").unwrap_or(text);
+    let path = at.reading().resolve(written);
+    let found = contents(at, written, &path)?;
     Some((path, found))
 }
 
@@ -124,27 +123,25 @@ fn shown_name(name: &str) -> &str {
     }
 }
 
-/// A path; none of what is rather what should be behind it.
-fn shown_path(path: &Path) -> Option<String> {
+/// Whether what is written as a path is rather what should be behind one: a key as hex or Base64 has no dot, and does not begin
+/// as paths do.
+fn is_content(written: &str) -> bool {
     const LONG: usize = 32;
-    let text = path.to_string_lossy();
-    let last = text.rsplit('/').next().unwrap_or_default();
-    let is_word = |c: char| c.is_ascii_alphanumeric() || "+=-_".contains(c);
-    let is_content = text.contains(char::is_control)
-        || text.contains("-----BEGIN")
-        || last.len() >= LONG && last.chars().all(is_word);
-    (!is_content || path.exists()).then(|| printable(&text))
+    let is_word = |c: char| c.is_ascii_alphanumeric() || "+/=-_".contains(c);
+    let is_key = !written.starts_with('/') && written.chars().all(is_word);
+    written.contains(char::is_control)
+        || written.contains("-----BEGIN")
+        || is_key && written.len() >= LONG
 }
 
-fn contents(at: &At<'_>, path: &Path) -> Option<Secret<Vec<u8>>> {
+fn contents(at: &At<'_>, written: &str, path: &Path) -> Option<Secret<Vec<u8>>> {
     let mut bytes = Vec::new();
     let read = open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes));
-    let Some(shown) = shown_path(path) else {
-        return at.refuse_around(
-            "this is the content of a file, and not its path".to_owned(),
-            None,
-        );
-    };
+    if read.is_err() && is_content(written) {
+        let said = "this is the content of a file, and not its path".to_owned();
+        return at.refuse_around(said, None);
+    }
+    let shown = printable(&path.to_string_lossy());
     match read {
         Err(error) => at.refuse_around(format!("cannot read {shown}: {}", reason(&error)), None),
         Ok(0) => at.refuse_around(format!("{shown} is empty"), None),

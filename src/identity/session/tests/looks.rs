@@ -9,6 +9,15 @@ use crate::base::identity::Identity;
 use crate::base::identity::fixture::identity;
 use crate::base::token::TokenHash;
 
+const AWAY: &str = "ALTER TABLE volatile_entries RENAME TO away";
+const BACK: &str = "ALTER TABLE away RENAME TO volatile_entries";
+
+/// Has the store fail from here on, or answer again.
+async fn run(bench: &Bench, sql: &'static str) {
+    let statement = Statement::write("test", sql).with([]);
+    bench.store.db.execute(statement).await.unwrap();
+}
+
 /// To do once more what is done already looks at nothing.
 #[tokio::test]
 async fn w_01_a_look_that_failed_is_not_forgotten() {
@@ -17,21 +26,13 @@ async fn w_01_a_look_that_failed_is_not_forgotten() {
     let opened = bench.sessions.find(&token).await.unwrap().unwrap();
     bench.sessions.reconsider(bench.user.id).await.unwrap();
     assert!(bench.sessions.missed().now_or_never().is_none());
-    let rename = |sql| {
-        bench
-            .store
-            .db
-            .execute(Statement::write("test", sql).with([]))
-    };
-    let away = "ALTER TABLE volatile_entries RENAME TO away";
-    rename(away).await.unwrap();
+    run(&bench, AWAY).await;
     assert!(bench.sessions.reconsider(bench.user.id).await.is_err());
     assert!(bench.sessions.missed().now_or_never().is_some());
     assert!(bench.sessions.revalidate().await.is_err());
     assert!(bench.sessions.missed().now_or_never().is_some());
     assert!(!opened.ended().is_cancelled());
-    let back = "ALTER TABLE away RENAME TO volatile_entries";
-    rename(back).await.unwrap();
+    run(&bench, BACK).await;
     bench.sessions.look_through().await.unwrap();
     assert!(bench.sessions.missed().now_or_never().is_none());
 }
@@ -44,19 +45,11 @@ async fn w_01_what_could_not_be_looked_at_ends_later() {
     let opened = bench.sessions.find(&token).await.unwrap().unwrap();
     let sessions = bench.sessions.clone();
     let following = tokio::spawn(async move { sessions.follow_changes().await });
-    let rename = |sql| {
-        bench
-            .store
-            .db
-            .execute(Statement::write("test", sql).with([]))
-    };
-    let away = "ALTER TABLE volatile_entries RENAME TO away";
-    rename(away).await.unwrap();
+    run(&bench, AWAY).await;
     bench.store.delete_user(bench.user.id).await.unwrap();
     let ended = bench.sessions.reconsider(bench.user.id).await;
     assert!(ended.is_err() && !opened.ended().is_cancelled());
-    let back = "ALTER TABLE away RENAME TO volatile_entries";
-    rename(back).await.unwrap();
+    run(&bench, BACK).await;
     let patience = Duration::from_secs(30);
     let ended = timeout(patience, opened.ended().cancelled()).await;
     following.abort();
